@@ -1,0 +1,251 @@
+"""What a count is asked for and answered with: the words app/ and pipeline/ share (stdlib only).
+
+``CountSettings`` is the ``config`` of the HTTP API (spec section 5) and of ``tally count``: this file
+is the one place for its keys, ranges and defaults. ``CountResult`` is the answer for one image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+STAGES = ("preprocess", "segment", "extract_patches", "classify", "map_labels", "count", "explain")
+"""Stage names in running order; keys of ``CountResult.timings_s`` and ``stage.progress`` events."""
+
+ENGINES = ("auto", "classical", "mini", "sam")
+SAM_MODELS = ("vit_b", "vit_l", "vit_h")
+
+
+class ErrorCode(StrEnum):
+    """Why an image or a job failed (spec section 5, last paragraph)."""
+
+    MODEL_LOAD_ERROR = "MODEL_LOAD_ERROR"
+    FILE_ERROR = "FILE_ERROR"
+    FILE_NOT_FOUND = "FILE_NOT_FOUND"
+    CORRUPTED_FILE = "CORRUPTED_FILE"
+    INFERENCE_ERROR = "INFERENCE_ERROR"
+    STORAGE_ERROR = "STORAGE_ERROR"
+    QUEUE_TIMEOUT = "QUEUE_TIMEOUT"
+    MAX_RETRIES = "MAX_RETRIES"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    INVALID_CONFIG = "INVALID_CONFIG"
+
+
+NOT_RETRIED = frozenset(
+    {
+        ErrorCode.MODEL_LOAD_ERROR,
+        ErrorCode.FILE_NOT_FOUND,
+        ErrorCode.CORRUPTED_FILE,
+        ErrorCode.INVALID_CONFIG,
+    }
+)
+"""Failures that another attempt cannot mend."""
+
+
+class PipelineError(Exception):
+    """A failure with a stable code; the message says what was wanted and what came."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        """Keep the code beside the message."""
+        super().__init__(message)
+        self.code = code
+
+
+class SettingsError(PipelineError):
+    """Settings out of range; ``details`` lists every bad field, not only the first."""
+
+    def __init__(self, details: list[dict[str, str]]) -> None:
+        """Join the details into one message."""
+        text = "; ".join(f"{d['field']}: {d['message']}" for d in details)
+        super().__init__(ErrorCode.INVALID_CONFIG, text)
+        self.details = details
+
+
+class Rejection(StrEnum):
+    """Why a candidate is not counted. Those with a trailing colon are completed by an id or a name."""
+
+    LOW_SCORE = "low_score"
+    LOW_STABILITY = "low_stability"
+    DUPLICATE_OF = "duplicate_of:"
+    INSIDE = "inside:"
+    TOO_SMALL = "too_small"
+    TOO_LARGE = "too_large"
+    EDGE = "edge"
+    OUTSIDE_ROI = "outside_roi"
+    OTHER_TYPE = "other_type:"
+    UNLIKE_EXEMPLAR = "unlike_exemplar"
+    RULE = "rule:"
+    HUMAN = "human"
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One "count things like this" (or unlike this) in image pixels of the image ``file_id``.
+
+    Attributes:
+        bbox_xywh: x, y, width, height in px, or None when a point is given.
+        point_xy: x, y in px, or None when a box is given.
+        positive: False for "not these".
+        file_id: image the box lies in; None means the image that is counted.
+    """
+
+    bbox_xywh: tuple[float, float, float, float] | None = None
+    point_xy: tuple[float, float] | None = None
+    positive: bool = True
+    file_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One polygon in image pixels; objects whose centre lies in it are counted, or left out.
+
+    Attributes:
+        polygon_xy: at least three (x, y) px.
+        include: False excludes what lies inside.
+    """
+
+    polygon_xy: tuple[tuple[float, float], ...]
+    include: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Sliced inference (``sahi`` in the API): ``enabled`` None decides by image and object size."""
+
+    enabled: bool | None = None
+    slice_width: int = 1024
+    slice_height: int = 1024
+    overlap_ratio: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class CountSettings:
+    """Everything that decides a count besides the pixels and the weights. Immutable.
+
+    Attributes:
+        engine: name of ``ENGINES``. model: SAM variant, one of ``SAM_MODELS``; None is the default.
+        confidence_threshold: in [0, 1]; candidates with a lower score are not counted.
+        iou_threshold: in [0, 1]; of two masks of one type with a higher IoU the weaker goes.
+        max_overlap: in [0, 1]; of two masks of one type the smaller goes when a higher share of it
+            lies inside the other (IoS).
+        min_area_px, max_area_px: inclusive limits of the mask area; None is the engine's default.
+        exclude_edge: leave out objects cut by the image border.
+        granularity: keep wholes, parts, or let the scores decide.
+        count_what: meaning of the request: a type of the finite set, free text, exemplars, everything.
+        rules: answer-set rules or a saved name; None is off.
+        visualize: draw overlays. show_labels, confidence_display: what is written on them.
+        pages: of a multi-page TIFF. priority: 0 (default) to 9 (first).
+    """
+
+    engine: str = "auto"
+    model: str | None = None
+    confidence_threshold: float = 0.25
+    iou_threshold: float = 0.5
+    max_overlap: float = 0.9
+    min_area_px: int | None = None
+    max_area_px: int | None = None
+    exclude_edge: bool = False
+    granularity: Literal["auto", "whole", "part"] = "auto"
+    count_what: Literal["type", "text", "exemplars", "everything"] = "type"
+    exemplars: tuple[Exemplar, ...] = ()
+    roi: tuple[Region, ...] = ()
+    tiling: Tiling = field(default_factory=Tiling)
+    rules: str | None = None
+    visualize: bool = True
+    show_labels: bool = True
+    confidence_display: bool = True
+    pages: Literal["first", "all"] = "first"
+    priority: int = 0
+    webhook_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectType:
+    """One member of the finite set of things that can be asked for."""
+
+    name: str
+    synonyms: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    min_area_px: int | None = None
+    max_area_px: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CountRequest:
+    """Count ``type`` in one image.
+
+    Attributes:
+        image_id: caller's name for the image; comes back in the outcome.
+        path: local file with the encoded image; opened once, never written.
+        type: what to count: name of an ``ObjectType``, or free text.
+    """
+
+    image_id: str
+    path: str
+    type: str
+    settings: CountSettings = field(default_factory=CountSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Which code, weights and machine made a count; equal provenance means an equal count."""
+
+    engine: str
+    engine_reason: str
+    model: str | None
+    weights_sha256: str | None
+    dtype: str
+    device: str
+    code_version: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Visually similar objects. ``id`` is stable within one candidates file."""
+
+    id: int
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SizeStats:
+    """Areas of the counted objects in px and their share and density in the image."""
+
+    median_area_px: float
+    p10_area_px: float
+    p90_area_px: float
+    coverage_percent: float
+    density_per_megapixel: float
+
+
+@dataclass(frozen=True, slots=True)
+class CountResult:
+    """The count of one image.
+
+    Attributes:
+        count: number of counted objects. count_interval: 90 % interval, inclusive, holds ``count``.
+        by_type: label -> count. average_confidence: mean score of the counted, 0.0 for none.
+        needs_review: a human should look; review_reason says why, None when not.
+        labelled_by: parts that named the objects: "request", or "imagenet", "open_clip", "head"
+            joined by "+".
+        timings_s: stage of ``STAGES`` -> seconds.
+    """
+
+    count: int
+    count_interval: tuple[int, int]
+    by_type: dict[str, int]
+    groups: tuple[Group, ...]
+    stats: SizeStats
+    average_confidence: float
+    needs_review: bool
+    review_reason: str | None
+    labelled_by: str
+    timings_s: dict[str, float]
+    provenance: Provenance
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists, dicts and numbers, ready for ``json.dumps``."""
+        return asdict(self) | {"count_interval": list(self.count_interval)}

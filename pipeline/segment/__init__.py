@@ -1,0 +1,1 @@
+"""Engines: image in, class-agnostic candidate masks out."""

@@ -1,0 +1,38 @@
+"""Stage 2 of 7, what every engine offers.
+
+In: Images.  Out: one CandidateBatch an image.  Device: the engine's.  Settings: CountSettings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.contract import CountSettings
+from pipeline.types import CandidateBatch, Image
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What provenance says of an engine; equal info means equal masks on equal pixels."""
+
+    engine: str
+    model: str | None
+    weights_sha256: str | None
+    dtype: str
+    device: str
+
+
+class Segmenter(Protocol):
+    """An engine, loaded and warm. Deterministic: the same images and settings give the same masks."""
+
+    info: EngineInfo
+
+    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+        """Return the candidates of each image, best first.
+
+        Raises:
+            PipelineError: OUT_OF_MEMORY or INFERENCE_ERROR.
+        """
+        ...
