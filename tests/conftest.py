@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -103,6 +102,4 @@ def redis_server(server_folder: Path) -> Iterator[RedisServer]:
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
     """Path of a Chromium that Playwright may start."""
-    return os.environ.get("TALLY_TEST_CHROMIUM") or find_binary(
-        "chromium", "chromium-browser", "google-chrome"
-    )
+    return find_binary("chromium", "chromium-browser", "google-chrome")

@@ -143,13 +143,14 @@ class MariaDBServer(Server):
         """Lay out the data folder the first time, then start."""
         if not (self.folder / "data").exists():
             find_binary("mariadbd")  # says what is missing before the install script does
-            subprocess.run(
-                [find_binary("mariadb-install-db", "mysql_install_db"), "--no-defaults"]
-                + [f"--datadir={self.folder / 'data'}", "--auth-root-authentication-method=normal"]
-                + ["--skip-test-db", *self._as_root()],
-                check=True,
-                capture_output=True,
-            )
+            install = [
+                find_binary("mariadb-install-db", "mysql_install_db"),
+                "--no-defaults",
+                *self._as_root(),
+            ]
+            install += [f"--datadir={self.folder / 'data'}", "--skip-test-db"]
+            install += ["--auth-root-authentication-method=normal"]
+            subprocess.run(install, check=True, capture_output=True)
         super().start()
 
     def command(self) -> list[str]:
