@@ -134,6 +134,7 @@ class CountSettings:
         granularity: keep wholes, parts, or let the scores decide.
         count_what: meaning of the request: a type of the finite set, free text, exemplars, everything.
         rules: answer-set rules or a saved name; None is off.
+        mask_background: neutralise what lies around an object before it is classified.
         visualize: draw overlays. show_labels, confidence_display: what is written on them.
         pages: of a multi-page TIFF. priority: 0 (default) to 9 (first).
     """
@@ -152,6 +153,7 @@ class CountSettings:
     roi: tuple[Region, ...] = ()
     tiling: Tiling = field(default_factory=Tiling)
     rules: str | None = None
+    mask_background: bool = False
     visualize: bool = True
     show_labels: bool = True
     confidence_display: bool = True
