@@ -1,0 +1,1 @@
+"""Boxes, run lengths, overlaps, suppression, clusters: pure numpy, no stage, no engine."""
