@@ -1,0 +1,73 @@
+"""Candidates ⇄ bytes: the ``candidates.npz`` of an image and run. Versioned, compressed, no pickle."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract import ErrorCode, PipelineError
+from pipeline.types import CandidateBatch, Candidates, Classification, TypeProbs
+
+FORMAT_VERSION = 1
+
+_BATCH = (
+    "rle_counts",
+    "rle_offsets",
+    "bbox_xyxy",
+    "area",
+    "predicted_iou",
+    "stability_score",
+    "polygon_xy",
+    "polygon_offsets",
+)
+_CLASSIFICATION = ("class_ids", "class_probs", "embeddings")
+
+
+def write_candidates(candidates: Candidates) -> bytes:
+    """Return the bytes of a compressed npz that ``read_candidates`` gives back unchanged."""
+    arrays: dict[str, NDArray[Any]] = {
+        "format_version": np.array(FORMAT_VERSION),
+        "size_hw": np.array(candidates.batch.size_hw, dtype=np.int64),
+        "source": np.array(candidates.classification.source),
+        "types": np.array(candidates.type_probs.types, dtype=np.str_),
+        "probs": candidates.type_probs.probs,
+        "labelled_by": np.array(candidates.type_probs.labelled_by),
+    }
+    arrays |= {name: getattr(candidates.batch, name) for name in _BATCH}
+    arrays |= {name: getattr(candidates.classification, name) for name in _CLASSIFICATION}
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def read_candidates(data: bytes) -> Candidates:
+    """Return the candidates that ``write_candidates`` stored.
+
+    Raises:
+        PipelineError: CORRUPTED_FILE when the bytes are damaged, not such a file, or of another version.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            version = int(arrays["format_version"])
+            if version != FORMAT_VERSION:
+                raise ValueError(f"want format version {FORMAT_VERSION}, got {version}")
+            return _assemble({name: arrays[name] for name in arrays.files})
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, IndexError) as error:
+        raise PipelineError(ErrorCode.CORRUPTED_FILE, f"candidates file does not read: {error}") from error
+
+
+def _assemble(arrays: dict[str, NDArray[Any]]) -> Candidates:
+    height, width = (int(v) for v in arrays["size_hw"])
+    batch = CandidateBatch((height, width), *(arrays[name] for name in _BATCH))
+    runs = np.concatenate([[0], np.cumsum(batch.rle_counts, dtype=np.int64)])
+    if not np.array_equal(np.diff(runs[batch.rle_offsets]), np.full(len(batch), height * width)):
+        raise ValueError(f"want run lengths that fill {height} x {width} px, got others")
+    seen = (arrays[name] for name in _CLASSIFICATION)
+    classification = Classification(*seen, source=str(arrays["source"]))
+    types = tuple(str(name) for name in arrays["types"])
+    return Candidates(batch, classification, TypeProbs(types, arrays["probs"], str(arrays["labelled_by"])))
