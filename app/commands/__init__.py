@@ -1,0 +1,1 @@
+"""One file a subcommand of ``tally``; imported only when it is called."""

@@ -1,0 +1,39 @@
+"""``tally db``: the database's schema."""
+
+from __future__ import annotations
+
+import click
+
+from app.config import Config, ConfigError
+
+
+@click.group()
+def db() -> None:
+    """Bring the database up to date."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Apply the migrations that are missing; safe to repeat."""
+    try:
+        upgrade_to_head(Config.from_env())
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def upgrade_to_head(config: Config) -> None:
+    """Migrate the configured database to the newest schema.
+
+    Raises:
+        ConfigError: the database does not answer.
+    """
+    import flask_migrate
+    from sqlalchemy.exc import OperationalError
+
+    from app import create_app
+
+    try:
+        with create_app(config).app_context():
+            flask_migrate.upgrade()
+    except OperationalError as error:
+        raise ConfigError(f"TALLY_DATABASE_URL: the database does not answer: {error.orig}") from None

@@ -1,0 +1,27 @@
+"""``tally media``: the stored files."""
+
+from __future__ import annotations
+
+import click
+
+from app.config import Config, ConfigError
+
+
+@click.group()
+def media() -> None:
+    """Look after stored files."""
+
+
+@media.command()
+def purge() -> None:
+    """Delete uploads older than TALLY_RETENTION_DAYS, as the scheduler does every hour."""
+    from app import create_app
+    from app.columns import utcnow
+    from app.files.service import purge_expired
+
+    try:
+        app = create_app(Config.from_env())
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    with app.app_context():
+        click.echo(f"deleted {purge_expired(utcnow())} images")
