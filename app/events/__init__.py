@@ -1,0 +1,1 @@
+"""Live progress: durable events, and the stream that replays them."""

@@ -1,0 +1,1 @@
+"""The pictures: originals and overlays."""

@@ -1,0 +1,1 @@
+"""Counting jobs: submit, follow, cancel, retry, recount."""

@@ -1,0 +1,1 @@
+"""The browser frontend and the error pages."""

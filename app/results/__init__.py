@@ -1,0 +1,1 @@
+"""What was counted, and every way to take it away."""

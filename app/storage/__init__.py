@@ -1,0 +1,1 @@
+"""Where files lie: local folder or S3."""

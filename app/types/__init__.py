@@ -1,0 +1,1 @@
+"""The finite set of things that can be counted by name."""
