@@ -1,0 +1,111 @@
+"""The manifest, verification and its memory, loading, and the ``tally weights`` command."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from app.commands.weights import weights as command
+from pipeline import weights
+from pipeline.contract import PipelineError
+from pipeline.weights import WeightsFile, check_file, manifest
+
+
+def toy(body: bytes, size: int | None = None) -> WeightsFile:
+    url = "https://example.org/toy.pth"
+    return WeightsFile("toy", "toy.pth", url, size, hashlib.sha256(body).hexdigest(), "MIT", "tests")
+
+
+@pytest.mark.parametrize("name", manifest())
+def test_every_entry_names_an_https_source_a_full_hash_and_a_licence(name: str) -> None:
+    entry = manifest()[name]
+    assert entry.url.startswith("https://")
+    assert entry.url.endswith(entry.file)
+    assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
+    assert entry.licence
+    assert entry.bytes is None or entry.bytes > 10_000_000
+
+
+@pytest.mark.parametrize("name", ["resnet50", "open_clip_vit_b_32"])
+def test_hashes_agree_with_the_digits_their_publisher_put_in_the_file_name(name: str) -> None:
+    digits = re.search(r"-([0-9a-f]{8})\.pth$", manifest()[name].file)
+    assert digits is not None
+    assert manifest()[name].sha256.startswith(digits[1])
+
+
+def test_a_missing_file_is_not_available_and_the_reason_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TALLY_WEIGHTS_DIR", str(tmp_path))
+    ready, reason = weights.available("sam_vit_b")
+    assert not ready
+    for part in (str(tmp_path / "sam_vit_b_01ec64.pth"), "375042383", "ec2df627", "tally weights pull"):
+        assert part in reason
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(PipelineError, match=r"sam_vit_b.*got 'nonsense'"):
+        weights.path("nonsense")
+
+
+@pytest.mark.parametrize(("body", "message"), [(b"abcd", "4 bytes, want 3"), (b"abd", "sha256")])
+def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path, body: bytes, message: str) -> None:
+    file = tmp_path / "toy.pth"
+    file.write_bytes(body)
+    with pytest.raises(PipelineError, match=message):
+        check_file(toy(b"abc", 3), file)
+
+
+def test_a_changed_file_is_read_again_even_when_it_was_verified_before(tmp_path: Path) -> None:
+    file = tmp_path / "toy.pth"
+    file.write_bytes(b"abc")
+    check_file(toy(b"abc"), file)
+    file.write_bytes(b"abd")
+    os.utime(file, ns=(1, 1))
+    with pytest.raises(PipelineError, match="sha256"):
+        check_file(toy(b"abc"), file)
+
+
+def test_the_verified_note_saves_reading_and_rehash_does_not_trust_it(tmp_path: Path) -> None:
+    file = tmp_path / "toy.pth"
+    file.write_bytes(b"abc")
+    os.utime(file, ns=(5, 5))
+    check_file(toy(b"abc"), file)
+    file.write_bytes(b"xyz")
+    os.utime(file, ns=(5, 5))  # same size and time: only reading tells
+    assert check_file(toy(b"abc"), file) == file
+    with pytest.raises(PipelineError, match="sha256"):
+        check_file(toy(b"abc"), file, rehash=True)
+
+
+def test_a_garbled_note_is_ignored(tmp_path: Path) -> None:
+    file = tmp_path / "toy.pth"
+    file.write_bytes(b"abc")
+    (tmp_path / "toy.pth.verified").write_text("{")
+    assert check_file(toy(b"abc"), file) == file
+
+
+def test_the_command_lists_every_file_as_missing_in_an_empty_folder(tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, ["list"], env={"TALLY_WEIGHTS_DIR": str(tmp_path)})
+    assert result.exit_code == 0
+    assert result.output.count("missing") == len(manifest())
+
+
+def test_the_command_verify_fails_on_a_damaged_file(tmp_path: Path) -> None:
+    (tmp_path / "resnet50-11ad3fa6.pth").write_bytes(b"not weights")
+    env = {"TALLY_WEIGHTS_DIR": str(tmp_path)}
+    result = CliRunner().invoke(command, ["verify"], env=env)
+    assert result.exit_code == 1
+    assert "want 102540417" in result.output
+    assert "damaged" in CliRunner().invoke(command, ["list"], env=env).output
+
+
+def test_the_command_pull_refuses_unknown_names(tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, ["pull", "nonsense"], env={"TALLY_WEIGHTS_DIR": str(tmp_path)})
+    assert result.exit_code == 2
+    assert "want one of sam_vit_b" in result.output
