@@ -1,12 +1,12 @@
-"""Keeps child processes alive: honcho runs and prints them, this restarts them and stops them in order."""
+"""Keeps child processes alive: restarts them, prints their lines, stops them in order."""
 
 from __future__ import annotations
 
 import json
 import os
 import queue
-import shlex
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,12 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 from honcho.colour import get_colours
 from honcho.printer import Message, Printer
-from honcho.process import Process
 
 MAX_DELAY_S = 30.0
 HEALTHY_AFTER_S = 30.0
@@ -63,7 +61,7 @@ class Supervisor:
     record: Path
     on_tick: Callable[[], None] = lambda: None
     printer: Printer = field(default_factory=lambda: Printer(sys.stdout))
-    _events: queue.Queue[Any] = field(default_factory=queue.Queue)
+    _events: queue.Queue[tuple[Child, bytes | int]] = field(default_factory=queue.Queue)
     _stop_signal: int | None = None
     _failed: bool = False
 
@@ -101,43 +99,53 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         child.restart_at, child.started_at = None, time.monotonic()
-        process = Process(
-            "exec " + shlex.join(child.command), name=child.name, colour=self._colours[child.name]
+        process = subprocess.Popen(  # noqa: S603 - our own command line
+            child.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
-        threading.Thread(target=process.run, args=(self._events,), daemon=True).start()
-        while child.pid is None and child.restart_at is None:
-            self._next_event(1.0)
+        child.pid = process.pid
+        self._write_record()
+        for follow in (self._read, self._wait):
+            threading.Thread(target=follow, args=(child, process), daemon=True).start()
+
+    def _read(self, child: Child, process: subprocess.Popen[bytes]) -> None:
+        for line in process.stdout or ():
+            self._events.put((child, line))
+
+    def _wait(self, child: Child, process: subprocess.Popen[bytes]) -> None:
+        """Report the end of a child, and end what it started itself: it would hold a port or a lease."""
+        status = process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        self._events.put((child, status))
 
     def _next_event(self, timeout_s: float) -> None:
-        """Take one message of a child: a line, its start, its end."""
+        """Take one event of a child: a line it printed, or its exit status."""
         try:
-            message = self._events.get(timeout=timeout_s)
+            child, event = self._events.get(timeout=timeout_s)
         except queue.Empty:
             return
-        child = next(c for c in self.children if c.name == message.name)
-        if message.type == "line":
-            self.printer.write(message)
-        elif message.type == "start":
-            child.pid = message.data["pid"]
-            self._write_record()
+        if isinstance(event, int):
+            self._on_death(child, event)
         else:
-            self._on_death(child, message.data["returncode"])
+            self._print(child.name, event, self._colours[child.name])
 
     def _on_death(self, child: Child, status: int) -> None:
         child.pid = None
         self._write_record()
         if self._stopping:
-            self._say(f"{child.name} stopped")
+            self._print("system", f"{child.name} stopped")
             return
         lived_s = time.monotonic() - child.started_at
         child.deaths = 1 if lived_s > HEALTHY_AFTER_S else child.deaths + 1
         if child.deaths >= GIVE_UP_AFTER:
-            self._say(f"{child.name} died {child.deaths} times in a row; giving up")
+            self._print("system", f"{child.name} died {child.deaths} times in a row; giving up")
             self._failed = True
             return
         delay_s = min(0.5 * 2**child.deaths, MAX_DELAY_S)
         child.restart_at = time.monotonic() + delay_s
-        self._say(f"{child.name} died (exit status {status}); starting it again in {delay_s:.0f} s")
+        self._print(
+            "system", f"{child.name} died (exit status {status}); starting it again in {delay_s:.0f} s"
+        )
 
     def _restart_due(self) -> None:
         for child in self.children:
@@ -163,8 +171,8 @@ class Supervisor:
                 with suppress(ProcessLookupError):
                     os.killpg(child.pid, number)
 
-    def _say(self, text: str) -> None:
-        self.printer.write(Message("line", text, datetime.now(), "system", None))
+    def _print(self, name: str, text: str | bytes, colour: str | None = None) -> None:
+        self.printer.write(Message("line", text, datetime.now(), name, colour))
 
     def _write_record(self) -> None:
         alive = {}
