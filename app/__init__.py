@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app import database, errors, logging, models
 from app.config import Config
 from app.extensions import api, connect_redis, db, migrate
+from app.storage import open_storage
 from app.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +37,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.config.from_mapping(_flask_settings(config))
     app.extensions["tally_config"] = config
     app.extensions["tally_redis"] = connect_redis(config.redis_connection_url)
+    app.extensions["tally_storage"] = open_storage(config)
     _init_extensions(app, config)
     errors.init_app(app)
     _register_blueprints(app)

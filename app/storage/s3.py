@@ -1,0 +1,136 @@
+"""Files in a bucket of any S3 API (AWS, MinIO, ...): multipart streams, visible only when whole."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from app.storage.keys import checked
+from app.storage.protocol import CHUNK_BYTES, ByteSource, NotFoundError, StorageError
+
+_MISSING = {"404", "NoSuchKey", "NotFound"}
+_TRANSFER = TransferConfig(
+    multipart_threshold=8 * CHUNK_BYTES, multipart_chunksize=8 * CHUNK_BYTES, use_threads=False
+)
+
+
+class S3Storage:
+    """Storage below a prefix of one bucket. Credentials come from the usual AWS variables."""
+
+    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+        """Use ``client`` (boto3 "s3"); ``prefix`` is "" or ends with a slash."""
+        self._client, self._bucket, self._prefix = client, bucket, prefix
+
+    @classmethod
+    def from_url(cls, url: str, endpoint_url: str | None) -> Self:
+        """Return the storage of ``s3://bucket/prefix`` at an endpoint (None: AWS)."""
+        parts = urlsplit(url)
+        patience = BotoConfig(retries={"mode": "standard"}, connect_timeout=5, read_timeout=30)
+        client = boto3.client("s3", endpoint_url=endpoint_url, config=patience)
+        prefix = parts.path.strip("/")
+        return cls(client, parts.netloc, f"{prefix}/" if prefix else "")
+
+    def put(self, key: str, stream: ByteSource) -> None:
+        """Store the bytes of ``stream`` under ``key``; see ``Storage.put``."""
+        with _named_errors(key):
+            self._client.upload_fileobj(_Unclosable(stream), self._bucket, self._name(key), Config=_TRANSFER)
+
+    @contextmanager
+    def open(self, key: str, start: int = 0, length: int | None = None) -> Iterator[ByteSource]:
+        """Open a file or a part of it; see ``Storage.open``."""
+        if length == 0:
+            self.size(key)
+            yield io.BytesIO()
+            return
+        last = "" if length is None else start + length - 1
+        wanted = {"Range": f"bytes={start}-{last}"} if start or length is not None else {}
+        with _named_errors(key):
+            body = self._client.get_object(Bucket=self._bucket, Key=self._name(key), **wanted)["Body"]
+            with body:
+                yield body
+
+    @contextmanager
+    def local_path(self, key: str) -> Iterator[Path]:
+        """Give a temporary copy; see ``Storage.local_path``."""
+        with tempfile.NamedTemporaryFile(prefix="tally-", suffix=Path(key).suffix) as copy:
+            with _named_errors(key):
+                self._client.download_fileobj(self._bucket, self._name(key), copy, Config=_TRANSFER)
+            copy.flush()
+            yield Path(copy.name)
+
+    def size(self, key: str) -> int:
+        """Return the bytes of a file; see ``Storage.size``."""
+        with _named_errors(key):
+            head = self._client.head_object(Bucket=self._bucket, Key=self._name(key))
+        return int(head["ContentLength"])
+
+    def exists(self, key: str) -> bool:
+        """Return whether there is a file under this key."""
+        try:
+            self.size(key)
+        except NotFoundError:
+            return False
+        return True
+
+    def delete(self, key: str) -> None:
+        """Remove a file; nothing happens when there is none."""
+        with _named_errors(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Remove all files below a folder of keys, and return how many."""
+        found = list(self.keys(prefix))
+        for key in found:
+            self.delete(key)
+        return len(found)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Give the keys below a folder of keys, in no order."""
+        with _named_errors(prefix):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=f"{self._name(prefix)}/"):
+                for item in page.get("Contents", ()):
+                    yield str(item["Key"]).removeprefix(self._prefix)
+
+    def free_share(self) -> float | None:
+        """Return None: a bucket has no end."""
+        return None
+
+    def check(self) -> None:
+        """Raise StorageError unless files can be written now."""
+        self.put("health/probe", io.BytesIO(b"ok"))
+
+    def _name(self, key: str) -> str:
+        return self._prefix + checked(key)
+
+
+class _Unclosable:
+    """A stream that boto3 cannot close: it belongs to the caller."""
+
+    def __init__(self, stream: ByteSource) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        return self._stream.read(size)
+
+
+@contextmanager
+def _named_errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _MISSING:
+            raise NotFoundError(f"no file {key}") from error
+        raise StorageError(f"the object store refused {key}") from error
+    except (BotoCoreError, OSError) as error:
+        raise StorageError(f"the object store does not answer for {key}") from error
