@@ -68,8 +68,8 @@ endif
 bench: $(DONE)/dev ## List the benchmarks; B="api_load --quick" runs one
 	tally bench $(B)
 
-openapi: $(DONE)/dev $(DONE)/frontend-deps ## Write docs/openapi.json and the frontend's types from the routes
-	flask --app wsgi openapi write --format=json docs/openapi.json
+openapi: $(DONE)/dev $(DONE)/frontend-deps ## Write tests/contract/openapi.json and the frontend's types from the routes
+	flask --app wsgi openapi write --format=json tests/contract/openapi.json
 	cd frontend && npm run types
 
 golden: $(DONE)/dev ## Rewrite the golden results; review the difference before committing
