@@ -1,0 +1,1 @@
+"""Drawn scenes and the training of mini: deep install only, never imported by the stages."""

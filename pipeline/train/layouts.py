@@ -1,0 +1,82 @@
+"""Where drawn objects lie: apart, in clumps, in grids and rows, stacked, or heaped over each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Places = NDArray[np.float64]
+"""(N, 2) centres (x, y) in px, in drawing order."""
+Layout = Callable[[np.random.Generator, int, NDArray[np.float64], float], Places]
+
+
+def scattered(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap: float) -> Places:
+    """Return random centres at least ``gap`` times the sum of radii apart, within a random window."""
+    span = size * rng.choice([1.1, 1.1, 0.75, 0.5])
+    corner = (size - span) * rng.random(2) if span < size else np.full(2, -0.05 * size)
+    placed: list[NDArray[np.float64]] = []
+    kept: list[float] = []
+    for r in radii:
+        for _ in range(12):
+            p = corner + span * rng.random(2)
+            if not placed or (np.hypot(*(np.array(placed) - p).T) > gap * (np.array(kept) + r)).all():
+                placed.append(p)
+                kept.append(float(r))
+                break
+    return np.array(placed).reshape(-1, 2)
+
+
+def clumped(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap: float) -> Places:
+    """Return centres grown outwards from one to three seeds so that neighbours touch."""
+    placed = [rng.uniform(0.1 * size, 0.9 * size, 2) for _ in range(int(rng.integers(1, 4)))]
+    for i in range(len(placed), len(radii)):
+        sizes = radii[: len(placed)]
+        for _ in range(10):
+            j = int(rng.integers(len(placed)))
+            t = rng.uniform(0, 2 * np.pi)
+            p = placed[j] + gap * (radii[j] + radii[i]) * np.array([np.cos(t), np.sin(t)])
+            if (np.hypot(*(np.array(placed) - p).T) >= 0.97 * gap * (sizes + radii[i])).all():
+                break
+        else:
+            p = rng.uniform(0, size, 2)
+        placed.append(p)
+    return np.array(placed).reshape(-1, 2)
+
+
+def gridded(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap: float) -> Places:
+    """Return the nodes of a turned, jittered square or hexagonal grid, with some left empty."""
+    pitch = 2 * float(np.median(radii)) * gap * rng.uniform(1.0, 1.7)
+    hexagonal, turn = rng.random() < 0.5, rng.choice([0.0, rng.uniform(-0.6, 0.6)])
+    n = int(np.ceil(size / pitch)) + 2
+    row, col = np.mgrid[-n : n + 1, -n : n + 1].astype(float)
+    x = (col + 0.5 * (row % 2) * hexagonal) * pitch
+    y = row * pitch * (0.87 if hexagonal else rng.uniform(1.0, 1.4))
+    points = np.stack([x.ravel() * np.cos(turn) - y.ravel() * np.sin(turn), x.ravel() * np.sin(turn) + y.ravel() * np.cos(turn)], 1)
+    points = points + size * rng.uniform(0.3, 0.7, 2) + rng.normal(0, pitch * rng.choice([0.0, 0.03, 0.08]), points.shape)
+    window = (points > -0.3 * pitch).all(1) & (points < size + 0.3 * pitch).all(1)
+    points = points[window & (rng.random(len(points)) < rng.choice([1.0, 0.95, 0.7]))]
+    near = np.argsort(np.hypot(*(points - size * rng.uniform(0.3, 0.7, 2)).T))[: len(radii)]
+    return points[near]
+
+
+def heaped(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap: float) -> Places:
+    """Return centres of a heap: closer than touching, later ones over earlier ones."""
+    middle, spread = rng.uniform(0.25, 0.75, 2) * size, size * rng.uniform(0.25, 0.9)
+    placed: list[NDArray[np.float64]] = []
+    for i, r in enumerate(radii):
+        best, room = None, -np.inf
+        for _ in range(6):
+            p = middle + spread * rng.uniform(-0.6, 0.6, 2)
+            free = np.min(np.hypot(*(np.array(placed) - p).T) - gap * 0.75 * (radii[:i] + r)) if placed else 1.0
+            if free > room:
+                best, room = p, free
+        if best is not None and room > -0.35 * r:
+            placed.append(best)
+        else:
+            placed.append(np.full(2, -1e4))
+    return np.array(placed).reshape(-1, 2)
+
+
+LAYOUTS: dict[str, Layout] = {"scattered": scattered, "clumped": clumped, "gridded": gridded, "heaped": heaped}

@@ -1,0 +1,193 @@
+"""What kind of scene is drawn: objects, arrangement, ground and light that occur together in photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.train.grounds import colour, draw_furniture, draw_ground, fractal
+from pipeline.train.paint import Material, draw_material
+from pipeline.train.shapes import MAKERS
+
+Array = NDArray[np.float32]
+Palette = tuple[tuple[Array, Array], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The choices of one scene before anything is placed.
+
+    Attributes:
+        ground: (S, S, 3) float32 picture so far. makers: names of shapes, one prototype each.
+        palette: pairs of first and second colour (3,) RGB. colour_spread: jitter in [0, 255].
+        layout: name of a layout; gap: its spacing. spread: log size spread. aligned: one direction.
+        holder: what lies under each object: "none", "ring", "dimple" or "cell".
+        brightness_spread: per-object log brightness spread. n_max: most objects.
+    """
+
+    ground: Array
+    makers: tuple[str, ...]
+    palette: Palette
+    colour_spread: float
+    layout: str
+    gap: float
+    spread: float
+    aligned: bool
+    holder: str
+    brightness_spread: float
+    material: Material
+    n_max: int = 110
+
+
+def _palette(rng: np.random.Generator, ground: Array, n: int) -> Palette:
+    """Return ``n`` colour pairs that can be told from the ground, a quarter of them only just."""
+    base = ground.reshape(-1, 3).mean(0)
+    pairs = []
+    for _ in range(n):
+        first = colour(rng)
+        if rng.random() < 0.25:
+            first = np.clip(base + rng.normal(0, 35, 3), 0, 255).astype(np.float32)
+        if np.abs(first - base).max() < 28:
+            first = np.clip(first + (45 if base.mean() < 128 else -45), 0, 255).astype(np.float32)
+        second = colour(rng) if rng.random() < 0.5 else first * np.float32(rng.uniform(0.3, 0.9))
+        pairs.append((first, second))
+    return tuple(pairs)
+
+
+def _generic(rng: np.random.Generator, size: int) -> Plan:
+    ground = draw_ground(rng, size)
+    draw_furniture(rng, ground)
+    kinds = int(rng.choice([1, 1, 1, 2, 3]))
+    layout = str(rng.choice(["scattered", "scattered", "clumped", "gridded", "heaped"]))
+    return Plan(
+        ground=ground,
+        makers=tuple(rng.choice(list(MAKERS), kinds)),
+        palette=_palette(rng, ground, int(rng.choice([1, 1, 2, 4]))),
+        colour_spread=rng.choice([0.0, 8.0, 25.0]),
+        layout=layout,
+        gap=rng.uniform(1.0, 1.5) if layout == "scattered" else rng.uniform(0.95, 1.15),
+        spread=rng.choice([0.0, 0.08, 0.2, 0.35]),
+        aligned=rng.random() < 0.25,
+        holder=str(rng.choice(["none", "none", "none", "none", "ring", "dimple", "cell"])),
+        brightness_spread=rng.choice([0.0, 0.1, 0.25]),
+        material=draw_material(rng),
+    )
+
+
+def _glowing(rng: np.random.Generator, size: int) -> Plan:
+    """Fluorescent nuclei: soft, dim and bright ones on black, often touching."""
+    plan = _generic(rng, size)
+    tint = rng.choice([[255, 255, 255], [255, 255, 255], [80, 140, 255], [80, 255, 120], [255, 80, 80]]).astype(np.float32)
+    level = rng.uniform(0.12, 0.9)
+    ground = np.broadcast_to(tint * np.float32(level * rng.uniform(0, 0.25)), (size, size, 3)) * (0.4 + fractal(rng, size)[..., None])
+    matter = replace(plan.material, diffuse=0.0, gloss=0.0, shadow=0.0, opacity=1.0, rim=float(rng.choice([0.0, 0.3, 0.5])))
+    matter = replace(matter, speckle=float(rng.choice([0.05, 0.15, 0.3])), soft_px=float(rng.uniform(1.5, 4.0)))
+    pair = tint * np.float32(level)
+    return replace(
+        plan, ground=np.ascontiguousarray(ground, dtype=np.float32), makers=tuple(rng.choice(["disc", "blob", "blob"], 1)),
+        palette=((pair, pair * 0.9),), colour_spread=0.0, layout=str(rng.choice(["scattered", "clumped", "heaped"])),
+        gap=float(rng.uniform(0.9, 1.1)), holder="none", brightness_spread=float(rng.choice([0.15, 0.4, 0.6])), material=matter,
+    )
+
+
+def _stained(rng: np.random.Generator, size: int) -> Plan:
+    """Stained tissue: dark blue to purple bodies in pale pink stuff with fibres."""
+    plan = _generic(rng, size)
+    pale = np.array([rng.uniform(190, 245), rng.uniform(150, 220), rng.uniform(190, 240)], np.float32)
+    rose = pale * np.array([0.9, 0.72, 0.88], np.float32)
+    amount = np.clip(0.5 + (fractal(rng, size) - 0.5) * rng.uniform(2, 6), 0, 1)[..., None]
+    dark = np.array([rng.uniform(50, 140), rng.uniform(20, 90), rng.uniform(90, 190)], np.float32)
+    matter = replace(plan.material, diffuse=0.05, gloss=0.0, shadow=0.0, opacity=float(rng.uniform(0.7, 1.0)), soft_px=float(rng.uniform(1.0, 2.5)))
+    return replace(
+        plan, ground=np.ascontiguousarray(pale + (rose - pale) * amount, dtype=np.float32), makers=tuple(rng.choice(["disc", "blob"], 1)),
+        palette=((dark, dark * 0.7),), colour_spread=15.0, layout=str(rng.choice(["scattered", "clumped", "heaped"])),
+        holder="none", brightness_spread=0.2, material=replace(matter, speckle=float(rng.choice([0.1, 0.25, 0.4]))),
+    )
+
+
+def _dish(rng: np.random.Generator, size: int) -> Plan:
+    """Colonies on agar: small round spots, a large rim through the picture, pen marks."""
+    plan = _generic(rng, size)
+    ground = np.ascontiguousarray(np.broadcast_to(colour(rng), (size, size, 3)), dtype=np.float32)
+    agar, centre = colour(rng), rng.uniform(-0.2, 1.2, 2) * size
+    radius = size * rng.uniform(0.45, 1.6)
+    point = centre.astype(int).tolist()
+    cv2.circle(ground, point, int(radius), agar.tolist(), -1, cv2.LINE_AA)
+    for _ in range(int(rng.integers(2, 7))):
+        tint = np.clip(agar * rng.uniform(0.5, 1.5), 0, 255).tolist()
+        cv2.circle(ground, point, int(radius * rng.uniform(0.88, 1.02)), tint, int(rng.integers(1, 5)), cv2.LINE_AA)
+    ground *= 0.9 + 0.2 * fractal(rng, size)[..., None]
+    if rng.random() < 0.4:
+        draw_furniture(rng, ground)
+    matter = replace(plan.material, shadow=float(rng.choice([0.0, 0.3])), shadow_xy=(0.1, 0.1), soft_px=float(rng.uniform(1, 3)))
+    return replace(
+        plan, ground=ground, makers=(str(rng.choice(["disc", "disc", "blob"])),), palette=_palette(rng, ground, 1),
+        layout="scattered", gap=float(rng.uniform(0.95, 1.4)), holder="none", material=matter,
+    )
+
+
+def _stacked(rng: np.random.Generator, size: int) -> Plan:
+    """Log and pipe piles, cans and bottles from above: round ends shoulder to shoulder."""
+    plan = _generic(rng, size)
+    ground = draw_ground(rng, size, busy=True) * np.float32(rng.uniform(0.25, 0.9))
+    maker = str(rng.choice(["log_end", "log_end", "pipe_mouth", "pipe_mouth", "disc", "blob"]))
+    brown = np.array([rng.uniform(150, 240), rng.uniform(110, 190), rng.uniform(60, 140)], np.float32)
+    dark = np.full(3, rng.uniform(5, 60), np.float32)
+    palette: Palette = {"log_end": ((brown, dark + 20),), "pipe_mouth": ((colour(rng), dark),)}.get(maker, _palette(rng, ground, 2))
+    return replace(
+        plan, ground=ground, makers=(maker,), palette=palette, colour_spread=18.0, layout=str(rng.choice(["gridded", "clumped", "heaped"])),
+        gap=float(rng.uniform(0.9, 1.02)), spread=float(rng.choice([0.0, 0.1, 0.25])), holder="none",
+    )
+
+
+def _packed(rng: np.random.Generator, size: int) -> Plan:
+    """Trays, blisters, crates and lots: things in their places, in rows, each in its holder or alone."""
+    plan = _generic(rng, size)
+    maker = str(rng.choice(["disc", "disc", "plate", "pipe_mouth", "capsule", "blob", "coin"]))
+    matter = replace(plan.material, diffuse=float(rng.uniform(0.1, 0.6)), gloss=float(rng.choice([0.0, 0.4, 0.8])))
+    return replace(
+        plan, makers=(maker,), layout="gridded", gap=float(rng.uniform(1.0, 1.3)), spread=float(rng.choice([0.0, 0.06])), aligned=True,
+        holder=str(rng.choice(["none", "ring", "dimple", "cell", "dimple"])), material=matter,
+    )
+
+
+def _hardware(rng: np.random.Generator, size: int) -> Plan:
+    """Metal parts and coins of many sizes on a plain ground: shiny, with shadows."""
+    plan = _generic(rng, size)
+    metal = np.array(rng.choice([[190, 190, 195], [205, 180, 120], [150, 150, 155], [190, 120, 80], [120, 100, 60]]), np.float32)
+    pair = metal * np.float32(rng.uniform(0.7, 1.2))
+    matter = replace(plan.material, ambient=float(rng.uniform(0.45, 0.8)), diffuse=float(rng.uniform(0.3, 0.8)), gloss=float(rng.uniform(0.2, 0.9)), opacity=1.0)
+    return replace(
+        plan, makers=tuple(rng.choice(["screw", "screw", "screw", "nut", "ring", "ring", "coin", "coin"], int(rng.choice([1, 1, 1, 3])))),
+        palette=((pair, pair * np.float32(rng.uniform(0.4, 1.0))),), layout=str(rng.choice(["scattered", "scattered", "clumped"])),
+        spread=float(rng.choice([0.1, 0.3, 0.45])), aligned=False, holder="none", material=matter,
+    )
+
+
+def _heap(rng: np.random.Generator, size: int) -> Plan:
+    """Heaps and baskets of things like fruit, potatoes, sweets and stones that cover each other."""
+    plan = _generic(rng, size)
+    matter = replace(plan.material, ambient=float(rng.uniform(0.4, 0.7)), diffuse=float(rng.uniform(0.3, 0.8)), rim=float(rng.uniform(0.2, 0.6)), opacity=1.0)
+    matter = replace(matter, shadow=float(rng.uniform(0.3, 0.8)), shadow_xy=(float(rng.uniform(-0.2, 0.2)), float(rng.uniform(-0.2, 0.2))))
+    ground = draw_ground(rng, size, busy=rng.random() < 0.7)
+    near = ground.reshape(-1, 3).mean(0)
+    palette = _palette(rng, ground, int(rng.choice([1, 1, 2, 4])))
+    if rng.random() < 0.3:
+        palette = ((np.clip(near * np.float32(rng.uniform(1.1, 1.6)) + 15, 0, 255), near),)
+    return replace(
+        plan, ground=ground, makers=tuple(rng.choice(["disc", "blob", "blob", "capsule", "worm", "grain"], 1)), palette=palette,
+        colour_spread=15.0, layout=str(rng.choice(["heaped", "heaped", "clumped"])), gap=float(rng.uniform(0.8, 1.0)), holder="none", material=matter,
+    )
+
+
+_PLANS: tuple[Callable[[np.random.Generator, int], Plan], ...] = (_generic, _glowing, _stained, _dish, _stacked, _packed, _hardware, _heap)
+_WEIGHTS = (0.36, 0.09, 0.04, 0.06, 0.1, 0.11, 0.12, 0.12)
+
+
+def draw_plan(rng: np.random.Generator, size: int) -> Plan:
+    """Draw the plan of one scene."""
+    return _PLANS[int(rng.choice(len(_PLANS), p=_WEIGHTS))](rng, size)

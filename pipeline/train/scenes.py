@@ -1,0 +1,167 @@
+"""Draws one training scene: a photograph-like picture and the instance each pixel belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.train.damage import damage
+from pipeline.train.grounds import colour, draw_furniture, draw_ground
+from pipeline.train.layouts import LAYOUTS
+from pipeline.train.paint import Sprite, cast_shadow, draw_material, draw_sprite, mark, paste
+from pipeline.train.plans import Plan, draw_plan
+from pipeline.train.shapes import MAKERS, Prototype, make_prototype
+
+Array = NDArray[np.float32]
+
+SCENE_PX = 256
+COUNTED_RADII = (6.0, 27.0)
+"""Area-equivalent radii in px that are positives; just outside is ignored, far outside is background."""
+IGNORED_RADII = (4.6, 35.0)
+IGNORE = -1
+_VARIANTS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One drawn photograph.
+
+    Attributes:
+        image: (S, S, 3) uint8 RGB.
+        labels: (S, S) int32. 0 ground, 1... one number an object, IGNORE where neither is taught.
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+
+def _draw_radius(rng: np.random.Generator) -> float:
+    """Return the scene's object radius in px: mostly counted sizes, else much larger or smaller; 0 is none."""
+    regime = rng.random()
+    if regime < 0.70:
+        return float(np.exp(rng.uniform(np.log(6.4), np.log(25.0))))
+    if regime < 0.84:
+        return float(np.exp(rng.uniform(np.log(38.0), np.log(140.0))))
+    return float(np.exp(rng.uniform(np.log(1.3), np.log(4.2)))) if regime < 0.92 else 0.0
+
+
+def _draw_number(rng: np.random.Generator, radius: float, plan: Plan) -> int:
+    """Return how many objects to draw, log-uniform, bounded by what fits the picture."""
+    fits = 0.75 * SCENE_PX**2 / (np.pi * radius**2) + 3
+    most = min(fits, plan.n_max if radius > IGNORED_RADII[0] else 2.5 * plan.n_max)
+    if rng.random() < 0.35:
+        return int(most)
+    return int(np.exp(rng.uniform(0, np.log(most + 1))))
+
+
+def _label_of(number: int, radius: float) -> int:
+    """Return the label an object of this radius gets: its number, IGNORE or ground."""
+    if COUNTED_RADII[0] <= radius <= COUNTED_RADII[1]:
+        return number
+    return IGNORE if IGNORED_RADII[0] <= radius <= IGNORED_RADII[1] else 0
+
+
+def _draw_holder(rng: np.random.Generator, image: Array, at: tuple[int, int], reach: float, plan: Plan, tint: Array) -> None:
+    """Draw the ring, dimple or cell an object lies in."""
+    radius, thick = int(reach * 1.35) + 1, max(1, int(reach * 0.15))
+    if plan.holder == "ring":
+        cv2.circle(image, at, radius, tint.tolist(), thick, cv2.LINE_AA)
+    elif plan.holder == "dimple":
+        cv2.circle(image, at, radius, tint.tolist(), -1, cv2.LINE_AA)
+        cv2.circle(image, (at[0] + thick, at[1] + thick), radius, (tint * 0.7).tolist(), max(1, thick // 2), cv2.LINE_AA)
+    else:
+        low, high = (at[0] - radius, at[1] - radius), (at[0] + radius, at[1] + radius)
+        cv2.rectangle(image, low, high, tint.tolist(), -1 if reach % 2 < 1 else thick, cv2.LINE_AA)
+
+
+def _litter(rng: np.random.Generator, image: Array) -> None:
+    """Draw things of the wrong size that nobody counts: a few very large, or many tiny."""
+    large = rng.random() < 0.5
+    kind, matter = make_prototype(rng, str(rng.choice(list(MAKERS)))), draw_material(rng)
+    pair = colour(rng), colour(rng)
+    for _ in range(int(rng.integers(1, 3)) if large else int(rng.integers(4, 30))):
+        radius = rng.uniform(50, 130) if large else rng.uniform(1.0, 3.8)
+        at = rng.uniform(0, SCENE_PX, 2).astype(int)
+        sprite = draw_sprite(rng, kind, radius, rng.uniform(0, 2 * np.pi), matter)
+        spot = int(at[0]), int(at[1])
+        cast_shadow(image, sprite, spot, radius, matter)
+        paste(image, sprite, spot, pair)
+
+
+def _jitter(rng: np.random.Generator, plan: Plan) -> tuple[Array, Array]:
+    """Return one object's two colours."""
+    first, second = plan.palette[int(rng.integers(len(plan.palette)))]
+    shift = rng.normal(0, plan.colour_spread, 3) if plan.colour_spread else 0.0
+    gain = np.exp(rng.normal(0, plan.brightness_spread)) if plan.brightness_spread else 1.0
+    return tuple(np.clip((c + shift) * gain, 0, 255).astype(np.float32) for c in (first, second))  # type: ignore[return-value]
+
+
+def _draw_variants(
+    rng: np.random.Generator, plan: Plan, kinds: list[Prototype], radii: NDArray[np.float64]
+) -> list[tuple[Sprite, float, Prototype]]:
+    """Return a sprite, its radius and its kind for up to ``_VARIANTS`` different objects."""
+    base = rng.uniform(0, 2 * np.pi)
+    out = []
+    for i in range(min(len(radii), _VARIANTS)):
+        kind = kinds[i % len(kinds)]
+        angle = base + rng.normal(0, 0.06) if plan.aligned else rng.uniform(0, 2 * np.pi)
+        out.append((draw_sprite(rng, kind, float(radii[i]), angle, plan.material), float(radii[i]), kind))
+    return out
+
+
+def _keep_visible(labels: NDArray[np.int32], full: dict[int, tuple[int, int]]) -> NDArray[np.int32]:
+    """Return labels where objects hardly in the picture or mostly covered are IGNORE."""
+    seen = np.bincount(np.clip(labels, 0, None).ravel(), minlength=max(full, default=0) + 1)
+    table = np.arange(len(seen), dtype=np.int32)
+    for number, (inside, total) in full.items():
+        if seen[number] < 0.35 * inside or inside < 0.3 * total:
+            table[number] = IGNORE
+    return np.where(labels > 0, table[np.clip(labels, 0, None)], labels).astype(np.int32)
+
+
+def _place(rng: np.random.Generator, plan: Plan, image: Array, labels: NDArray[np.int32], radius: float) -> None:
+    """Draw the scene's objects over ``image`` and their numbers into ``labels``."""
+    kinds = [make_prototype(rng, name) for name in plan.makers]
+    n = _draw_number(rng, radius, plan)
+    radii = np.clip(radius * np.exp(rng.normal(0, plan.spread, n)), 0.45 * radius, 2.2 * radius)
+    variants = _draw_variants(rng, plan, kinds, radii)
+    chosen = [variants[i % len(variants)] for i in range(n)]
+    slender = np.array([k.reach / k.unit for _, _, k in chosen])
+    apart = slender if plan.layout in ("scattered", "gridded") and rng.random() < 0.7 else np.minimum(slender, 1.15)
+    room = np.array([r for _, r, _ in chosen]) * apart
+    places = LAYOUTS[plan.layout](rng, SCENE_PX, room, plan.gap).astype(int)
+    tint = np.clip(image.mean((0, 1)) * rng.uniform(0.5, 1.6) + rng.normal(0, 15, 3), 0, 255)
+    if plan.holder != "none":
+        for (x, y), reach in zip(places.tolist(), room, strict=False):
+            _draw_holder(rng, image, (x, y), float(np.clip(reach, 3, 200)), plan, tint)
+    full: dict[int, tuple[int, int]] = {}
+    for number, ((x, y), (sprite, r, _)) in enumerate(zip(places.tolist(), chosen, strict=False), start=1):
+        if plan.material.shadow:
+            cast_shadow(image, sprite, (x, y), r, plan.material)
+        paste(image, sprite, (x, y), _jitter(rng, plan))
+        value = _label_of(number, r)
+        inside = mark(labels, sprite, (x, y), value)
+        if value > 0:
+            full[number] = inside
+    labels[:] = _keep_visible(labels, full)
+
+
+def draw_scene(seed: int) -> Scene:
+    """Return the scene of a seed; the same seed gives the same pixels."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((SCENE_PX, SCENE_PX), np.int32)
+    radius = _draw_radius(rng)
+    if radius == 0.0:
+        image = draw_ground(rng, SCENE_PX, busy=True)
+        draw_furniture(rng, image)
+        draw_furniture(rng, image)
+        return Scene(damage(rng, image), labels)
+    plan = draw_plan(rng, SCENE_PX)
+    image = np.ascontiguousarray(plan.ground)
+    if rng.random() < 0.2:
+        _litter(rng, image)
+    _place(rng, plan, image, labels, radius)
+    return Scene(damage(rng, image), labels)
