@@ -67,7 +67,7 @@ def _assemble(arrays: dict[str, NDArray[Any]]) -> Candidates:
     runs = np.concatenate([[0], np.cumsum(batch.rle_counts, dtype=np.int64)])
     if not np.array_equal(np.diff(runs[batch.rle_offsets]), np.full(len(batch), height * width)):
         raise ValueError(f"want run lengths that fill {height} x {width} px, got others")
-    seen = (arrays[name] for name in _CLASSIFICATION)
-    classification = Classification(*seen, source=str(arrays["source"]))
+    seen = (arrays["class_ids"], arrays["class_probs"], arrays["embeddings"])
+    classification = Classification(*seen, str(arrays["source"]))
     types = tuple(str(name) for name in arrays["types"])
     return Candidates(batch, classification, TypeProbs(types, arrays["probs"], str(arrays["labelled_by"])))

@@ -1,0 +1,237 @@
+"""Stage 6 of 7: decide on each candidate, and add up. numpy only, so that a recount needs no worker.
+
+In: Candidates.  Out: Instances, CountResult (``summarise``).  Device: CPU.  Settings: CountSettings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError
+from pipeline.ops.cluster import cluster
+from pipeline.ops.exemplars import Looks, are_alike, find_exemplar, unit_rows
+from pipeline.ops.nms import KEPT, suppress
+from pipeline.ops.overlap import mask_overlaps
+from pipeline.ops.regions import points_in_polygon
+from pipeline.summary import summarise
+from pipeline.types import Candidates, Instances
+
+__all__ = ["count", "object_id", "summarise"]
+
+MIN_AREA_PX = 25
+"""Default lower limit of a mask's area (anchors (f): VIRG, micro-sam)."""
+
+MAX_AREA_SHARE = 0.4
+"""Default upper limit of a mask's area, as a share of the image (anchors (f): Cellpose)."""
+
+MIN_STABILITY = 0.5
+"""Masks that halve when their threshold moves are accidents; engines may be stricter themselves."""
+
+EXEMPLAR_PROBABILITY = 0.95
+"""Probability that a candidate like the exemplars is one of the things meant."""
+
+SIZE_WEIGHT = 0.5
+"""What a factor of e in area is worth beside the (unit) embedding when groups are formed."""
+
+
+def object_id(index: int) -> str:
+    """Return the id of candidate ``index`` in results, rejections and corrections: "c12"."""
+    return f"c{index}"
+
+
+def count(
+    candidates: Candidates,
+    settings: CountSettings,
+    object_types: Sequence[ObjectType] = (),
+    *,
+    others: Mapping[str, Candidates] | None = None,
+) -> Instances:
+    """Decide which candidates are counted, and say why the others are not.
+
+    Score, thresholds, regions, size, edge, exemplars, class-wise suppression of duplicates (mask IoU),
+    of parts (mask IoS), other types: the first of these that a candidate fails is its rejection.
+
+    Args:
+        candidates: N candidates of one image.
+        settings: everything that decides.
+        object_types: the finite set; gives the requested type's size limits where settings have none.
+        others: candidates of other images by their image id, for exemplars that lie in those.
+
+    Returns:
+        N decisions. Groups are formed over all candidates, so their ids do not depend on settings.
+
+    Raises:
+        SettingsError: an exemplar lies in an image that ``others`` does not have.
+
+    Complexity: N² box comparisons; linear in mask runs. 1,000 candidates take well under 0.1 s.
+    """
+    alike, pointed_at = _match_exemplars(candidates, settings, others or {})
+    type_ids, scores = _score(candidates, settings, alike)
+    scores[pointed_at] = np.maximum(scores[pointed_at], EXEMPLAR_PROBABILITY)
+    rejections = [""] * len(candidates)
+    stable = candidates.batch.stability_score >= MIN_STABILITY
+    _reject(rejections, scores < settings.confidence_threshold, Rejection.LOW_SCORE)
+    _reject(rejections, ~stable, Rejection.LOW_STABILITY)
+    _reject_by_place(rejections, candidates, settings)
+    _reject_by_size(rejections, candidates, settings, object_types)
+    if settings.exclude_edge:
+        _reject(rejections, is_cut_by_edge(candidates), Rejection.EDGE)
+    if alike is not None:
+        _reject(rejections, ~alike, Rejection.UNLIKE_EXEMPLAR)
+    _reject_doubles(rejections, candidates, settings, type_ids, scores)
+    if settings.count_what in ("type", "text") and alike is None:
+        names = candidates.type_probs.types
+        for i in np.flatnonzero(type_ids).tolist():
+            rejections[i] = rejections[i] or f"{Rejection.OTHER_TYPE}{names[type_ids[i]]}"
+    counted = np.array([not why for why in rejections], dtype=np.bool_)
+    groups = np.where(counted, _groups(candidates), -1)
+    return Instances(scores, type_ids, groups.astype(np.int64), tuple(rejections))
+
+
+def is_cut_by_edge(candidates: Candidates) -> NDArray[np.bool_]:
+    """Return (N,) bool: the mask reaches the image border."""
+    height, width = candidates.batch.size_hw
+    box = candidates.batch.bbox_xyxy
+    return np.asarray((box[:, :2] <= 0).any(axis=1) | (box[:, 2] >= width) | (box[:, 3] >= height))
+
+
+def _score(
+    candidates: Candidates, settings: CountSettings, alike: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return each candidate's type and score: mask quality times the probability of what is asked for."""
+    quality, probs = candidates.batch.predicted_iou, candidates.type_probs.probs
+    if not probs.size:
+        return np.zeros(len(quality), dtype=np.int64), quality.copy()
+    type_ids = np.argmax(probs, axis=1).astype(np.int64)
+    if alike is not None:
+        return np.zeros_like(type_ids), quality * np.float32(EXEMPLAR_PROBABILITY)
+    if settings.count_what == "everything":
+        return type_ids, quality.copy()
+    return type_ids, quality * np.take_along_axis(probs, type_ids[:, None], axis=1)[:, 0]
+
+
+def _reject(rejections: list[str], failed: NDArray[np.bool_], why: str) -> None:
+    for i in np.flatnonzero(failed).tolist():
+        rejections[i] = rejections[i] or str(why)
+
+
+def _reject_by_place(rejections: list[str], candidates: Candidates, settings: CountSettings) -> None:
+    """Centres of boxes must lie in an included region, where there is one, and in no excluded one."""
+    if not settings.roi:
+        return
+    box = candidates.batch.bbox_xyxy.astype(np.float64)
+    centres = (box[:, :2] + box[:, 2:]) / 2
+    wanted = [r.polygon_xy for r in settings.roi if r.include]
+    inside = np.full(len(box), not wanted)
+    for polygon in wanted:
+        inside |= points_in_polygon(centres, polygon)
+    for region in settings.roi:
+        if not region.include:
+            inside &= ~points_in_polygon(centres, region.polygon_xy)
+    _reject(rejections, ~inside, Rejection.OUTSIDE_ROI)
+
+
+def _reject_by_size(
+    rejections: list[str], candidates: Candidates, settings: CountSettings, object_types: Sequence[ObjectType]
+) -> None:
+    """Limits come from the settings, else from the requested type, else from the defaults."""
+    requested = candidates.type_probs.types[:1]
+    own = next((t for t in object_types if (t.name,) == requested), None)
+    height, width = candidates.batch.size_hw
+    low = _first(settings.min_area_px, own.min_area_px if own else None, MIN_AREA_PX)
+    high = _first(settings.max_area_px, own.max_area_px if own else None, MAX_AREA_SHARE * height * width)
+    _reject(rejections, candidates.batch.area < low, Rejection.TOO_SMALL)
+    _reject(rejections, candidates.batch.area > high, Rejection.TOO_LARGE)
+
+
+def _first(*limits: float | None) -> float:
+    return next(limit for limit in limits if limit is not None)
+
+
+def _reject_doubles(
+    rejections: list[str],
+    candidates: Candidates,
+    settings: CountSettings,
+    type_ids: NDArray[np.int64],
+    scores: NDArray[np.float32],
+) -> None:
+    """Class-wise: first duplicates by IoU, the stronger stays; then parts and wholes by IoS.
+
+    Of a part and a whole the stronger stays (granularity auto), the whole (whole) or the part (part).
+    A part that goes is ``inside:`` the whole; a whole that goes is ``duplicate_of:`` its part.
+    """
+    batch = candidates.batch
+    pairs, shared = mask_overlaps(batch.size_hw, batch.rle_counts, batch.rle_offsets, batch.bbox_xyxy)
+    same = type_ids[pairs[:, 0]] == type_ids[pairs[:, 1]]
+    pairs, shared = pairs[same], shared[same]
+    area = batch.area
+    both = area[pairs]
+    iou = shared / (both.sum(axis=1) - shared)
+    ios = shared / both.min(axis=1)
+    by_score = np.lexsort((-area, -scores))
+    _suppress(rejections, by_score, pairs[iou > settings.iou_threshold])
+    ranks = {
+        "auto": by_score,
+        "whole": np.argsort(-area, kind="stable"),
+        "part": np.argsort(area, kind="stable"),
+    }
+    _suppress(rejections, ranks[settings.granularity], pairs[ios > settings.max_overlap], area)
+
+
+def _suppress(
+    rejections: list[str],
+    rank: NDArray[np.int64],
+    conflicts: NDArray[np.int64],
+    area: NDArray[np.int64] | None = None,
+) -> None:
+    """Reject the losers of conflicts; with ``area``, one smaller than its winner lies inside it."""
+    alive = np.array([not why for why in rejections], dtype=np.bool_)
+    winners = suppress(rank, conflicts, alive)
+    for i in np.flatnonzero(winners != KEPT).tolist():
+        is_part = area is not None and area[i] <= area[winners[i]]
+        why = Rejection.INSIDE if is_part else Rejection.DUPLICATE_OF
+        rejections[i] = f"{why}{object_id(int(winners[i]))}"
+
+
+def _groups(candidates: Candidates) -> NDArray[np.int64]:
+    """Visual groups over all candidates, whatever the settings."""
+    size = SIZE_WEIGHT * np.log(np.maximum(candidates.batch.area, 1)).astype(np.float32)
+    return cluster(np.concatenate([unit_rows(candidates.classification.embeddings), size[:, None]], axis=1))
+
+
+def _match_exemplars(
+    candidates: Candidates, settings: CountSettings, others: Mapping[str, Candidates]
+) -> tuple[NDArray[np.bool_] | None, list[int]]:
+    """Return which candidates are like the exemplars (None: nothing to compare with), and those shown.
+
+    An exemplar that the engine has no candidate for says nothing about appearance and is left out.
+    """
+    looks: dict[bool, list[tuple[NDArray[np.float32], int]]] = {True: [], False: []}
+    pointed_at: list[int] = []
+    for number, exemplar in enumerate(settings.exemplars):
+        source = candidates if exemplar.file_id is None else others.get(exemplar.file_id)
+        if source is None:
+            message = f"want an image whose candidates are known, got {exemplar.file_id}"
+            raise SettingsError([{"field": f"config.exemplars[{number}].file_id", "message": message}])
+        index = find_exemplar(source.batch, exemplar)
+        if index is None:
+            continue
+        unit = unit_rows(source.classification.embeddings[index : index + 1])[0]
+        looks[exemplar.positive].append((unit, int(source.batch.area[index])))
+        if source is candidates and exemplar.positive:
+            pointed_at.append(index)
+    if not looks[True]:
+        return None, []
+    wanted, unwanted = (_stack(looks[side], candidates) for side in (True, False))
+    seen = candidates.classification
+    alike = are_alike(seen.embeddings, candidates.batch.area, wanted, unwanted, seen.source)
+    return alike, pointed_at
+
+
+def _stack(looks: list[tuple[NDArray[np.float32], int]], candidates: Candidates) -> Looks:
+    width = candidates.classification.embeddings.shape[1]
+    embeddings = np.array([unit for unit, _ in looks], dtype=np.float32).reshape(-1, width)
+    return Looks(embeddings, np.array([area for _, area in looks], dtype=np.float64))

@@ -1,0 +1,142 @@
+"""Decisions → the answer for one image: count, interval, groups, sizes, and whether to look again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract import CountResult, CountSettings, Group, Provenance, Rejection, SizeStats
+from pipeline.ops.boxes import overlapping_pairs
+from pipeline.ops.exemplars import find_exemplar
+from pipeline.ops.interval import central_interval, poisson_binomial
+from pipeline.types import Candidates, Instances
+
+INTERVAL_LEVEL = 0.9
+PLAUSIBLE = 0.5
+"""A candidate that missed the confidence threshold may still be an object when its score reaches this
+share of the threshold; weaker ones are noise and do not widen the interval."""
+
+WIDE_INTERVAL = 0.3
+LOW_CONFIDENCE = 0.5
+MANY_TOUCHING = 0.5
+MANY_CUT = 0.25
+MANY_LARGE = 0.15
+LARGE_FACTOR = 1.8
+SMALL_OBJECT_PX = 64
+MANY_OBJECTS = 5000
+
+
+def summarise(
+    candidates: Candidates,
+    instances: Instances,
+    settings: CountSettings,
+    timings_s: Mapping[str, float],
+    provenance: Provenance,
+) -> CountResult:
+    """Return the answer for one image.
+
+    The interval is the central 90 % of the Poisson-binomial distribution of the counted candidates'
+    scores and of the plausible ones below the threshold, widened to hold the count.
+
+    Args:
+        candidates: N candidates.
+        instances: the N decisions on them.
+        settings: the settings they were made with.
+        timings_s: stage → seconds.
+        provenance: what made the candidates.
+    """
+    counted = instances.counted
+    scores = instances.scores[counted]
+    interval = _interval(instances, settings)
+    types = candidates.type_probs.types
+    labels = Counter(types[i] for i in instances.type_ids[counted].tolist()) if types else Counter[str]()
+    reasons = _review_reasons(candidates, instances, interval) + _unmatched(candidates, settings)
+    return CountResult(
+        count=len(counted),
+        count_interval=interval,
+        by_type=dict(labels.most_common()),
+        groups=_groups(instances.group_ids[counted]),
+        stats=_size_stats(candidates, counted),
+        average_confidence=round(float(scores.mean()), 4) if len(scores) else 0.0,
+        needs_review=bool(reasons),
+        review_reason="; ".join(reasons) or None,
+        labelled_by=candidates.type_probs.labelled_by,
+        timings_s=dict(timings_s),
+        provenance=provenance,
+    )
+
+
+def _interval(instances: Instances, settings: CountSettings) -> tuple[int, int]:
+    doubtful = (Rejection.LOW_SCORE, Rejection.LOW_STABILITY)
+    floor = PLAUSIBLE * settings.confidence_threshold
+    chances = [
+        float(score)
+        for score, why in zip(instances.scores, instances.rejections, strict=True)
+        if not why or (why in doubtful and score >= floor)
+    ]
+    low, high = central_interval(poisson_binomial(np.array(chances)), INTERVAL_LEVEL)
+    n = len(instances.counted)
+    return min(low, n), max(high, n)
+
+
+def _groups(group_ids: NDArray[np.int64]) -> tuple[Group, ...]:
+    ids, counts = np.unique(group_ids, return_counts=True)
+    order = np.lexsort((ids, -counts))
+    return tuple(Group(int(ids[i]), f"group {ids[i] + 1}", int(counts[i])) for i in order)
+
+
+def _size_stats(candidates: Candidates, counted: NDArray[np.int64]) -> SizeStats:
+    area = candidates.batch.area[counted].astype(np.float64)
+    n_px = candidates.batch.size_hw[0] * candidates.batch.size_hw[1]
+    p10, median, p90 = np.percentile(area, (10, 50, 90)) if len(area) else (0.0, 0.0, 0.0)
+    return SizeStats(
+        median_area_px=float(median),
+        p10_area_px=float(p10),
+        p90_area_px=float(p90),
+        coverage_percent=round(min(100.0, 100.0 * float(area.sum()) / n_px), 3),
+        density_per_megapixel=round(len(area) * 1e6 / n_px, 3),
+    )
+
+
+def _review_reasons(candidates: Candidates, instances: Instances, interval: tuple[int, int]) -> list[str]:
+    """Say, in words for people, everything that makes this count doubtful."""
+    counted = instances.counted
+    n, width = len(counted), interval[1] - interval[0]
+    if not n:
+        return ["nothing was found"]
+    reasons = []
+    if width > max(2, WIDE_INTERVAL * n):
+        reasons.append(f"wide interval: {interval[0]} to {interval[1]}")
+    if float(instances.scores[counted].mean()) < LOW_CONFIDENCE:
+        reasons.append("low confidence")
+    box, area = candidates.batch.bbox_xyxy[counted], candidates.batch.area[counted]
+    reasons += _shape_reasons(box, area, candidates.batch.size_hw)
+    if n > MANY_OBJECTS:
+        reasons.append(f"very many objects: {n}")
+    return reasons
+
+
+def _unmatched(candidates: Candidates, settings: CountSettings) -> list[str]:
+    own = [e for e in settings.exemplars if e.file_id is None and e.positive]
+    lost = sum(find_exemplar(candidates.batch, exemplar) is None for exemplar in own)
+    return [f"{lost} of {len(own)} exemplars meet no object that the engine sees"] if lost else []
+
+
+def _shape_reasons(box: NDArray[np.float32], area: NDArray[np.int64], size_hw: tuple[int, int]) -> list[str]:
+    n, median = len(area), float(np.median(area))
+    reasons = []
+    touching = len(np.unique(overlapping_pairs(box)))
+    if n > 2 and touching > MANY_TOUCHING * n:
+        reasons.append(f"{touching} of {n} objects touch or overlap")
+    cut = int(((box[:, :2] <= 0).any(axis=1) | (box[:, 2:] >= size_hw[::-1]).any(axis=1)).sum())
+    if cut > max(1, MANY_CUT * n):
+        reasons.append(f"{cut} of {n} objects are cut by the image border")
+    large = int((area > LARGE_FACTOR * median).sum())
+    if large > max(1, MANY_LARGE * n):
+        reasons.append(f"{large} of {n} objects are much larger than the others: some may be several")
+    if median < SMALL_OBJECT_PX:
+        reasons.append(f"the objects are very small: {median:.0f} px each")
+    return reasons
