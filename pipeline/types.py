@@ -213,3 +213,27 @@ class Instances:
     def counted(self) -> NDArray[np.int64]:
         """Indices of the counted candidates, in candidate order."""
         return np.array([i for i, why in enumerate(self.rejections) if not why], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEffects:
+    """What answer-set rules derived about N candidates; stored, so that a recount needs no solver.
+
+    Attributes:
+        boosts: (N,) float32 in [-1, 1]. Added to the score.
+        rejected_by: N strings. Name of the rule that rejects the candidate, "" for none.
+        relabels: N strings. Type the candidate becomes, "" for none.
+        program_sha256: hex digest of the rules they follow from: they hold for no others.
+    """
+
+    boosts: NDArray[np.float32]
+    rejected_by: tuple[str, ...]
+    relabels: tuple[str, ...]
+    program_sha256: str
+
+    def __post_init__(self) -> None:
+        """Raise ShapeError unless the parts agree on N."""
+        n = len(self.rejected_by)
+        _check("boosts", self.boosts, (n,), np.float32)
+        if len(self.relabels) != n:
+            raise ShapeError(f"relabels: want {n}, got {len(self.relabels)}")
