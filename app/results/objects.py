@@ -1,0 +1,103 @@
+"""Decisions on candidates → the counted objects with their numbers. Pure: numpy and stdlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from pipeline.count import object_id
+from pipeline.types import Candidates, Instances
+
+MODEL, HUMAN = "model", "human"
+ROW_SHARE = 0.5
+"""Objects whose centres are closer in height than this share of a typical object read as one row."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountedObject:
+    """One object of the count.
+
+    Convention:
+        half-open box in image px, (x_min, y_min, x_max, y_max).
+
+    Attributes:
+        object_id: ``c<index>`` for a stored candidate, ``h<...>`` for one that a human drew.
+        number: number on the overlay, from 1 in reading order; 0 before ``numbered``.
+        label: word shown for it. confidence: in [0, 1]; 1.0 for what a human stated.
+        area: mask px. group_id: visual group, -1 for none.
+        polygon: outline [x1, y1, x2, y2, ...] in image px.
+        source: "model" or "human".
+    """
+
+    object_id: str
+    number: int
+    label: str
+    confidence: float
+    bbox_xyxy: tuple[float, float, float, float]
+    area: int
+    group_id: int
+    polygon: tuple[float, ...]
+    source: str = MODEL
+
+
+def objects_of(candidates: Candidates, instances: Instances) -> list[CountedObject]:
+    """Return the counted candidates, numbered in reading order.
+
+    Args:
+        candidates: N candidates of one image.
+        instances: the N decisions on them.
+    """
+    types = candidates.type_probs.types
+    labels = [types[i] if types else "object" for i in instances.type_ids.tolist()]
+    return numbered(
+        [
+            candidate_object(
+                candidates, i, labels[i], float(instances.scores[i]), int(instances.group_ids[i])
+            )
+            for i in instances.counted.tolist()
+        ]
+    )
+
+
+def candidate_object(
+    candidates: Candidates, index: int, label: str, confidence: float, group_id: int, source: str = MODEL
+) -> CountedObject:
+    """Return candidate ``index`` as an object that has no number yet."""
+    x_min, y_min, x_max, y_max = candidates.batch.bbox_xyxy[index].tolist()
+    return CountedObject(
+        object_id=object_id(index),
+        number=0,
+        label=label,
+        confidence=round(confidence, 6),
+        bbox_xyxy=(x_min, y_min, x_max, y_max),
+        area=int(candidates.batch.area[index]),
+        group_id=group_id,
+        polygon=tuple(candidates.batch.polygon(index).ravel().tolist()),
+        source=source,
+    )
+
+
+def numbered(objects: Sequence[CountedObject]) -> list[CountedObject]:
+    """Return the objects in reading order (rows from the top, each from the left), numbered from 1.
+
+    A row starts at its highest centre and reaches ``ROW_SHARE`` of the median object height down.
+    """
+    if not objects:
+        return []
+    reach = ROW_SHARE * median(o.bbox_xyxy[3] - o.bbox_xyxy[1] for o in objects)
+    rows: list[list[CountedObject]] = []
+    top = float("-inf")
+    for found in sorted(objects, key=lambda o: (_centre(o)[1], _centre(o)[0], o.object_id)):
+        y = _centre(found)[1]
+        if not rows or y - top > reach:
+            rows.append([])
+            top = y
+        rows[-1].append(found)
+    in_order = [o for row in rows for o in sorted(row, key=lambda o: (_centre(o)[0], o.object_id))]
+    return [replace(found, number=number) for number, found in enumerate(in_order, start=1)]
+
+
+def _centre(found: CountedObject) -> tuple[float, float]:
+    x_min, y_min, x_max, y_max = found.bbox_xyxy
+    return (x_min + x_max) / 2, (y_min + y_max) / 2
