@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from app.commands.db import upgrade_to_head
+from app.config import Config
 from tests.servers import MariaDBServer, RedisServer, find_binary
 
 MARKED_BY_FIXTURE = {
-    "mariadb_url": "services",
     "mariadb_server": "services",
     "redis_url": "services",
     "redis_server": "services",
@@ -70,6 +71,31 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
     url: str = request.getfixturevalue("mariadb_url")
+    return url
+
+
+@pytest.fixture(scope="session")
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "tally.sqlite3"
+    upgrade_to_head(Config(database_url=f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def _migrated_mariadb(mariadb_server: MariaDBServer) -> str:
+    url = mariadb_server.empty_database("tally_migrated")
+    upgrade_to_head(Config(database_url=url))
+    return url
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a database with the newest schema and no rows, once SQLite and once MariaDB."""
+    if request.param == "sqlite":
+        copy = shutil.copy(request.getfixturevalue("_migrated_sqlite"), tmp_path / "tally.sqlite3")
+        return f"sqlite:///{copy}"
+    url: str = request.getfixturevalue("_migrated_mariadb")
+    request.getfixturevalue("mariadb_server").delete_rows("tally_migrated", keep="alembic_version")
     return url
 
 

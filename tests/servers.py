@@ -174,19 +174,26 @@ class MariaDBServer(Server):
         """Raise while the server does not answer."""
         return self.execute("SELECT 1")
 
-    def execute(self, *statements: str) -> None:
-        """Run statements as root, outside any database."""
+    def execute(self, *statements: str) -> list[str]:
+        """Run statements as root, outside any database; return the first column of the last answer."""
         connection = pymysql.connect(
             host="127.0.0.1", port=self.port, user="root", autocommit=True, connect_timeout=5
         )
         with connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
+            return [str(row[0]) for row in cursor.fetchall()]
 
     def empty_database(self, name: str) -> str:
         """Create the database anew and return its URL."""
         self.execute(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
         return self.url(name)
+
+    def delete_rows(self, database: str, *, keep: str) -> None:
+        """Empty every table of the database but ``keep``."""
+        tables = set(self.execute(f"SHOW TABLES FROM {database}")) - {keep}
+        deletions = [f"DELETE FROM {database}.{table}" for table in sorted(tables)]
+        self.execute("SET FOREIGN_KEY_CHECKS = 0", *deletions)
 
     @staticmethod
     def _as_root() -> list[str]:

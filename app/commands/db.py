@@ -30,10 +30,11 @@ def upgrade_to_head(config: Config) -> None:
     import flask_migrate
     from sqlalchemy.exc import OperationalError
 
-    from app import create_app
+    from app import create_app, extensions
 
     try:
         with create_app(config).app_context():
             flask_migrate.upgrade()
+            extensions.db.engine.dispose()
     except OperationalError as error:
         raise ConfigError(f"TALLY_DATABASE_URL: the database does not answer: {error.orig}") from None

@@ -51,3 +51,15 @@ def test_a_redis_of_ones_own_can_be_killed_and_comes_back_empty(redis_server: Re
 def test_nothing_leaves_this_machine() -> None:
     with socket.socket() as outward, pytest.raises(PermissionError, match="loopback"):
         outward.connect(("192.0.2.1", 80))
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_each_test_gets_the_newest_schema_without_rows(migrated_url: str, attempt: int) -> None:
+    engine = create_engine(migrated_url)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT COUNT(*) FROM idempotency_keys")).scalar() == 0
+        assert connection.execute(text("SELECT COUNT(*) FROM alembic_version")).scalar() == 1
+        values = f"({attempt}, 'local', 'k', 'x', 200, '{{}}', '2026-01-01 00:00:00')"
+        columns = "(id, owner_id, `key`, body_sha256, response_status, response, created_at)"
+        connection.execute(text(f"INSERT INTO idempotency_keys {columns} VALUES {values}"))
+    engine.dispose()
