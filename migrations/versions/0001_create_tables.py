@@ -263,41 +263,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop all tables."""
+    """Drop all tables; their indexes go with them."""
     op.drop_table("instances")
-    with op.batch_alter_table("corrections", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_corrections_owner_id"))
-        batch_op.drop_index("ix_corrections_job_image")
-        batch_op.drop_index(batch_op.f("ix_corrections_job_id"))
-
     op.drop_table("corrections")
-    with op.batch_alter_table("job_images", schema=None) as batch_op:
-        batch_op.drop_index("ix_job_images_review")
-        batch_op.drop_index("ix_job_images_lease")
-        batch_op.drop_index(batch_op.f("ix_job_images_image_id"))
-        batch_op.drop_index("ix_job_images_claim")
-
     op.drop_table("job_images")
     op.drop_table("job_events")
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_jobs_upload_id"))
-        batch_op.drop_index("ix_jobs_status_created")
-        batch_op.drop_index("ix_jobs_owner_created")
-
     op.drop_table("jobs")
-    with op.batch_alter_table("images", schema=None) as batch_op:
-        batch_op.drop_index("ix_images_upload_position")
-        batch_op.drop_index(batch_op.f("ix_images_sha256"))
-        batch_op.drop_index(batch_op.f("ix_images_owner_id"))
-
     op.drop_table("images")
-    with op.batch_alter_table("uploads", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_uploads_owner_id"))
-        batch_op.drop_index(batch_op.f("ix_uploads_expires_at"))
-
     op.drop_table("uploads")
     op.drop_table("object_types")
-    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_idempotency_keys_created_at"))
-
     op.drop_table("idempotency_keys")
