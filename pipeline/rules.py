@@ -1,0 +1,160 @@
+"""Answer-set rules over candidates: reasoning that thresholds cannot express, solved in a sandbox.
+
+In: Candidates, rules text.  Out: RuleEffects.  Device: CPU, another process.  See docs/rules.md for the
+facts a program sees and the atoms it derives. Runs on workers only: a recount reads the stored effects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import threading
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.contract import ErrorCode, PipelineError
+from pipeline.rules_facts import facts_of
+from pipeline.types import Candidates, RuleEffects
+
+CPU_S = 5
+WALL_S = 10.0
+MEMORY_BYTES = 1024 * 2**20
+MAX_PROGRAM_CHARS = 20_000
+MAX_NAME_CHARS = 60
+_ATOMS_PER_CANDIDATE = 20
+_ANSWER_BYTES_PER_ATOM = 2 * MAX_NAME_CHARS + 80
+_SANDBOX = Path(__file__).with_name("rules_sandbox.py")
+
+
+def apply_rules(candidates: Candidates, rules: str) -> RuleEffects:
+    """Return what the rules derive about the candidates.
+
+    Args:
+        candidates: N candidates with their type probabilities; facts are made of nothing else, so the
+            effects hold for every threshold.
+        rules: rules text, or the name of a bundled rule set.
+
+    Raises:
+        PipelineError: INVALID_CONFIG when the program is refused, wrong, endless, too large, has no
+            answer or several, or speaks of what does not exist; the message says which.
+    """
+    program = rules_text(rules)
+    n = len(candidates)
+    answer = _run_sandbox(
+        {
+            "program": program,
+            "facts": facts_of(candidates),
+            "cpu_s": CPU_S,
+            "memory_bytes": MEMORY_BYTES,
+            "max_atoms": _ATOMS_PER_CANDIDATE * (n + 1),
+        }
+    )
+    if "refused" in answer:
+        raise _refused(answer["refused"])
+    return _effects(answer["effects"], n, program)
+
+
+def rules_text(rules: str) -> str:
+    """Return the program: of a bundled set where ``rules`` is a name, else ``rules`` itself.
+
+    Raises:
+        PipelineError: INVALID_CONFIG for an unknown name or too long a text.
+    """
+    if re.fullmatch(r"\s*[a-z][a-z0-9_]*\s*", rules):
+        named = rule_sets()
+        if rules.strip() not in named:
+            raise _refused(f"want rules text or one of {', '.join(named)}, got {rules.strip()!r}")
+        return named[rules.strip()]
+    if len(rules) > MAX_PROGRAM_CHARS:
+        raise _refused(f"want at most {MAX_PROGRAM_CHARS} characters, got {len(rules)}")
+    return rules
+
+
+def rule_sets() -> dict[str, str]:
+    """Return the bundled rule sets by name, in alphabetical order."""
+    folder = resources.files("pipeline").joinpath("data/rules")
+    files = sorted(folder.iterdir(), key=lambda file: file.name)
+    return {f.name.removesuffix(".lp"): f.read_text("utf-8") for f in files if f.name.endswith(".lp")}
+
+
+def program_sha256(rules: str) -> str:
+    """Return the digest by which ``RuleEffects`` names the rules it follows from."""
+    return hashlib.sha256(rules_text(rules).encode()).hexdigest()
+
+
+def _refused(message: str) -> PipelineError:
+    return PipelineError(ErrorCode.INVALID_CONFIG, f"symbolic_reasoning.rules: {message}")
+
+
+def _run_sandbox(request: dict[str, Any]) -> dict[str, Any]:
+    """Solve in another process and return its answer; kill it when it takes too long or says too much."""
+    if importlib.util.find_spec("clingo") is None:
+        raise _refused("the package clingo is not installed here (pip install 'tally[worker]')")
+    limit = _ANSWER_BYTES_PER_ATOM * request["max_atoms"]
+    command = [sys.executable, "-I", str(_SANDBOX)]
+    with subprocess.Popen(  # noqa: S603 - our own script, no shell
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, cwd="/"
+    ) as process:
+        if process.stdin is None or process.stdout is None:
+            raise _refused("the solver did not start")
+        clock = threading.Timer(WALL_S, process.kill)
+        clock.start()
+        try:
+            process.stdin.write(json.dumps(request).encode())
+            process.stdin.close()
+            answer = process.stdout.read(limit + 1)
+        except BrokenPipeError:
+            answer = b""
+        finally:
+            clock.cancel()
+            process.kill()
+    if len(answer) > limit:
+        raise _refused(f"the answer is longer than {limit} bytes")
+    return _parsed(answer)
+
+
+def _parsed(answer: bytes) -> dict[str, Any]:
+    try:
+        parsed: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        raise _refused(
+            f"the rules need more than {CPU_S} s or {MEMORY_BYTES >> 20} MB; "
+            "look for endless recursion such as p(X+1) :- p(X)"
+        ) from None
+    return parsed
+
+
+def _effects(atoms: list[list[Any]], n: int, program: str) -> RuleEffects:
+    boosts = np.zeros(n, np.float64)
+    rejected_by, relabels = [""] * n, [""] * n
+    for name, candidate, value in atoms:
+        _check_atom(name, candidate, value, n)
+        if name == "boost":
+            boosts[candidate] += value / 1000
+        elif name == "reject":
+            rejected_by[candidate] = rejected_by[candidate] or value
+        elif relabels[candidate] not in ("", value):
+            raise _refused(f"two labels for candidate {candidate}: {relabels[candidate]} and {value}")
+        else:
+            relabels[candidate] = value
+    clipped = np.clip(boosts, -1.0, 1.0).astype(np.float32)
+    digest = hashlib.sha256(program.encode()).hexdigest()
+    return RuleEffects(clipped, tuple(rejected_by), tuple(relabels), digest)
+
+
+def _check_atom(name: str, candidate: object, value: object, n: int) -> None:
+    """Raise unless the atom speaks of an existing candidate and its value is of the right kind."""
+    atom = f"{name}({candidate},{value})"[:200]
+    if not isinstance(candidate, int) or not 0 <= candidate < n:
+        raise _refused(f"{atom}: want a candidate from 0 to {n - 1}")
+    if name == "boost" and not (isinstance(value, int) and -1000 <= value <= 1000):
+        raise _refused(f"{atom}: want a whole number from -1000 to 1000 (per mille of the score)")
+    if name != "boost" and not (isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARS):
+        raise _refused(f"{atom}: want a name of 1 to {MAX_NAME_CHARS} characters")

@@ -1,0 +1,102 @@
+"""Candidates as the facts of an answer-set program: whole numbers and quoted names only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from pipeline.ops.overlap import mask_overlaps
+from pipeline.types import CandidateBatch, Candidates
+
+NEIGHBOURS = 8
+"""``near/3`` holds for this many nearest candidates of each: the facts grow with N, not with N²."""
+
+INSIDE_SHARE = 0.9
+"""Share of a mask that must lie in a larger one for ``inside/2``."""
+
+
+def facts_of(candidates: Candidates) -> str:
+    """Return the facts of docs/rules.md, one a line, in candidate order.
+
+    Complexity: N log N for neighbours, and the overlapping pairs.
+    """
+    batch, types = candidates.batch, candidates.type_probs
+    height, width = batch.size_hw
+    lines = [f"image({width},{height}).", f"median_area({_median(batch.area)})."]
+    if len(batch):
+        best = types.probs.argmax(axis=1)
+        names = [_quoted(types.types[k]) for k in best]
+        lines += _unary("type", names) + _unary("score", _per_mille(types.probs.max(axis=1)))
+    lines += [f"candidate({i})." for i in range(len(batch))]
+    lines += _unary("quality", _per_mille(batch.predicted_iou))
+    lines += _unary("stability", _per_mille(batch.stability_score))
+    lines += _unary("area", batch.area.tolist()) + _places(batch) + _edges(batch)
+    return "\n".join(lines + _near(batch) + _shared(batch))
+
+
+def _median(area: NDArray[np.int64]) -> int:
+    return int(np.median(area)) if len(area) else 0
+
+
+def _per_mille(share: NDArray[np.float32]) -> list[int]:
+    return [int(v) for v in np.rint(share.astype(np.float64) * 1000)]
+
+
+def _unary(name: str, values: Iterable[int | str]) -> list[str]:
+    return [f"{name}({i},{value})." for i, value in enumerate(values)]
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _places(batch: CandidateBatch) -> list[str]:
+    box = np.rint(batch.bbox_xyxy).astype(np.int64)
+    centre = (box[:, :2] + box[:, 2:]) // 2
+    sides = box[:, 2:] - box[:, :2]
+    return (
+        _unary("cx", centre[:, 0].tolist())
+        + _unary("cy", centre[:, 1].tolist())
+        + _unary("width", sides[:, 0].tolist())
+        + _unary("height", sides[:, 1].tolist())
+    )
+
+
+def _edges(batch: CandidateBatch) -> list[str]:
+    height, width = batch.size_hw
+    low, high = batch.bbox_xyxy[:, :2], batch.bbox_xyxy[:, 2:]
+    cut = (low < 1).any(axis=1) | (high > np.array([width, height]) - 1).any(axis=1)
+    return [f"edge({i})." for i in np.flatnonzero(cut)]
+
+
+def _near(batch: CandidateBatch) -> list[str]:
+    """``near(A, B, D)``: B is one of A's nearest, D px between the middles of their boxes."""
+    n = len(batch)
+    if n < 2:
+        return []
+    centres = (batch.bbox_xyxy[:, :2] + batch.bbox_xyxy[:, 2:]).astype(np.float64) / 2
+    distance, other = cKDTree(centres).query(centres, k=min(NEIGHBOURS + 1, n))
+    return [
+        f"near({a},{b},{round(d)})."
+        for a in range(n)
+        for d, b in zip(distance[a].tolist(), other[a].tolist(), strict=True)
+        if a != b
+    ]
+
+
+def _shared(batch: CandidateBatch) -> list[str]:
+    """``overlaps(A, B, IoU per mille)`` both ways round, and ``inside(A, B)`` for the smaller A."""
+    pairs, px = mask_overlaps(batch.size_hw, batch.rle_counts, batch.rle_offsets, batch.bbox_xyxy)
+    lines = []
+    for (a, b), shared in zip(pairs.tolist(), px.tolist(), strict=True):
+        area_a, area_b = int(batch.area[a]), int(batch.area[b])
+        iou = round(1000 * shared / (area_a + area_b - shared))
+        lines += [f"overlaps({a},{b},{iou}).", f"overlaps({b},{a},{iou})."]
+        small, large = (a, b) if area_a < area_b else (b, a)
+        if area_a != area_b and shared >= INSIDE_SHARE * min(area_a, area_b):
+            lines.append(f"inside({small},{large}).")
+    return lines

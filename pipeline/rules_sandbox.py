@@ -1,0 +1,151 @@
+"""Solves one answer-set program in a process of its own: JSON in, JSON out, nothing else.
+
+Run as a script (``python -I rules_sandbox.py``) by ``pipeline.rules``, never imported by it. Before any
+rule is read, the process gives up: more CPU seconds and memory than allowed, writing to files, opening
+files, starting processes. Programs that could run code or read files are refused by their syntax tree.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from typing import Any
+
+import clingo
+from clingo import ast
+
+ALLOWED = frozenset(
+    {
+        ast.ASTType.Program,  # "#program base.", which the parser puts first
+        ast.ASTType.Rule,
+        ast.ASTType.Definition,
+        ast.ASTType.Minimize,
+        ast.ASTType.Defined,
+        ast.ASTType.ShowSignature,
+        ast.ASTType.Comment,
+    }
+)
+FORBIDDEN_WORDS = ("#script", "#include")  # the parser itself opens what #include names
+EFFECTS = (("boost", 2), ("reject", 2), ("relabel", 2))
+
+
+class RefusedError(Exception):
+    """The program is not one we solve; the message is for the person who wrote it."""
+
+
+def limit_process(cpu_s: int, memory_bytes: int) -> None:
+    """Give up what a solver does not need; called after the imports, before any rule is read."""
+    for kind, value in (
+        (resource.RLIMIT_CPU, cpu_s),
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_NOFILE, 3),  # standard input, output and error are open already
+    ):
+        resource.setrlimit(kind, (value, value))
+
+
+class _Guard(ast.Transformer):
+    """Refuses calls of external functions, wherever in a statement they are."""
+
+    def visit_Function(self, node: ast.AST) -> ast.AST:  # noqa: N802 - clingo looks for this name
+        """Refuse ``@f(x)``: it would call into the host program."""
+        if node.external:
+            raise RefusedError(f"external functions are not allowed: @{node.name}")
+        return node.update(**self.visit_children(node))
+
+
+def check_syntax(program: str, messages: list[str]) -> bool:
+    """Return whether something is minimized; refuse all but rules, constants and #minimize."""
+    for word in FORBIDDEN_WORDS:
+        if word in program:
+            raise RefusedError(f"{word} is not allowed")
+    guard = _Guard()
+    kinds = set()
+
+    def check(statement: ast.AST) -> None:
+        is_part = statement.ast_type == ast.ASTType.Program and statement.name != "base"
+        if statement.ast_type not in ALLOWED or is_part:
+            raise RefusedError(f"not allowed: {str(statement)[:80]}")
+        guard.visit(statement)
+        kinds.add(statement.ast_type)
+
+    try:
+        ast.parse_string(program, check, logger=lambda code, text: messages.append(text))
+    except RuntimeError as error:
+        raise RefusedError(_first(messages, str(error))) from None
+    return ast.ASTType.Minimize in kinds
+
+
+def solve(program: str, facts: str, max_atoms: int) -> list[list[Any]]:
+    """Return [name, candidate, value] of every derived effect, sorted.
+
+    Raises:
+        RefusedError: bad syntax, no or several answers, or too many effects.
+    """
+    messages: list[str] = []
+    n_models = 0 if check_syntax(program, messages) else 2  # 0: until the best is proven
+    options = [f"--models={n_models}", "--warn=none"]
+    control = clingo.Control(options, logger=lambda code, text: messages.append(text))
+    try:
+        control.add("base", [], facts)
+        control.add("base", [], program)
+        control.ground([("base", [])])
+    except RuntimeError as error:
+        raise RefusedError(_first(messages, str(error))) from None
+    return [_plain(symbol) for symbol in _answer(control, max_atoms)]
+
+
+def _answer(control: clingo.Control, max_atoms: int) -> list[clingo.Symbol]:
+    """Return the effects of the one answer set, or of the best one where something is minimized."""
+    found: list[clingo.Symbol] | None = None
+    with control.solve(yield_=True) as handle:
+        for model in handle:
+            if found is not None and not model.cost:
+                raise RefusedError(
+                    "want one answer, got several: leave out choices and disjunctions, or add #minimize"
+                )
+            found = [s for s in model.symbols(atoms=True) if (s.name, len(s.arguments)) in EFFECTS]
+            if len(found) > max_atoms:
+                raise RefusedError(f"want at most {max_atoms} effects, got {len(found)}")
+    if found is None:
+        raise RefusedError("the rules contradict each other: no answer")
+    return sorted(found)
+
+
+def _plain(symbol: clingo.Symbol) -> list[Any]:
+    values: list[Any] = [symbol.name]
+    for argument in symbol.arguments:
+        if argument.type == clingo.SymbolType.Number:
+            values.append(argument.number)
+        elif argument.type == clingo.SymbolType.String:
+            values.append(argument.string)
+        else:
+            values.append(str(argument))
+    return values
+
+
+def _first(messages: list[str], otherwise: str) -> str:
+    """The first thing the parser complained of, as ``line:columns: what``, without our file name."""
+    text = messages[0] if messages else otherwise
+    return text.replace("<string>:", "line ").replace("<block>:", "line ").strip()[:400]
+
+
+def main() -> None:
+    """Read one request from standard input, answer on standard output."""
+    request = json.load(sys.stdin)
+    limit_process(request["cpu_s"], request["memory_bytes"])
+    answer: dict[str, Any]
+    try:
+        answer = {"effects": solve(request["program"], request["facts"], request["max_atoms"])}
+    except RefusedError as error:
+        answer = {"refused": str(error)}
+    except MemoryError:
+        answer = {"refused": "out of memory"}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

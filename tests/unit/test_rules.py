@@ -1,0 +1,218 @@
+"""Answer-set rules: what they see, what they may say, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.contract import ErrorCode, PipelineError
+from pipeline.rules import apply_rules, program_sha256, rule_sets
+from pipeline.rules_facts import facts_of
+from tests.candidates import candidates_of, disc
+
+SIZE = (200, 300)
+RING_OF_DISCS = [
+    disc(SIZE, 60, 60, 20),  # 0
+    disc(SIZE, 150, 60, 20),  # 1
+    disc(SIZE, 150, 60, 6),  # 2: inside 1
+    disc(SIZE, 290, 100, 20),  # 3: cut by the right border
+    disc(SIZE, 5, 150, 20),  # 4: cut by the left border
+    disc(SIZE, 170, 70, 20),  # 5: overlaps 1
+]
+
+
+def effects_of(program: str) -> tuple[list[float], list[str], list[str]]:
+    effects = apply_rules(candidates_of(RING_OF_DISCS, SIZE), program)
+    return [round(float(b), 3) for b in effects.boosts], list(effects.rejected_by), list(effects.relabels)
+
+
+def refusal_of(program: str) -> str:
+    with pytest.raises(PipelineError) as caught:
+        effects_of(program)
+    assert caught.value.code == ErrorCode.INVALID_CONFIG
+    return str(caught.value)
+
+
+def test_facts_describe_each_candidate_in_whole_numbers() -> None:
+    facts = set(facts_of(candidates_of(RING_OF_DISCS, SIZE)).splitlines())
+    area = int(RING_OF_DISCS[0].sum())
+    assert facts >= {
+        "image(300,200).",
+        f"median_area({int(np.median([m.sum() for m in RING_OF_DISCS]))}).",
+        "candidate(0).",
+        'type(0,"coin").',
+        "score(0,800).",
+        "quality(0,900).",
+        "stability(0,900).",
+        f"area(0,{area}).",
+        "cx(0,60).",
+        "cy(0,60).",
+        "width(0,41).",
+        "height(0,41).",
+        "near(0,1,90).",
+        "near(1,0,90).",
+    }
+    assert {f for f in facts if f.startswith("edge")} == {"edge(3).", "edge(4)."}
+    assert {f for f in facts if f.startswith("inside")} == {"inside(2,1)."}
+
+
+def test_overlap_facts_give_the_iou_of_the_masks_both_ways_round() -> None:
+    facts = facts_of(candidates_of(RING_OF_DISCS, SIZE))
+    a, b = RING_OF_DISCS[1], RING_OF_DISCS[5]
+    iou = round(1000 * (a & b).sum() / (a | b).sum())
+    assert f"overlaps(1,5,{iou})." in facts
+    assert f"overlaps(5,1,{iou})." in facts
+    assert "overlaps(0,1" not in facts
+
+
+def test_near_facts_grow_with_the_number_of_candidates_not_its_square() -> None:
+    dots = [disc(SIZE, 10 + 20 * (i % 14), 10 + 20 * (i // 14), 5) for i in range(120)]
+    near = [f for f in facts_of(candidates_of(dots, SIZE)).splitlines() if f.startswith("near")]
+    assert len(near) == 120 * 8
+
+
+def test_type_names_cannot_break_out_of_their_quotes() -> None:
+    name = 'a"). reject(0,"x'
+    effects = apply_rules(candidates_of(RING_OF_DISCS[:1], SIZE, (name,)), "seen(T) :- type(_, T).")
+    assert effects.rejected_by == ("",)
+
+
+def test_boosts_add_up_and_stay_within_one() -> None:
+    boosts, _, _ = effects_of("boost(0, 200). boost(0, 50). boost(1, -1000). boost(1, -900).")
+    assert boosts == [0.25, -1.0, 0, 0, 0, 0]
+
+
+def test_reject_and_relabel_carry_names_written_as_words_or_strings() -> None:
+    _, rejected, relabels = effects_of('reject(C, cut) :- edge(C). relabel(0, "euro coin").')
+    assert rejected == ["", "", "", "cut", "cut", ""]
+    assert relabels == ["euro coin", "", "", "", "", ""]
+
+
+def test_of_two_rules_that_reject_one_candidate_the_first_by_name_is_told() -> None:
+    assert effects_of("reject(0, zebra). reject(0, ant).")[1][0] == "ant"
+
+
+def test_a_program_may_choose_the_best_by_minimizing() -> None:
+    program = """
+        { keep(C) } :- candidate(C).
+        :- keep(A), keep(B), overlaps(A, B, _), A < B.
+        #maximize { A - C, C : keep(C), area(C, A) }.
+        reject(C, crowded) :- candidate(C), not keep(C).
+    """
+    assert effects_of(program)[1] == ["", "", "crowded", "", "", "crowded"]
+
+
+def test_an_empty_image_is_a_result() -> None:
+    effects = apply_rules(candidates_of([], SIZE), "reject(C, cut) :- edge(C).")
+    assert effects.boosts.shape == (0,)
+
+
+def test_effects_name_the_program_they_follow_from() -> None:
+    effects = apply_rules(candidates_of(RING_OF_DISCS, SIZE), "typical_size")
+    assert effects.program_sha256 == program_sha256("typical_size") != program_sha256("counting_frame")
+
+
+@pytest.mark.parametrize(
+    ("program", "complaint"),
+    [
+        ("reject(C, x) :- edge(C) edge(C).", "line 1:.*syntax error"),
+        ("reject(C, x).", "line 1.*unsafe"),
+        ("#script (python)\nimport os\n#end.", "#script is not allowed"),
+        ('#include "/etc/passwd".', "#include is not allowed"),
+        ("reject(0, @system(1)).", "external functions are not allowed: @system"),
+        ("x :- 1 = #sum { @f(C) : candidate(C) }.", "external functions are not allowed: @f"),
+        ("#external a.", "not allowed: #external"),
+        ("#theory t { x {}; &d/0: x, any }.", "not allowed: #theory"),
+        ("#program other. reject(0, x).", "not allowed: #program other"),
+        ("a. :- a.", "contradict each other"),
+        ("{ reject(0, x) }.", "several"),
+        ("reject(6, x).", "want a candidate from 0 to 5"),
+        ("reject(coin, x).", "want a candidate"),
+        ("boost(0, 1001).", "whole number from -1000 to 1000"),
+        ("boost(0, high).", "whole number from -1000 to 1000"),
+        ("reject(0, 7).", "want a name"),
+        (f"reject(0, {'x' * 61}).", "want a name"),
+        ("relabel(0, a). relabel(0, b).", "two labels for candidate 0: a and b"),
+        ("boost(C, 1..999) :- candidate(C).", "want at most 140 effects"),
+        ("% " + "x" * 20_000, "at most 20000 characters"),
+        ("no_such_set", "one of counting_frame, parts_name_wholes, typical_size"),
+    ],
+)
+def test_wrong_programs_are_refused_with_the_reason(program: str, complaint: str) -> None:
+    text = refusal_of(program)
+    assert text.startswith("symbolic_reasoning.rules: ")
+    assert re.search(complaint, text), text
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "p(0). p(X+1) :- p(X).",
+        "1 { in(P, H) : H = 1..13 } 1 :- P = 1..14. :- in(P, H), in(Q, H), P < Q.",
+    ],
+    ids=["endless grounding", "endless search"],
+)
+def test_endless_programs_are_stopped(program: str) -> None:
+    start = time.perf_counter()
+    assert "need more than" in refusal_of(program)
+    assert time.perf_counter() - start < 15
+
+
+def test_the_sandbox_can_open_and_write_no_files_and_take_no_more_memory(tmp_path: Path) -> None:
+    code = (
+        "import sys, runpy; limits = runpy.run_path(sys.argv[1])['limit_process']; limits(5, 2**30)\n"
+        "for mode in ('r', 'w'):\n"
+        "    try: open(sys.argv[2], mode); print('opened')\n"
+        "    except OSError as error: print(error.errno)\n"
+        "try: bytearray(2**30); print('allocated')\n"
+        "except MemoryError: print('no memory')\n"
+    )
+    sandbox = Path("pipeline/rules_sandbox.py").absolute()
+    target = tmp_path / "file"
+    target.write_text("secret")
+    out = subprocess.run([sys.executable, "-c", code, sandbox, target], capture_output=True, text=True)
+    assert out.stdout.split() == ["24", "24", "no", "memory"]  # EMFILE, twice
+    assert target.read_text() == "secret"
+
+
+@pytest.mark.parametrize("name", rule_sets())
+def test_every_bundled_rule_set_runs_on_an_empty_and_on_a_full_image(name: str) -> None:
+    apply_rules(candidates_of([], SIZE), name)
+    apply_rules(candidates_of(RING_OF_DISCS, SIZE), name)
+
+
+def test_the_counting_frame_keeps_left_and_top_and_drops_right_and_bottom() -> None:
+    cut = [disc(SIZE, 0, 90, 15), disc(SIZE, 90, 0, 15), disc(SIZE, 299, 90, 15), disc(SIZE, 90, 199, 15)]
+    effects = apply_rules(candidates_of([*cut, disc(SIZE, 150, 100, 15)], SIZE), "counting_frame")
+    assert effects.rejected_by == ("", "", "counting_frame", "counting_frame", "")
+
+
+def test_typical_size_drops_specks_and_blobs_and_trusts_the_usual() -> None:
+    usual = [disc(SIZE, 30 + 40 * i, 40, 12) for i in range(5)]
+    odd = [disc(SIZE, 30, 100, 4), disc(SIZE, 150, 140, 40), disc(SIZE, 250, 140, 19)]
+    effects = apply_rules(candidates_of(usual + odd, SIZE), "typical_size")
+    assert effects.rejected_by == ("",) * 5 + ("typical_size", "typical_size", "")
+    np.testing.assert_allclose(effects.boosts, [0.1] * 5 + [0, 0, 0])
+
+
+def test_parts_name_wholes_counts_wholes_and_tells_them_apart_by_their_parts() -> None:
+    wholes = [disc(SIZE, 50 + 90 * i, 100, 35) for i in range(3)]
+    parts = [disc(SIZE, 50, 100, 8), disc(SIZE, 125, 100, 8), disc(SIZE, 155, 100, 8)]
+    effects = apply_rules(candidates_of(wholes + parts, SIZE), "parts_name_wholes")
+    assert effects.relabels == ("with one part", "with many parts", "", "", "", "")
+    assert effects.rejected_by == ("", "", "") + ("parts_name_wholes",) * 3
+
+
+def test_a_thousand_candidates_are_reasoned_about_in_seconds() -> None:
+    size = (260, 410)
+    dots = [disc(size, 8 + 10 * (i % 40), 8 + 10 * (i // 40), 4) for i in range(1000)]
+    candidates = candidates_of(dots, size)
+    start = time.perf_counter()
+    apply_rules(candidates, "typical_size")
+    assert time.perf_counter() - start < 5
