@@ -1,0 +1,247 @@
+"""The ``classical`` engine: no weights, no learning, deterministic. The last resort, and the comparison.
+
+Many guesses at the foreground (``foreground_maps``, three thresholds each) are cut into objects
+(``split_touching``); the guess whose objects are most alike, most solid and stand out most is taken.
+Where nothing stands out from noise, nothing is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.contract import CountSettings, ErrorCode, PipelineError
+from pipeline.segment.base import EngineInfo
+from pipeline.segment.foreground import foreground_maps, noise_sigma, to_lab
+from pipeline.segment.outline import CandidateBuilder
+from pipeline.segment.splitting import fill_holes, split_touching
+from pipeline.types import CandidateBatch, Image
+
+Floats = NDArray[np.float32]
+
+WORK_SIDE_PX = 640
+"""Longer side at which the guesses are compared."""
+
+FINE_SIDE_PX = 1600
+"""Longer side of the second look, when the objects turn out small."""
+
+SMALL_AREA_PX = 140
+MIN_AREA_PX = 20
+MAX_AREA_SHARE = 0.4
+LEVELS = (0.6, 0.85, 1.15)
+"""Thresholds of each map, in units of Otsu's."""
+
+MIN_CONTRAST = 6.0
+"""Lab units between an object and the ring around it; weaker objects are not believed."""
+
+NOISE_FACTOR = 5.0
+"""Objects must stand out by so many standard deviations of the (smoothed) noise."""
+
+ALIKE_FACTOR = 2.2
+"""Areas within this factor of the most usual one are alike."""
+
+FINALISTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One way to tell objects from background, and the N objects that come of it.
+
+    Attributes:
+        contrast_map: (H, W) float32, Lab units. threshold: where it was cut.
+        labels: (H, W) int32, 1…N.
+        area, contrast, solidity: (N,) float64: px, Lab units, share of the convex hull.
+        score: how much the guess is believed, compared with others of the same image.
+    """
+
+    contrast_map: Floats
+    threshold: float
+    labels: NDArray[np.int32]
+    area: NDArray[np.float64]
+    contrast: NDArray[np.float64]
+    solidity: NDArray[np.float64]
+    score: float
+
+
+class ClassicalSegmenter:
+    """Segmenter of OpenCV and scikit-image; nothing to load, no state."""
+
+    info = EngineInfo("classical", None, None, "float32", "cpu")
+
+    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+        """Return the candidates of each image, best first; none where nothing stands out."""
+        return [_segment(image.pixels_hw3) for image in images]
+
+
+def load(model: str | None) -> ClassicalSegmenter:
+    """Return the engine.
+
+    Raises:
+        PipelineError: MODEL_LOAD_ERROR for any model: this engine has none.
+    """
+    if model is not None:
+        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"engine classical has no models, got {model}")
+    return ClassicalSegmenter()
+
+
+def _segment(pixels_hw3: NDArray[np.uint8]) -> CandidateBatch:
+    guess = best_guess(_shrink(pixels_hw3, WORK_SIDE_PX))
+    is_small = guess is not None and float(np.median(guess.area)) < SMALL_AREA_PX
+    if is_small and max(pixels_hw3.shape[:2]) > 1.3 * WORK_SIDE_PX:
+        guess = best_guess(_shrink(pixels_hw3, FINE_SIDE_PX)) or guess
+    builder = CandidateBuilder((pixels_hw3.shape[0], pixels_hw3.shape[1]))
+    if guess is not None:
+        _add_objects(builder, guess)
+    return builder.finish()
+
+
+def _shrink(pixels_hw3: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    height, width = pixels_hw3.shape[:2]
+    scale = min(1.0, side_px / max(height, width))
+    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(pixels_hw3, size_wh, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def best_guess(pixels_hw3: NDArray[np.uint8]) -> Guess | None:
+    """Return the most believable way to see objects in an image, None when there is none.
+
+    Args:
+        pixels_hw3: (H, W, 3) uint8 RGB, small enough that objects are not much over 200 px wide.
+    """
+    lab = to_lab(pixels_hw3)
+    floor = max(MIN_CONTRAST, NOISE_FACTOR * noise_sigma(lab))
+    quick = []
+    for contrast_map in foreground_maps(lab).values():
+        otsu = _otsu(contrast_map)
+        for level in LEVELS:
+            threshold = max(otsu * level, floor / 2)
+            foreground = _clean(contrast_map > threshold)
+            guess = _measure(lab, contrast_map, threshold, _components(foreground), floor)
+            if guess is not None:
+                quick.append((guess, foreground))
+    quick.sort(key=lambda item: -item[0].score)
+    final = [
+        _measure(lab, g.contrast_map, g.threshold, split_touching(fill_holes(f), MIN_AREA_PX), floor)
+        for g, f in quick[:FINALISTS]
+    ]
+    return max((g for g in final if g is not None), key=lambda g: g.score, default=None)
+
+
+def _otsu(contrast_map: Floats) -> float:
+    top = max(float(np.percentile(contrast_map, 99.5)), 1e-6)
+    scaled = np.clip(contrast_map * (255 / top), 0, 255).astype(np.uint8)
+    return float(cv2.threshold(scaled, 0, 255, cv2.THRESH_OTSU)[0]) * top / 255
+
+
+def _clean(foreground: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Open with a 3 px cross: hairs and single pixels go, necks of one pixel part."""
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    return np.asarray(cv2.morphologyEx(foreground.view(np.uint8), cv2.MORPH_OPEN, cross), dtype=np.uint8)
+
+
+def _components(foreground: NDArray[np.uint8]) -> NDArray[np.int32]:
+    return np.asarray(cv2.connectedComponents(foreground, connectivity=4)[1], dtype=np.int32)
+
+
+def _measure(
+    lab: Floats, contrast_map: Floats, threshold: float, labels: NDArray[np.int32], floor: float
+) -> Guess | None:
+    """Measure the objects, drop those that are too small, too large or too faint, and score the rest."""
+    area = np.bincount(labels.ravel())[1:].astype(np.float64)
+    fits = (area >= MIN_AREA_PX) & (area <= MAX_AREA_SHARE * labels.size)
+    if not fits.any():
+        return None
+    labels, area = _keep(labels, fits), area[fits]
+    contrast = _ring_contrast(lab, labels, len(area))
+    stands_out = contrast >= floor
+    if not stands_out.any():
+        return None
+    labels, area, contrast = _keep(labels, stands_out), area[stands_out], contrast[stands_out]
+    solidity = _solidity(labels, area)
+    score = _score(area, contrast, solidity, labels.size)
+    return Guess(contrast_map, threshold, labels, area, contrast, solidity, score)
+
+
+def _keep(labels: NDArray[np.int32], kept: NDArray[np.bool_]) -> NDArray[np.int32]:
+    table = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)]).astype(np.int32)
+    return table[labels]
+
+
+def _ring_contrast(lab: Floats, labels: NDArray[np.int32], n: int) -> NDArray[np.float64]:
+    """Return (N,): Lab distance between the mean of each object and of the background ring around it."""
+    ring = cv2.dilate(labels.astype(np.float32), np.ones((9, 9), np.uint8)).astype(np.int32)
+    ring[labels > 0] = 0
+    near = cv2.dilate((labels > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    ring[near] = 0  # the blurred edge belongs to neither
+    core = labels * (cv2.erode((labels > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    inside, around = _means(lab, core, n), _means(lab, ring, n)
+    elsewhere = lab[labels == 0].mean(axis=0) if (labels == 0).any() else lab.mean(axis=(0, 1))
+    around = np.where(np.isnan(around), elsewhere, around)
+    inside = np.where(np.isnan(inside), _means(lab, labels, n), inside)
+    return np.asarray(np.linalg.norm(inside - around, axis=1))
+
+
+def _means(lab: Floats, labels: NDArray[np.int32], n: int) -> NDArray[np.float64]:
+    """Return (N, 3) mean Lab of labels 1…N; NaN for a label without pixels."""
+    flat = labels.ravel()
+    counts = np.bincount(flat, minlength=n + 1)[1:].astype(np.float64)
+    sums = [np.bincount(flat, weights=lab[..., c].ravel(), minlength=n + 1)[1:] for c in range(3)]
+    counts[counts == 0] = np.nan
+    return np.asarray(np.stack(sums, axis=1) / counts[:, None])
+
+
+def _solidity(labels: NDArray[np.int32], area: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (N,) share of the convex hull that each object fills, in (0, 1]."""
+    result = np.ones(len(area))
+    for k, window in enumerate(ndimage.find_objects(labels)):
+        mask = np.ascontiguousarray(labels[window] == k + 1).view(np.uint8)
+        contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        hull = cv2.convexHull(np.concatenate(contours))
+        through_edges = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
+        result[k] = min(1.0, area[k] / through_edges)
+    return result
+
+
+def _score(
+    area: NDArray[np.float64], contrast: NDArray[np.float64], solidity: NDArray[np.float64], n_px: int
+) -> float:
+    """Return how believable a set of objects is: alike, solid, standing out, and explaining much."""
+    log_area = np.log(area)
+    near = np.abs(log_area[:, None] - log_area[None, :]) < np.log(ALIKE_FACTOR)
+    alike = near[int(np.argmax(near @ area))]
+    share = float(area[alike].sum() / area.sum())
+    n = int(alike.sum())
+    shape = float(np.average(solidity[alike], weights=area[alike])) ** 3
+    stands_out = 1 - float(np.exp(-np.average(contrast[alike], weights=area[alike]) / 15))
+    explained = float(area[alike].sum() / n_px) ** 0.25
+    return float(share * shape * stands_out * explained * n / (n + 1))
+
+
+def _add_objects(builder: CandidateBuilder, guess: Guess) -> None:
+    """Scale each object to the image and give it its quality."""
+    quality = (1 - np.exp(-guess.contrast / 10)) * np.clip((guess.solidity - 0.4) / 0.45, 0, 1)
+    stability = _stability(guess)
+    scale_y, scale_x = np.array(builder.size_hw) / guess.labels.shape
+    for k, window in enumerate(ndimage.find_objects(guess.labels)):
+        rows, columns = window
+        x0, x1 = int(columns.start * scale_x), int(np.ceil(columns.stop * scale_x))
+        y0, y1 = int(rows.start * scale_y), int(np.ceil(rows.stop * scale_y))
+        mask = (guess.labels[window] == k + 1).astype(np.float32)
+        size_wh = min(x1, builder.size_hw[1]) - x0, min(y1, builder.size_hw[0]) - y0
+        crop = cv2.resize(mask, size_wh, interpolation=cv2.INTER_LINEAR) >= 0.5
+        builder.add(crop, (x0, y0), float(np.sqrt(quality[k])), float(stability[k]))
+
+
+def _stability(guess: Guess) -> NDArray[np.float64]:
+    """Return (N,): IoU of each object cut at 20 % above and below its threshold."""
+    n = len(guess.area)
+    grown = cv2.dilate(guess.labels.astype(np.float32), np.ones((5, 5), np.uint8)).astype(np.int32)
+    grown = np.where(guess.labels > 0, guess.labels, grown)
+    strict = np.bincount(guess.labels[guess.contrast_map > 1.2 * guess.threshold], minlength=n + 1)[1:]
+    loose = np.bincount(grown[guess.contrast_map > 0.8 * guess.threshold], minlength=n + 1)[1:]
+    return np.asarray(strict / np.maximum(loose, 1), dtype=np.float64)
