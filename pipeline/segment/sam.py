@@ -1,0 +1,51 @@
+"""The door of the ``sam`` engine: can it run here, and load it (torch is imported only then)."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from pipeline.contract import SAM_MODELS, ErrorCode, PipelineError
+from pipeline.segment.base import EngineInfo, Segmenter
+from pipeline.segment.sam_settings import COUNTING, SamSettings
+
+NEEDS = ("torch", "torchvision", "segment_anything")
+
+
+def available() -> tuple[bool, str]:
+    """Return whether ``sam`` can run here, and if not, what is missing."""
+    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        return False, f"not installed: {', '.join(missing)}"
+    from pipeline import weights
+
+    answers = [weights.available(f"sam_{model}") for model in SAM_MODELS]
+    return next((answer for answer in answers if answer[0]), answers[0])
+
+
+def load(model: str | None = None, settings: SamSettings = COUNTING) -> Segmenter:
+    """Return SAM with verified weights on the best device.
+
+    Args:
+        model: one of ``SAM_MODELS``; None is ``vit_b``.
+        settings: of mask generation; ``mode`` among them.
+
+    Raises:
+        PipelineError: MODEL_LOAD_ERROR when the model is unknown or its weights are missing or wrong.
+    """
+    name = model or SAM_MODELS[0]
+    if name not in SAM_MODELS:
+        message = f"model: want one of {', '.join(SAM_MODELS)}, got {name}"
+        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message)
+    from segment_anything import sam_model_registry
+
+    from pipeline import weights
+    from pipeline.segment.sam_segmenter import SamSegmenter
+
+    state = weights.load_state_dict(f"sam_{name}")
+    sam = sam_model_registry[name]()
+    try:
+        sam.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"sam_{name}: {error}") from error
+    info = EngineInfo("sam", name, weights.entry(f"sam_{name}").sha256, "float32", "cpu")
+    return SamSegmenter(sam, info, settings=settings)

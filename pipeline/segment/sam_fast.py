@@ -1,0 +1,90 @@
+"""SAM's layers arranged for speed (``mode: exact`` and ``fast``): shared work once, survivors only.
+
+On the CPU everything is float32; masks are drawn only for prompts with a mask that passes. On a GPU nothing
+waits for the host between the first point and the last: masks are drawn for all and filtered once, and
+``fast`` encodes in bfloat16 with a compiled encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from segment_anything.modeling import Sam
+from torch import Tensor
+
+from pipeline.segment.sam_decoder import FastDecoder, ImageMemory
+from pipeline.segment.sam_encoder import FastEncoder
+from pipeline.segment.sam_package import Decoded, join, keep_good
+
+CPU_POINTS_AT_ONCE = 2
+"""Prompts a CPU step decodes: two prompts' pixels (2 x 4 MiB for ViT-B) stay in the cache."""
+
+
+class FastNet:
+    """A SAM whose encoder and decoder give the package's numbers to rounding, several times faster.
+
+    Args:
+        sam: moved to the device; its weights are shared, not copied, in float32.
+        device: CPU or CUDA.
+        half: encode and decode in bfloat16 / float16 (CUDA only; a CPU stays in float32).
+        compiled: compile the encoder (CUDA only). The first image waits for it.
+    """
+
+    def __init__(self, sam: Sam, device: torch.device, half: bool = True, compiled: bool = True) -> None:
+        """Share the layers."""
+        self.sam, self.device = sam.to(device).eval(), device
+        self.half = half and device.type == "cuda"
+        self._encoder: Callable[[Tensor], Tensor] = FastEncoder(self.sam.image_encoder).to(device)
+        self._decoder = FastDecoder(self.sam)
+        if compiled and device.type == "cuda":
+            self._encoder = torch.compile(self._encoder, dynamic=False)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Return (B, C, h, w) float32 features; on CUDA B is padded to a power of two, so shapes repeat."""
+        if self.device.type != "cuda":
+            return self._encoder(pixels)
+        n = len(pixels)
+        filled = torch.cat([pixels, pixels[:1].expand((1 << (n - 1).bit_length()) - n, -1, -1, -1)])
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.half):
+            return self._encoder(filled)[:n].float()
+
+    def decode(self, features: Tensor, points_xy: Tensor, pred_iou_thresh: float, at_once: int) -> Decoded:
+        """Return the masks of (P, 2) points, px of the model's input, on (C, h, w) features of one image."""
+        with torch.autocast("cuda", torch.float16, enabled=self.half):
+            memory = self._decoder.remember(features)
+            if self.device.type == "cuda":
+                return self._decode_all(memory, points_xy, pred_iou_thresh, at_once)
+            return self._decode_lazily(memory, points_xy, pred_iou_thresh, min(at_once, CPU_POINTS_AT_ONCE))
+
+    def _decode_all(
+        self, memory: ImageMemory, points_xy: Tensor, pred_iou_thresh: float, at_once: int
+    ) -> Decoded:
+        """Draw every mask, then filter once: the host never waits inside the loop."""
+        logits, iou = [], []
+        for points in torch.split(points_xy, at_once):
+            prompted = self._decoder(memory, points)
+            logits.append(self._decoder.draw(prompted, slice(None)))
+            iou.append(prompted.predicted_iou.float())
+        row = torch.arange(len(points_xy), device=self.device)
+        return keep_good(torch.cat(logits), torch.cat(iou), row, pred_iou_thresh)
+
+    def _decode_lazily(
+        self, memory: ImageMemory, points_xy: Tensor, pred_iou_thresh: float, at_once: int
+    ) -> Decoded:
+        """Draw masks only of prompts that have one that passes."""
+        parts, start = [], 0
+        for points in torch.split(points_xy, at_once):
+            prompted = self._decoder(memory, points)
+            iou = prompted.predicted_iou
+            good = (
+                (iou > pred_iou_thresh).any(1)
+                if pred_iou_thresh > 0
+                else torch.ones(len(iou), dtype=torch.bool)
+            )
+            rows = good.nonzero().flatten()
+            parts.append(
+                keep_good(self._decoder.draw(prompted, rows), iou[rows], rows + start, pred_iou_thresh)
+            )
+            start += len(points)
+        return join(parts)

@@ -1,0 +1,99 @@
+"""The ``sam`` engine: automatic masks of any number of images within the memory there is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from segment_anything.modeling import Sam
+from torch import nn
+
+from pipeline.contract import CountSettings
+from pipeline.segment.base import EngineInfo
+from pipeline.segment.outline import candidates_from_masks
+from pipeline.segment.sam_fast import FastNet
+from pipeline.segment.sam_generate import Generated, Generator
+from pipeline.segment.sam_memory import MIN_POINTS, Budget, points_that_fit, within_memory
+from pipeline.segment.sam_package import PackageNet, SamNet
+from pipeline.segment.sam_settings import COUNTING, SamSettings
+from pipeline.types import CandidateBatch, Image
+
+MAX_IMAGES = 8
+"""Images encoded at once; a GPU gains little beyond this."""
+
+
+class SamSegmenter:
+    """SAM, loaded, on a device. Falls back to smaller steps, then to the CPU, when memory runs out.
+
+    Args:
+        sam: segment-anything's model with its weights.
+        info: what provenance says; dtype and device are filled in here.
+        device: where to run; None is CUDA where there is some, else the CPU.
+        settings: of mask generation.
+        max_images: images encoded at once, at most.
+    """
+
+    def __init__(
+        self,
+        sam: Sam,
+        info: EngineInfo,
+        device: torch.device | None = None,
+        settings: SamSettings = COUNTING,
+        max_images: int = MAX_IMAGES,
+    ) -> None:
+        """Move the model to the device."""
+        self.settings = settings
+        self._sam = sam
+        home = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._generators = {home.type: Generator(self._net(sam, home), settings)}
+        self._budget = Budget(max_images, settings.points_per_batch or points_that_fit(home), home)
+        half = settings.mode == "fast" and home.type == "cuda"
+        dtype = "bfloat16" if half else "float32"
+        self.info = EngineInfo(info.engine, info.model, info.weights_sha256, dtype, home.type)
+
+    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+        """Return the candidates of each image, best first. No count setting changes SAM's masks.
+
+        Raises:
+            PipelineError: OUT_OF_MEMORY or INFERENCE_ERROR.
+        """
+        found: list[Generated] = []
+        while len(found) < len(images):
+            found += self._next([image.pixels_hw3 for image in images[len(found) :]])
+        return [candidates_from_masks(g.size_hw, g.rles, g.predicted_iou, g.stability_score) for g in found]
+
+    def _next(self, images: Sequence[NDArray[np.uint8]]) -> list[Generated]:
+        """Return the masks of as many of the images as fit at once; remember what fitted."""
+
+        def work(budget: Budget) -> list[Generated]:
+            generator = self._generator(budget.device)
+            return generator.generate(images[: budget.images], budget.images, budget.points)
+
+        masks, used = within_memory(self._budget, work)
+        on_home = used.device == self._budget.device
+        self._budget = used if on_home else Budget(1, MIN_POINTS, self._budget.device)
+        return masks
+
+    def _generator(self, device: torch.device) -> Generator:
+        """Return the generator of a device; the CPU's copy of the weights is made when first needed."""
+        if device.type not in self._generators:
+            self._generators[device.type] = Generator(
+                self._net(copy.deepcopy(self._sam), device), self.settings
+            )
+        return self._generators[device.type]
+
+    def _net(self, sam: Sam, device: torch.device) -> SamNet:
+        """Return the model in the arithmetic of the mode."""
+        if self.settings.mode == "reference":
+            return PackageNet(sam, device)
+        return FastNet(sam, device, half=self.settings.mode == "fast", compiled=self.settings.mode == "fast")
+
+
+def _copy_to(sam: Sam, device: torch.device) -> Sam:
+    """Return a copy on another device that never exists twice on this one."""
+    memo: dict[int, object] = {id(p): nn.Parameter(p.detach().to(device), False) for p in sam.parameters()}
+    memo |= {id(b): b.to(device) for b in sam.buffers()}
+    return copy.deepcopy(sam, memo)
