@@ -1,0 +1,202 @@
+"""``tally count``: the whole pipeline in this process, no server, no database."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.contract import ENGINES, SAM_MODELS, CountRequest, CountSettings, Exemplar, PipelineError
+
+if TYPE_CHECKING:
+    from pipeline.run import ImageOutcome
+    from pipeline.types import Candidates
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
+"""What is taken from a folder. A file that is named is tried whatever its name."""
+
+CHUNK = 8
+COLUMNS = (
+    "file",
+    "count",
+    "count_interval",
+    "by_type",
+    "groups",
+    "needs_review",
+    "engine",
+    "seconds",
+    "error",
+)
+EXIT_SOME_FAILED = 1
+
+
+class _Box(click.ParamType[Exemplar]):
+    """``x,y,w,h`` in image pixels."""
+
+    name = "x,y,w,h"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Exemplar:
+        """Return the exemplar, or fail with what was wanted."""
+        if isinstance(value, Exemplar):
+            return value
+        try:
+            x, y, w, h = (float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"want four numbers x,y,w,h in px, got {value!r}", param, ctx)
+        if not (w >= 1 and h >= 1):
+            self.fail(f"want a width and height of at least 1 px, got {value!r}", param, ctx)
+        return Exemplar(bbox_xywh=(x, y, w, h))
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--type", "type_", default="object", show_default=True, help="What to count.")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Where masks come from."
+)
+@click.option("--model", type=click.Choice(SAM_MODELS), help="Variant of the engine sam.")
+@click.option(
+    "--exemplar",
+    "exemplars",
+    type=_Box(),
+    multiple=True,
+    help="A box around one object, in the first image; things like it are counted in all images. Repeatable.",
+)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Write overlays into this folder."
+)
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
+)
+def count(
+    paths: tuple[str, ...],
+    type_: str,
+    engine: str,
+    model: str | None,
+    exemplars: tuple[Exemplar, ...],
+    out: Path | None,
+    format_: str,
+) -> None:
+    r"""Count the objects in images: files, folders (with their subfolders) and globs.
+
+    Results go to standard output, everything else to standard error.
+
+    \b
+    Exit codes: 0  every image was counted
+                1  some images failed (their rows say why)
+                2  the command itself was wrong, or no image was found
+    """
+    files = _expand(paths)
+    if not files:
+        raise click.UsageError(f"want images, found none at {', '.join(paths)}")
+    anchored = tuple(Exemplar(e.bbox_xywh, file_id=files[0]) for e in exemplars)
+    settings = CountSettings(
+        engine=engine,
+        model=model,
+        exemplars=anchored,
+        count_what="exemplars" if anchored else "type",
+        visualize=out is not None,
+    )
+    rows = []
+    for outcome in _count_all([CountRequest(file, file, type_, settings) for file in files]):
+        rows.append(_row(outcome))
+        if out is not None:
+            _write_pictures(out, len(rows), outcome)
+    click.echo({"json": _as_json, "csv": _as_csv, "table": _as_table}[format_](rows), nl=False)
+    if any(row["error"] for row in rows):
+        sys.exit(EXIT_SOME_FAILED)
+
+
+def _expand(paths: Sequence[str]) -> list[str]:
+    """Return the files meant, in the order given; those of a folder or glob sorted; each one once."""
+    files: dict[str, None] = {}
+    for path in paths:
+        if Path(path).is_dir():
+            inside = (p for p in Path(path).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            files |= dict.fromkeys(str(p) for p in sorted(inside))
+        elif glob.has_magic(path) and not Path(path).exists():
+            files |= dict.fromkeys(p for p in sorted(glob.glob(path, recursive=True)) if Path(p).is_file())
+        else:
+            files[path] = None
+    return list(files)
+
+
+def _count_all(requests: Sequence[CountRequest]) -> Iterator[ImageOutcome]:
+    """Count chunk by chunk, so that pictures of a thousand images are never in memory together."""
+    from tqdm import tqdm
+
+    from pipeline.run import count_batch  # cv2 and the engines: only when something is counted
+
+    known: dict[str, Candidates] = {}
+    with tqdm(total=len(requests), unit="image", file=sys.stderr, disable=None) as bar:
+        for start in range(0, len(requests), CHUNK):
+            for outcome in count_batch(requests[start : start + CHUNK], known=known):
+                if start == 0 and outcome.candidates is not None and outcome.image_id == requests[0].image_id:
+                    known[outcome.image_id] = outcome.candidates  # the exemplars lie in it
+                bar.update()
+                yield outcome
+
+
+def _row(outcome: ImageOutcome) -> dict[str, Any]:
+    result, error = outcome.result, outcome.error
+    if result is None:
+        message = f"{error.code}: {error}" if isinstance(error, PipelineError) else "not counted"
+        return dict.fromkeys(COLUMNS) | {"file": outcome.image_id, "error": message}
+    return {
+        "file": outcome.image_id,
+        "count": result.count,
+        "count_interval": list(result.count_interval),
+        "by_type": result.by_type,
+        "groups": [{"id": g.id, "name": g.name, "count": g.count} for g in result.groups],
+        "needs_review": result.needs_review,
+        "engine": result.provenance.engine,
+        "seconds": round(sum(result.timings_s.values()), 3),
+        "error": None,
+    }
+
+
+def _write_pictures(folder: Path, number: int, outcome: ImageOutcome) -> None:
+    """Write ``001_name_annotated.jpg`` and so on: two images of one name do not collide."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in outcome.pictures.items():
+        (folder / f"{number:03}_{Path(outcome.image_id).stem}_{name}.jpg").write_bytes(data)
+
+
+def _as_json(rows: Sequence[dict[str, Any]]) -> str:
+    return json.dumps(list(rows), indent=1) + "\n"
+
+
+def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        nested = {key: json.dumps(row[key]) for key in ("by_type", "groups") if row[key] is not None}
+        interval = row["count_interval"]
+        writer.writerow(
+            row | nested | {"count_interval": f"{interval[0]}-{interval[1]}" if interval else None}
+        )
+    return text.getvalue()
+
+
+def _as_table(rows: Sequence[dict[str, Any]]) -> str:
+    lines = [("file", "count", "90 % interval", "review", "engine", "seconds")]
+    for row in rows:
+        if row["error"]:
+            lines.append((row["file"], "-", row["error"], "", "", ""))
+            continue
+        low, high = row["count_interval"]
+        review = "yes" if row["needs_review"] else ""
+        lines.append(
+            (row["file"], str(row["count"]), f"{low}-{high}", review, row["engine"], f"{row['seconds']:.2f}")
+        )
+    file_width = max(len(line[0]) for line in lines)
+    row_format = f"{{:<{file_width}}}  {{:>6}}  {{:<13}}  {{:<6}}  {{:<9}}  {{}}"
+    return "".join(row_format.format(*line).rstrip() + "\n" for line in lines)
