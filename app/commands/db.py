@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from app.config import Config, ConfigError
@@ -17,6 +19,7 @@ def upgrade() -> None:
     """Apply the migrations that are missing; safe to repeat."""
     try:
         upgrade_to_head(Config.from_env())
+        click.echo("the database is up to date")
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
 
@@ -33,7 +36,7 @@ def upgrade_to_head(config: Config) -> None:
     from app import create_app, extensions
 
     try:
-        with create_app(config).app_context():
+        with create_app(replace(config, log_level="WARNING")).app_context():
             flask_migrate.upgrade()
             extensions.db.engine.dispose()
     except OperationalError as error:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -63,9 +63,9 @@ def findings() -> Iterator[Finding]:
     for name, check in _CONFIGURED.items():
         try:
             yield Finding(name, *check(config))
-        except Exception as error:
+        except Exception as error:  # a check that breaks is what the command is for
             yield Finding(name, False, f"{type(error).__name__}: {error}")
-    yield from _engines(config)
+    yield from _engines()
     yield _chromium()
 
 
@@ -122,14 +122,13 @@ def _database(config: Config) -> tuple[bool, str]:
 
     if config.sqlite_path and not config.sqlite_path.exists():
         return True, f"{config.sqlite_path} will be created by tally up"
-    with create_app(config).app_context(), db.engine.connect() as connection:
+    quiet = replace(config, log_level="WARNING")
+    with create_app(quiet).app_context(), db.engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_heads()
     newest = ScriptDirectory(str(ROOT / "migrations")).get_heads()
-    is_current = set(current) == set(newest)
-    return (
-        is_current,
-        f"at {current}" if is_current else f"at {current}, newest is {newest}: tally db upgrade",
-    )
+    if set(current) == set(newest):
+        return True, f"up to date at {', '.join(newest)}"
+    return False, f"at {', '.join(current) or 'nothing'}, newest is {', '.join(newest)}: tally db upgrade"
 
 
 def _storage(config: Config) -> tuple[bool, str]:
@@ -154,18 +153,17 @@ _CONFIGURED: dict[str, Callable[[Config], tuple[bool, str]]] = {
 }
 
 
-def _engines(config: Config) -> Iterator[Finding]:
+def _engines() -> Iterator[Finding]:
     """Ask the pipeline what it can run here, and what each missing engine lacks."""
     try:
-        from pipeline.segment.registry import available_engines
+        from pipeline.segment import registry
     except ModuleNotFoundError as error:
         yield Finding("engines", False, f"the pipeline does not import: {error}")
         return
-    engines = available_engines(Path(config.weights_dir))
-    for name, why_not in engines.items():
-        yield Finding(f"engine {name}", why_not is None or None, "ready" if why_not is None else why_not)
-    if all(engines.values()):
-        yield Finding("engines", False, "none can run")
+    for name in registry.BEST_FIRST:
+        usable, why_not = registry.is_available(name)
+        yield Finding(f"engine {name}", usable or None, why_not or "ready")
+    yield Finding("engine auto", True, f"is {registry.choose()[0]} here")
 
 
 def _chromium() -> Finding:
