@@ -229,7 +229,7 @@ def _heatmap(small: NDArray[np.uint8], objects: Sequence[DrawnObject], scale: fl
         x, y = (thing.polygon_xy.min(axis=0) + thing.polygon_xy.max(axis=0)) / 2 * scale / step
         density[int(np.clip(y, 0, density.shape[0] - 1)), int(np.clip(x, 0, density.shape[1] - 1))] += 1
     sides = [float(np.ptp(thing.polygon_xy, axis=0).max()) for thing in objects] or [1.0]
-    blurred = cv2.GaussianBlur(density, (0, 0), float(np.clip(np.median(sides) * scale / step, 4, 128)))
+    blurred = cv2.GaussianBlur(density, (0, 0), float(np.clip(0.5 * np.median(sides) * scale / step, 4, 128)))
     relative = cv2.resize(np.asarray(blurred / max(float(blurred.max()), 1e-9), np.float32), (width, height))
     colours = cv2.applyColorMap((relative * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
     grey = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

@@ -22,6 +22,10 @@ MAGIC_BYTES = 12
 MAX_DECODED_PX = 8192 * 8192
 """Larger images are never decoded, whatever asks for it."""
 
+PillowImage.MAX_IMAGE_PIXELS = (
+    None  # else the header of a bomb could not be read; refuse_bomb guards decoding
+)
+
 _DECODERS: dict[Format, tuple[str, ...]] = {
     "jpeg": ("JPEG", "MPO"),
     "png": ("PNG",),

@@ -1,0 +1,157 @@
+"""Every kind of image file becomes upright 8-bit RGB, or a named failure."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from pipeline.contract import CountSettings, ErrorCode, PipelineError
+from pipeline.header import MAX_DECODED_PX, ImageHeader, check_decodes, probe, refuse_bomb
+from pipeline.preprocess import page_offsets, preprocess, stack_pages, stretch_to_uint8
+
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+def saved(tmp_path, picture, name="a.png", **options):
+    path = tmp_path / name
+    picture.save(path, **options)
+    return path
+
+
+def pixels(path, **settings):
+    (image,) = preprocess("a", path, CountSettings(**settings))
+    return image.pixels_hw3
+
+
+@pytest.mark.parametrize(
+    ("picture", "want"),
+    [
+        (PillowImage.new("RGB", (70, 80), RED), RED),
+        (PillowImage.new("RGBA", (70, 80), (255, 0, 0, 0)), WHITE),
+        (PillowImage.new("LA", (70, 80), (0, 255)), (0, 0, 0)),
+        (PillowImage.new("L", (70, 80), 9), (9, 9, 9)),
+        (PillowImage.new("1", (70, 80), 1), WHITE),
+        (PillowImage.new("P", (70, 80)), (0, 0, 0)),
+    ],
+    ids=["RGB", "transparent", "LA", "grey", "1-bit", "palette"],
+)
+def test_every_png_mode_becomes_rgb_on_white(tmp_path, picture, want):
+    got = pixels(saved(tmp_path, picture))
+    assert got.shape == (80, 70, 3)
+    assert got.dtype == np.uint8
+    assert tuple(got[40, 35]) == want
+
+
+def test_cmyk_jpeg_becomes_rgb(tmp_path):
+    got = pixels(saved(tmp_path, PillowImage.new("CMYK", (64, 64), (0, 255, 255, 0)), "a.jpg"))
+    assert got[10, 10, 0] > 200
+    assert got[10, 10, 1] < 60
+
+
+def test_transparent_palette_png_lies_on_white(tmp_path):
+    picture = PillowImage.new("P", (64, 64))
+    picture.putpalette([10, 20, 30] + [0] * 765)
+    assert tuple(pixels(saved(tmp_path, picture, transparency=0))[5, 5]) == WHITE
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    picture = PillowImage.new("RGB", (100, 64), RED)
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    assert pixels(saved(tmp_path, picture, "a.jpg", exif=exif)).shape == (100, 64, 3)
+
+
+def test_sixteen_bits_are_stretched_between_percentiles(tmp_path):
+    ramp = np.linspace(1000, 3000, 64 * 64).reshape(64, 64).astype(np.uint16)
+    got = pixels(saved(tmp_path, PillowImage.fromarray(ramp)))
+    assert got.min() == 0
+    assert got.max() == 255
+    assert abs(int(got[32, 0, 0]) - 128) <= 2
+
+
+def test_float_pixels_with_holes_are_stretched(tmp_path):
+    values = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    values[0, 0] = np.nan
+    got = pixels(saved(tmp_path, PillowImage.fromarray(values), "a.tif"))
+    assert got[0, 0, 0] == 0
+    assert got[-1, -1, 0] == 255
+
+
+@pytest.mark.parametrize("values", [np.full((4, 4), np.nan), np.full((4, 4), 7)])
+def test_flat_or_empty_values_become_black(values):
+    assert not stretch_to_uint8(values).any()
+
+
+def test_one_outlier_does_not_darken_the_rest():
+    values = np.concatenate([np.linspace(0, 100, 1000), [65535]]).reshape(7, 143)
+    assert stretch_to_uint8(values).mean() > 100
+
+
+def two_page_tiff(tmp_path):
+    first, second = PillowImage.new("RGB", (70, 80), RED), PillowImage.new("RGB", (90, 64), (0, 0, 255))
+    return saved(tmp_path, first, "a.tif", save_all=True, append_images=[second])
+
+
+def test_only_the_first_page_is_read_unless_all_are_asked_for(tmp_path):
+    path = two_page_tiff(tmp_path)
+    assert pixels(path).shape == (80, 70, 3)
+    pages = preprocess("a", path, CountSettings(pages="all"))
+    assert [page.size_hw for page in pages] == [(80, 70), (64, 90)]
+    assert page_offsets(pages) == [(0, 0), (0, 80)]
+    tall = stack_pages(pages).pixels_hw3
+    assert tall.shape == (144, 90, 3)
+    assert tuple(tall[0, 80]) == WHITE
+    assert tuple(tall[100, 10]) == (0, 0, 255)
+
+
+def code_of(call):
+    with pytest.raises(PipelineError) as caught:
+        call()
+    return caught.value.code
+
+
+@pytest.mark.parametrize("read", [pixels, check_decodes], ids=["preprocess", "check_decodes"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
+def test_a_truncated_file_is_corrupted(tmp_path, read, name):
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    path = saved(tmp_path, PillowImage.fromarray(noise), name)
+    check_decodes(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert code_of(lambda: read(path)) == ErrorCode.CORRUPTED_FILE
+
+
+@pytest.mark.parametrize("read", [pixels, probe, check_decodes])
+def test_a_missing_file_and_another_format_are_named(tmp_path, read):
+    assert code_of(lambda: read(tmp_path / "no.png")) == ErrorCode.FILE_NOT_FOUND
+    gif = saved(tmp_path, PillowImage.new("L", (64, 64)), "a.gif").rename(tmp_path / "a.png")
+    assert code_of(lambda: read(gif)) == ErrorCode.FILE_ERROR
+    assert code_of(lambda: read(tmp_path)) == ErrorCode.FILE_ERROR
+
+
+def test_magic_bytes_without_an_image_behind_them_are_corrupted(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 100)
+    assert code_of(lambda: probe(path)) == ErrorCode.CORRUPTED_FILE
+
+
+def test_header_tells_format_size_and_pages_whatever_the_name(tmp_path):
+    path = two_page_tiff(tmp_path).rename(tmp_path / "a.jpg")
+    assert probe(path) == ImageHeader("tiff", 70, 80, 2)
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    content = io.BytesIO()
+    PillowImage.new("1", (20_000, 20_000)).save(content, "PNG")
+    path = tmp_path / "bomb.png"
+    path.write_bytes(content.getvalue())
+    monkeypatch.setattr(PillowImage.Image, "load", lambda self: pytest.fail("it was decoded"))
+    assert probe(path).width == 20_000
+    assert code_of(lambda: check_decodes(path)) == ErrorCode.CORRUPTED_FILE
+    assert code_of(lambda: pixels(path)) == ErrorCode.CORRUPTED_FILE
+
+
+def test_the_largest_allowed_image_is_not_a_bomb():
+    refuse_bomb((8192, MAX_DECODED_PX // 8192))
