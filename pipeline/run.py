@@ -97,6 +97,7 @@ def count_batch(
     on_progress: OnProgress = lambda image_id, stage, fraction: None,
     wanted: Wanted = lambda image_id: True,
     known: Mapping[str, Candidates] | None = None,
+    on_outcome: Callable[[ImageOutcome], None] = lambda outcome: None,
 ) -> list[ImageOutcome]:
     """Count every image; one outcome a request, in the order of the requests.
 
@@ -107,6 +108,7 @@ def count_batch(
         wanted: asked with the image_id before an image is decoded; False skips it.
         known: candidates of images outside of this batch, for exemplars that lie in them. Those of the
             batch itself are known to each other.
+        on_outcome: given each outcome as soon as it is there, before the batch is through.
 
     Never raises for an image, a file or a missing engine: see ``ImageOutcome.error``.
     """
@@ -117,7 +119,7 @@ def count_batch(
         segmenter, reason = load(requests[0].settings.engine, requests[0].settings.model)
     except PipelineError as error:
         return [ImageOutcome(request.image_id, error=error) for request in requests]
-    run = _Run(segmenter, reason, object_types, on_progress, wanted, dict(known or {}))
+    run = _Run(segmenter, reason, object_types, on_progress, wanted, dict(known or {}), on_outcome)
     return run.all(works)
 
 
@@ -155,6 +157,7 @@ class _Run:
     on_progress: OnProgress
     wanted: Wanted
     known: dict[str, Candidates]
+    on_outcome: Callable[[ImageOutcome], None]
 
     def all(self, works: Sequence[_Work]) -> list[ImageOutcome]:
         """Take micro-batches through the stages; wait with images whose exemplars lie in later ones."""
@@ -169,7 +172,10 @@ class _Run:
                     waiting.append(work)
                 else:
                     outcomes[work.place] = self._finish(work)
-        outcomes |= {work.place: self._finish(work) for work in waiting}
+                    self.on_outcome(outcomes[work.place])
+        for work in waiting:
+            outcomes[work.place] = self._finish(work)
+            self.on_outcome(outcomes[work.place])
         return [outcomes[place] for place in range(len(works))]
 
     def _micro_batches(self, works: Sequence[_Work]) -> Iterator[list[_Work]]:
