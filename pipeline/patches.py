@@ -19,25 +19,27 @@ FILL_RGB = (124, 116, 104)
 
 MAX_PATCH_BYTES = 256 * 2**20
 _BYTES_PER_PX = 4  # three colours and the mask
-_SIDES_PX = (PATCH_SIDE_PX, 160, 112, 80, 56)
+_SMALLER_PX = (160, 112, 80, 56)
 
 
-def patch_side_px(n_candidates: int) -> int:
-    """Return the patch side: 224 px, less when the patches of one image would pass 256 MB.
+def bounded_side_px(n_candidates: int, side_px: int = PATCH_SIDE_PX) -> int:
+    """Return the wanted patch side, or less when the patches of one image would pass 256 MB.
 
     More than about 1,300 objects in one image are small ones, so that less than 224 px still holds what
     the photo shows of them. The models resize what they get to their own input.
 
     Returns:
-        One of 224, 160, 112, 80, 56 px; the last one for any larger number.
+        ``side_px``, or the largest of 160, 112, 80, 56 px that fits; 56 for any larger number.
     """
-    for side in _SIDES_PX:
+    for side in (side_px, *(s for s in _SMALLER_PX if s < side_px)):
         if n_candidates * side * side * _BYTES_PER_PX <= MAX_PATCH_BYTES:
             return side
-    return _SIDES_PX[-1]
+    return min(side_px, _SMALLER_PX[-1])
 
 
-def extract_patches(image: Image, batch: CandidateBatch, settings: CountSettings) -> PatchBatch:
+def extract_patches(
+    image: Image, batch: CandidateBatch, settings: CountSettings, *, side_px: int = PATCH_SIDE_PX
+) -> PatchBatch:
     """Cut every candidate's box with 5 % context on each side, aspect kept, letterboxed to a square.
 
     Shrinking averages (area interpolation), growing is bilinear; bars beyond the box are ``FILL_RGB``.
@@ -46,11 +48,12 @@ def extract_patches(image: Image, batch: CandidateBatch, settings: CountSettings
         image: the pixels the boxes lie in.
         batch: N candidates of that image.
         settings: with ``mask_background``, pixels outside the mask become ``FILL_RGB`` too.
+        side_px: wanted side; see ``classify.patch_side_px``.
 
     Returns:
-        N patches in candidate order; S from ``patch_side_px``.
+        N patches in candidate order; S from ``bounded_side_px``.
     """
-    side = patch_side_px(len(batch))
+    side = bounded_side_px(len(batch), side_px)
     patches = np.full((len(batch), side, side, 3), FILL_RGB, np.uint8)
     masks = np.zeros((len(batch), side, side), np.bool_)
     crop_boxes = context_boxes(batch.bbox_xyxy, batch.size_hw)

@@ -1,0 +1,41 @@
+"""The finite set of things that can be asked for: the bundled one, and finding a request in a set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import resources
+
+from pipeline.contract import ObjectType
+
+
+@lru_cache(maxsize=1)
+def default_object_types() -> tuple[ObjectType, ...]:
+    """Return the bundled types in file order."""
+    text = resources.files("pipeline").joinpath("data/object_types.json").read_text(encoding="utf-8")
+    return tuple(
+        ObjectType(entry["name"], tuple(entry["synonyms"]), tuple(entry["prompts"]))
+        for entry in json.loads(text)
+    )
+
+
+def find_type(request: str, object_types: Sequence[ObjectType]) -> ObjectType | None:
+    """Return the type whose name or synonym the request is, in singular or plural; None without one."""
+    wanted = set(singulars(request))
+    for candidate in object_types:
+        if wanted & {plain(word) for word in (candidate.name, *candidate.synonyms)}:
+            return candidate
+    return None
+
+
+def plain(word: str) -> str:
+    """Return a word in lower case with single spaces for underscores and hyphens."""
+    return " ".join(word.lower().replace("_", " ").replace("-", " ").split())
+
+
+def singulars(word: str) -> list[str]:
+    """Return the word as it is and what it may be the regular English plural of."""
+    base = plain(word)
+    endings = (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", ""))
+    return [base] + [base[: -len(many)] + one for many, one in endings if base.endswith(many)]
