@@ -13,7 +13,7 @@ from importlinter.cli import lint_imports
 from tests.arch.sources import ROOT, name_of, python_files, tree
 
 NOT_WEB = {"__init__", "__main__", "cli", "commands", "worker"}
-PIPELINE_FOR_WEB = ("contract", "settings", "count", "ops", "types", "archive", "header")
+PIPELINE_FOR_WEB = ("contract", "settings", "count", "ops", "types", "archive", "header", "weights")
 HEAVY = ("torch", "torchvision", "cv2", "skimage", "onnxruntime", "segment_anything", "open_clip")
 
 
