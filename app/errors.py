@@ -7,47 +7,19 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, current_app, g, jsonify, request
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from app.columns import utcnow
+from app.error_codes import ERROR_CODES
+from app.storage import NotFoundError, StorageError
 
 log = logging.getLogger(__name__)
 
 HTTP_STATUS: dict[str, int] = {
-    "INVALID_FORMAT": 400,
-    "FILE_TOO_LARGE": 400,
-    "TOO_MANY_FILES": 400,
-    "NO_FILES": 400,
-    "INVALID_DIMENSIONS": 400,
-    "CORRUPTED_FILE": 400,
-    "INVALID_CONFIG": 400,
-    "INVALID_REQUEST": 400,
-    "UNAUTHORIZED": 401,
-    "FORBIDDEN": 403,
-    "NOT_FOUND": 404,
-    "UPLOAD_NOT_FOUND": 404,
-    "JOB_NOT_FOUND": 404,
-    "FILE_NOT_FOUND": 404,
-    "TYPE_NOT_FOUND": 404,
-    "CORRECTION_NOT_FOUND": 404,
-    "RESULTS_NOT_READY": 404,
-    "METHOD_NOT_ALLOWED": 405,
-    "NOT_ACCEPTABLE": 406,
-    "INVALID_STATE": 409,
-    "VERSION_CONFLICT": 409,
-    "IDEMPOTENCY_CONFLICT": 409,
-    "TYPE_EXISTS": 409,
-    "UNSUPPORTED_MEDIA_TYPE": 415,
-    "RANGE_NOT_SATISFIABLE": 416,
-    "RATE_LIMIT_EXCEEDED": 429,
-    "STORAGE_ERROR": 500,
-    "DATABASE_ERROR": 500,
-    "INTERNAL_ERROR": 500,
-    "QUEUE_FULL": 503,
-    "DATABASE_UNAVAILABLE": 503,
+    code: kind.status for code, kind in ERROR_CODES.items() if kind.status is not None
 }
-"""Every code of the HTTP API. ``docs/errors.md`` explains each."""
+"""Every code of the HTTP API."""
 
 _CODE_OF_STATUS = {
     400: "INVALID_REQUEST",
@@ -63,8 +35,6 @@ _CODE_OF_STATUS = {
     429: "RATE_LIMIT_EXCEEDED",
 }
 """Werkzeug's and webargs' own exceptions; 422 becomes 400, as the contract knows no 422."""
-
-RETRY_AFTER_S = {"QUEUE_FULL": 30, "DATABASE_UNAVAILABLE": 5, "RESULTS_NOT_READY": 2}
 
 
 class TallyError(Exception):
@@ -106,7 +76,10 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(TallyError, _tally_error)
     app.register_error_handler(HTTPException, _http_error)
     for unavailable in (OperationalError, InterfaceError):
-        app.register_error_handler(unavailable, _database_error)
+        app.register_error_handler(unavailable, _database_unavailable)
+    app.register_error_handler(SQLAlchemyError, _database_error)
+    app.register_error_handler(StorageError, _storage_error)
+    app.register_error_handler(NotFoundError, _file_missing)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -115,8 +88,8 @@ def _respond(
 ) -> Response:
     response = jsonify(payload(code, message, field=field, details=details))
     response.status_code = status
-    if code in RETRY_AFTER_S:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S[code])
+    if (seconds := ERROR_CODES[code].retry_after_s) is not None:
+        response.headers["Retry-After"] = str(seconds)
     return response
 
 
@@ -164,11 +137,26 @@ def _field_details(messages: Any, path: str = "") -> list[dict[str, str]]:
     return [{"field": path.strip("."), "message": str(messages)}]
 
 
-def _database_error(error: OperationalError | InterfaceError) -> Response:
+def _database_unavailable(error: OperationalError | InterfaceError) -> Response:
     log.error("database unavailable", exc_info=error)
     return _respond(
         "DATABASE_UNAVAILABLE", 503, "The database does not answer; nothing was changed. Try again shortly."
     )
+
+
+def _database_error(error: SQLAlchemyError) -> Response:
+    log.error("database error", exc_info=error)
+    return _respond("DATABASE_ERROR", 500, "The database refused this; nothing was changed.")
+
+
+def _storage_error(error: StorageError) -> Response:
+    log.error("storage error", exc_info=error)
+    return _respond("STORAGE_ERROR", 500, "A file could not be stored or read; nothing was changed.")
+
+
+def _file_missing(error: NotFoundError) -> Response:
+    log.error("a stored file is missing", exc_info=error)
+    return _respond("FILE_NOT_FOUND", 404, "The file's bytes are not stored any more.")
 
 
 def _unexpected(error: Exception) -> Response:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+
+import numpy as np
 
 from pipeline.count import object_id
+from pipeline.ops.reading_order import reading_order
 from pipeline.types import Candidates, Instances
 
 MODEL, HUMAN = "model", "human"
-ROW_SHARE = 0.5
-"""Objects whose centres are closer in height than this share of a typical object read as one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +79,7 @@ def candidate_object(
 
 
 def numbered(objects: Sequence[CountedObject]) -> list[CountedObject]:
-    """Return the objects in reading order (rows from the top, each from the left), numbered from 1.
-
-    A row starts at its highest centre and reaches ``ROW_SHARE`` of the median object height down.
-    """
-    if not objects:
-        return []
-    reach = ROW_SHARE * median(o.bbox_xyxy[3] - o.bbox_xyxy[1] for o in objects)
-    rows: list[list[CountedObject]] = []
-    top = float("-inf")
-    for found in sorted(objects, key=lambda o: (_centre(o)[1], _centre(o)[0], o.object_id)):
-        y = _centre(found)[1]
-        if not rows or y - top > reach:
-            rows.append([])
-            top = y
-        rows[-1].append(found)
-    in_order = [o for row in rows for o in sorted(row, key=lambda o: (_centre(o)[0], o.object_id))]
+    """Return the objects in reading order (``pipeline.ops.reading_order``), numbered from 1."""
+    boxes = np.array([found.bbox_xyxy for found in objects], dtype=np.float32).reshape(-1, 4)
+    in_order = (objects[i] for i in reading_order(boxes).tolist())
     return [replace(found, number=number) for number, found in enumerate(in_order, start=1)]
-
-
-def _centre(found: CountedObject) -> tuple[float, float]:
-    x_min, y_min, x_max, y_max = found.bbox_xyxy
-    return (x_min + x_max) / 2, (y_min + y_max) / 2

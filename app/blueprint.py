@@ -1,0 +1,134 @@
+"""The blueprint of every API folder: the envelope of spec section 5 around what a view returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flask_smorest
+import marshmallow as ma
+from webargs.flaskparser import FlaskParser
+
+from app.error_codes import ERROR_CODES
+
+View = Callable[..., Any]
+
+_WORDS = {200: "success", 201: "success", 202: "accepted"}
+PAGE_SIZE = 20
+
+
+class Envelope(ma.Schema):
+    """Answer of a successful request; each view has its own subclass with its ``data``."""
+
+
+class ErrorDetailSchema(ma.Schema):
+    """One of several problems."""
+
+    class Meta:
+        """Details may say more, for example the current version."""
+
+        unknown = ma.INCLUDE
+
+    field = ma.fields.String(metadata={"example": "config.iou_threshold", "description": "The bad input."})
+    filename = ma.fields.String(metadata={"example": "tray.gif", "description": "The bad file."})
+    code = ma.fields.String(metadata={"example": "INVALID_FORMAT", "description": "Code of this problem."})
+    message = ma.fields.String(metadata={"example": "want a number from 0 to 1, got 3"})
+
+
+class ErrorBodySchema(ma.Schema):
+    """What went wrong."""
+
+    code = ma.fields.String(
+        required=True,
+        validate=ma.validate.OneOf(sorted(ERROR_CODES)),
+        metadata={"example": "INVALID_CONFIG", "description": "Stable; see /docs/errors."},
+    )
+    message = ma.fields.String(required=True, metadata={"example": "want a number from 0 to 1, got 3"})
+    details = ma.fields.List(
+        ma.fields.Nested(ErrorDetailSchema), required=True, metadata={"description": "All problems."}
+    )
+    field = ma.fields.String(metadata={"example": "config.confidence_threshold"})
+    timestamp = ma.fields.DateTime(required=True, metadata={"example": "2026-01-31T12:00:00Z"})
+    request_id = ma.fields.String(required=True, metadata={"example": "req_01jz0000000000000000000000"})
+    documentation_url = ma.fields.String(required=True, metadata={"example": "/docs/errors#INVALID_CONFIG"})
+
+
+class ErrorSchema(ma.Schema):
+    """Answer of every request that fails."""
+
+    status = ma.fields.String(required=True, metadata={"example": "error", "enum": ["error"]})
+    error = ma.fields.Nested(ErrorBodySchema, required=True)
+
+
+class Parser(FlaskParser):
+    """Bad input is 400: the contract knows no 422."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc] # flask-smorest has no type information
+    """flask-smorest's blueprint with our envelope, our errors and 400 for bad input."""
+
+    ARGUMENTS_PARSER = Parser()
+    PAGINATION_ARGUMENTS_PARSER = Parser()
+    DEFAULT_PAGINATION_PARAMETERS = {"page": 1, "page_size": PAGE_SIZE, "max_page_size": 100}  # noqa: RUF012
+
+    def answers(
+        self,
+        status: int,
+        schema: type[ma.Schema],
+        *,
+        errors: tuple[str, ...] = (),
+        many: bool = False,
+        headers: dict[str, Any] | None = None,
+    ) -> Callable[[View], View]:
+        """Decorate a view that returns ``data``: wrap it, and document it with its errors.
+
+        Args:
+            status: 200, 201 or 202 (then the envelope says "accepted").
+            schema: of ``data``, or of its items with ``many``.
+            errors: codes that this view may answer with, besides those that every one may.
+            many: ``data`` is a list.
+            headers: documented response headers, name to OpenAPI object.
+        """
+        data = (
+            ma.fields.List(ma.fields.Nested(schema), required=True)
+            if many
+            else ma.fields.Nested(schema, required=True)
+        )
+        word = _WORDS[status]
+        name = schema.__name__.removesuffix("Schema") + ("List" if many else "") + "Answer"
+        status_field = ma.fields.String(required=True, metadata={"example": word, "enum": [word]})
+        envelope = type(name, (Envelope,), {"status": status_field, "data": data, "__doc__": None})
+
+        def decorate(view: View) -> View:
+            def enveloped(*args: Any, **kwargs: Any) -> Any:
+                answer = view(*args, **kwargs)
+                return {"status": word, "data": answer}
+
+            enveloped.__name__, enveloped.__doc__ = view.__name__, view.__doc__
+            enveloped.__module__ = view.__module__
+            enveloped._apidoc = getattr(view, "_apidoc", {})  # type: ignore[attr-defined]
+            documented: View = self.response(status, envelope, headers=headers)(enveloped)
+            return self.fails_with(*errors)(documented)
+
+        return decorate
+
+    def fails_with(self, *codes: str) -> Callable[[View], View]:
+        """Document the error codes of a view: one response an HTTP status, with all its codes."""
+        by_status: dict[int, list[str]] = {}
+        for code in ("INVALID_REQUEST", "RATE_LIMIT_EXCEEDED", "DATABASE_UNAVAILABLE", *codes):
+            by_status.setdefault(ERROR_CODES[code].status or 500, []).append(code)
+
+        def decorate(view: View) -> View:
+            for status, names in sorted(by_status.items()):
+                view = self.alt_response(status, schema=ErrorSchema, description=", ".join(names))(view)
+            return view
+
+        return decorate
+
+    @staticmethod
+    def _prepare_response_doc(doc: Any, doc_info: Any, **kwargs: Any) -> Any:
+        """Our own description of 400 replaces the one that ``arguments`` leaves behind."""
+        doc.get("responses", {}).pop(Parser.DEFAULT_VALIDATION_STATUS, None)
+        return flask_smorest.Blueprint._prepare_response_doc(doc, doc_info, **kwargs)

@@ -1,0 +1,160 @@
+"""What the API tells of jobs and their images: rows → plain JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, case, func, select
+from sqlalchemy.orm import Session
+
+from app.jobs.models import Job, JobImage
+from app.jobs.states import ImageStatus
+from app.jobs.status import rfc3339
+from app.uploads.models import Image
+
+API = "/api/v1"
+PICTURES = ("annotated", "heatmap", "rejected")
+DONE = (ImageStatus.COMPLETED, ImageStatus.FAILED)
+
+
+def describe_job(job: Job) -> dict[str, Any]:
+    """Return a job with its images."""
+    counts = [current_count(image) or 0 for image in job.images]
+    return _job(job) | {
+        "processed_images": sum(image.status in DONE for image in job.images),
+        "count": sum(counts),
+        "needs_review": any(image.needs_review for image in job.images),
+        "images": [describe_image(image) for image in job.images],
+    }
+
+
+def describe_jobs(session: Session, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Return jobs as a list shows them: sums instead of images. One query for all sums."""
+    sums = _sums(session, [job.id for job in jobs])
+    thumbnails = _first_files(session, [job.id for job in jobs])
+    return [_job(job) | _summary(job, sums.get(job.id), thumbnails.get(job.id)) for job in jobs]
+
+
+def describe_image(image: JobImage) -> dict[str, Any]:
+    """Return one image of a job."""
+    count = current_count(image)
+    return describe_file(image.image) | {
+        "status": image.status,
+        "count": count,
+        "count_interval": None if count is None else current_interval(image),
+        "count_source": count_source(image),
+        "version": image.version,
+        "needs_review": image.needs_review,
+        "review_reason": image.review_reason,
+        "error": error_of(image.error_code, image.error_message),
+        "urls": picture_urls(image),
+    }
+
+
+def describe_file(image: Image) -> dict[str, Any]:
+    """Return an uploaded file."""
+    return {
+        "file_id": image.id,
+        "filename": image.filename,
+        "width": image.width,
+        "height": image.height,
+        "size_bytes": image.size_bytes,
+        "format": image.format,
+    }
+
+
+def current_count(image: JobImage) -> int | None:
+    """Return the count that holds: a human's bare number, else the objects; None before there is one."""
+    return image.count if image.human_count is None else image.human_count
+
+
+def current_interval(image: JobImage) -> list[int]:
+    """Return the inclusive 90 % interval of the count that holds; a human's number is exact."""
+    if image.human_count is not None:
+        return [image.human_count, image.human_count]
+    count = image.count or 0
+    return [
+        count if image.count_low is None else image.count_low,
+        count if image.count_high is None else image.count_high,
+    ]
+
+
+def count_source(image: JobImage) -> str:
+    """Return who the count is from: "human" after any correction, "model" before."""
+    is_edited = image.human_count is not None or (image.result or {}).get("edited")
+    return "human" if is_edited else "model"
+
+
+def picture_urls(image: JobImage) -> dict[str, str | None]:
+    """Return the addresses of the pictures; those that are not made yet, or never, are None."""
+    base = f"{API}/files/{image.image_id}"
+    asked = f"?job_id={image.job_id}"
+    is_done = image.status == ImageStatus.COMPLETED
+    is_drawn = is_done and _is_visualized(image)
+    drawn = {name: f"{base}/{name}{asked}&v={image.version}" if is_drawn else None for name in PICTURES}
+    return {
+        "original": f"{base}/original{asked}",
+        **drawn,
+        "thumbnail": f"{base}/thumbnail{asked}" if is_done else None,
+    }
+
+
+def error_of(code: str | None, message: str | None) -> dict[str, str | None] | None:
+    """Return the failure of a job or an image, None without one."""
+    return {"code": code, "message": message} if code else None
+
+
+def _is_visualized(image: JobImage) -> bool:
+    settings = (image.result or {}).get("provenance", {}).get("settings", {})
+    return bool(settings.get("visualization", {}).get("enabled", True))
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "type": job.type,
+        "status": job.status,
+        "config": job.config,
+        "created_at": rfc3339(job.created_at),
+        "started_at": rfc3339(job.started_at),
+        "completed_at": rfc3339(job.completed_at),
+        "total_images": job.total_images,
+        "partial": job.partial,
+        "retry_of": job.retry_of,
+        "error": error_of(job.error_code, job.error_message),
+    }
+
+
+def _summary(job: Job, sums: Row[Any] | None, file_id: str | None) -> dict[str, Any]:
+    thumbnail = f"{API}/files/{file_id}/thumbnail?job_id={job.id}" if file_id else None
+    return {
+        "processed_images": int(sums.processed) if sums else 0,
+        "count": int(sums.count) if sums else 0,
+        "needs_review": bool(sums.needs_review) if sums else False,
+        "thumbnail_url": thumbnail,
+    }
+
+
+def _sums(session: Session, job_ids: Sequence[str]) -> dict[str, Row[Any]]:
+    rows = session.execute(
+        select(
+            JobImage.job_id,
+            func.sum(case((JobImage.status.in_(DONE), 1), else_=0)).label("processed"),
+            func.sum(func.coalesce(JobImage.human_count, JobImage.count, 0)).label("count"),
+            func.max(case((JobImage.needs_review, 1), else_=0)).label("needs_review"),
+        )
+        .where(JobImage.job_id.in_(job_ids))
+        .group_by(JobImage.job_id)
+    )
+    return {row.job_id: row for row in rows}
+
+
+def _first_files(session: Session, job_ids: Sequence[str]) -> dict[str, str]:
+    """Return each job's first finished image: the one with a thumbnail."""
+    rows = session.execute(
+        select(JobImage.job_id, JobImage.image_id)
+        .where(JobImage.job_id.in_(job_ids), JobImage.status == ImageStatus.COMPLETED)
+        .order_by(JobImage.position.desc())
+    )
+    return dict(rows.tuples().all())
