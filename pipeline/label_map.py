@@ -1,15 +1,43 @@
-"""Stage 5 of 7: a probability per object type for each candidate.
+"""Stage 5 of 7: a probability per object type for each candidate, from whatever parts are there.
 
-In: PatchBatch, Classification, CandidateBatch.  Out: TypeProbs.  Device: CPU.  Settings: the request.
+In: PatchBatch, Classification, CandidateBatch.  Out: TypeProbs.  Device: GPU where there is one.
+Settings: the request and what it means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.consistency import consistency
-from pipeline.contract import ObjectType
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import open_clip_labels
+from pipeline.consistency import HIGHEST, consistency
+from pipeline.contract import ErrorCode, ObjectType, PipelineError
+from pipeline.imagenet import Taxonomy, taxonomy
+from pipeline.label_mix import imagenet_scores, pool, with_prior
+from pipeline.object_types import find_type, plain
+from pipeline.open_clip_labels import ZeroShot
 from pipeline.types import CandidateBatch, Classification, PatchBatch, TypeProbs
+
+DISTRACTORS = (
+    ObjectType("background", prompts=("empty background", "plain surface")),
+    ObjectType("shadow", prompts=("dark shadow",)),
+    ObjectType("reflection", prompts=("bright reflection of light",)),
+    ObjectType("texture", prompts=("rough texture",)),
+    ObjectType("stain", prompts=("stain or scratch",)),
+    ObjectType("table", prompts=("table top",)),
+    ObjectType("tray", prompts=("tray or dish",)),
+    ObjectType("paper", prompts=("sheet of paper with text",)),
+    ObjectType("cloth", prompts=("piece of cloth",)),
+    ObjectType("hand", prompts=("human hand",)),
+    ObjectType("fragment", prompts=("small part of something",)),
+    ObjectType("heap", prompts=("pile of many objects",)),
+)
+"""Answers that mean "none of these", for zero-shot labels."""
+
+SOMETHING_ELSE = ObjectType("something else")
+"""The same, where only ImageNet's classes are known."""
 
 
 def map_labels(
@@ -18,7 +46,109 @@ def map_labels(
     batch: CandidateBatch,
     request_type: str,
     object_types: Sequence[ObjectType],
+    *,
+    count_what: str = "type",
 ) -> TypeProbs:
-    """Return type probabilities; without any classifier, by appearance consistency alone."""
-    probs = consistency(batch, classification)
-    return TypeProbs((request_type,), probs[:, None], labelled_by="request")
+    """Return the probability of the request and of everything it could be confused with.
+
+    Args:
+        patches: N patches, in candidate order.
+        classification: their classes and embeddings.
+        batch: the candidates.
+        request_type: name or synonym of a type, or free text.
+        object_types: the finite set; competitors, unless they are kinds of the request or it of them.
+        count_what: ``CountSettings.count_what``. "everything" names candidates without preferring any.
+
+    Returns:
+        One column a label, the request first, under its type's name where it is one. Without any
+        classifier the request is the only column, with the probability of appearance consistency.
+
+    Raises:
+        PipelineError: INVALID_CONFIG for free text without open_clip; MODEL_LOAD_ERROR.
+    """
+    requested = find_type(request_type, object_types) or ObjectType(request_type)
+    zero_shot = _zero_shot(count_what)
+    if zero_shot is None and not classification.class_ids.shape[1]:
+        prior = _prior(batch, classification, count_what)
+        return TypeProbs((requested.name,), prior[:, None], labelled_by="request")
+    return label(patches, classification, batch, requested, object_types, count_what, zero_shot, taxonomy())
+
+
+def label(
+    patches: PatchBatch,
+    classification: Classification,
+    batch: CandidateBatch,
+    requested: ObjectType,
+    object_types: Sequence[ObjectType],
+    count_what: str,
+    zero_shot: ZeroShot | None,
+    known: Taxonomy,
+) -> TypeProbs:
+    """Return what ``map_labels`` does, with the parts that are there handed in.
+
+    Args:
+        patches: N patches.
+        classification: their classes and embeddings.
+        batch: the candidates.
+        requested: the type that is asked for.
+        object_types: the finite set.
+        count_what: ``CountSettings.count_what``.
+        zero_shot: None without open_clip.
+        known: what ImageNet's classes mean.
+    """
+    labels = [requested, *_competitors(requested, object_types, known)]
+    distractors = _distractors(labels, has_text=zero_shot is not None, known=known)
+    columns = [*labels, *distractors]
+    parts = {}
+    if classification.class_ids.shape[1]:
+        parts["imagenet"] = imagenet_scores(classification, columns, known)
+    if zero_shot is not None:
+        parts["open_clip"] = zero_shot.probabilities(patches, [_phrases(column) for column in columns])
+    probs, labelled_by = pool(parts), "+".join(parts)
+    if count_what == "everything":
+        probs[:, 0] += probs[:, len(labels) :].sum(axis=1)
+        return TypeProbs(tuple(c.name for c in labels), probs[:, : len(labels)].copy(), labelled_by)
+    probs = with_prior(probs, _prior(batch, classification, count_what))
+    return TypeProbs(tuple(column.name for column in columns), probs, labelled_by)
+
+
+def _zero_shot(count_what: str) -> ZeroShot | None:
+    ready, reason = open_clip_labels.zero_shot_choice()
+    if ready:
+        return open_clip_labels.load()
+    if count_what == "text":
+        message = f"count_what: counting by free text needs the weights of open_clip. {reason}"
+        raise PipelineError(ErrorCode.INVALID_CONFIG, message)
+    return None
+
+
+def _prior(batch: CandidateBatch, classification: Classification, count_what: str) -> NDArray[np.float32]:
+    """Appearance speaks only where the request alone says what is meant, not where exemplars do."""
+    if count_what in ("type", "text"):
+        return consistency(batch, classification)
+    return np.full(len(batch), HIGHEST, np.float32)
+
+
+def _competitors(
+    requested: ObjectType, object_types: Sequence[ObjectType], known: Taxonomy
+) -> list[ObjectType]:
+    """The other types, without kinds of the request (apples when fruit is asked for) and the reverse."""
+    return [
+        other
+        for other in object_types
+        if plain(other.name) != plain(requested.name)
+        and not known.is_kind_of(other, requested)
+        and not known.is_kind_of(requested, other)
+    ]
+
+
+def _distractors(labels: Sequence[ObjectType], *, has_text: bool, known: Taxonomy) -> list[ObjectType]:
+    """Labels that mean "none of these"; not one that is itself asked for or in the set."""
+    if has_text:
+        taken = {plain(word) for label in labels for word in (label.name, *label.synonyms)}
+        return [distractor for distractor in DISTRACTORS if distractor.name not in taken]
+    return [SOMETHING_ELSE] if known.class_ids(labels[0]) else []
+
+
+def _phrases(label: ObjectType) -> tuple[str, ...]:
+    return label.prompts or (label.name,)

@@ -1,0 +1,171 @@
+"""Zero-shot labels: how well each patch fits a text, by open_clip's ViT-B-32. Needs torch and open_clip."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import weights
+from pipeline.contract import ErrorCode, PipelineError
+from pipeline.types import PatchBatch
+
+ARCHITECTURE = "ViT-B-32"
+WEIGHTS = "open_clip_vit_b_32"
+INPUT_SIDE_PX = 224
+_PATCHES_AT_ONCE = {"cpu": 32, "cuda": 256}
+
+Floats = NDArray[np.float32]
+
+
+class ZeroShot:
+    """A CLIP model, loaded and warm, and the embeddings of the texts it was asked about."""
+
+    def __init__(self, model: Any, tokenizer: Any, key: str, device: str, cache: Path | None) -> None:
+        """Take a model of open_clip.
+
+        Args:
+            model: an ``open_clip.CLIP``; moved to the device, never trained.
+            tokenizer: of that model.
+            key: names the weights; texts are remembered under it.
+            device: "cpu" or "cuda".
+            cache: folder for text embeddings, made when it is missing; None keeps them in memory only.
+        """
+        self.device = device
+        self._model = model.requires_grad_(False).eval().to(device)
+        self._tokenizer = tokenizer
+        self._key = key
+        self._cache = cache
+        self._known: dict[str, Floats] = {}
+
+    def probabilities(self, patches: PatchBatch, prompts: Sequence[Sequence[str]]) -> Floats:
+        """Return how probable each label is for each patch, if one of them it must be.
+
+        Args:
+            patches: N patches.
+            prompts: for each of K labels, the phrases that describe it ("metal coin").
+
+        Returns:
+            (N, K) float32, rows sum to 1: softmax of the cosines, scaled as the model was trained.
+        """
+        images, texts = self.image_embeddings(patches), self.label_embeddings(prompts)
+        scale = float(self._model.logit_scale.exp())
+        logits = scale * images @ texts.T  # (N, D) @ (D, K)
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
+
+    def image_embeddings(self, patches: PatchBatch) -> Floats:
+        """Return (N, D) float32 unit vectors of the patches, preprocessed as open_clip does."""
+        import torch
+
+        size = _PATCHES_AT_ONCE[self.device]
+        found = [np.zeros((0, self._model.text_projection.shape[1]), np.float32)]
+        for at in range(0, len(patches.patches), size):
+            with torch.inference_mode():
+                pixels = self._preprocess(patches.patches[at : at + size])
+                found.append(self._model.encode_image(pixels, normalize=True).float().cpu().numpy())
+        return np.concatenate(found)
+
+    def label_embeddings(self, prompts: Sequence[Sequence[str]]) -> Floats:
+        """Return (K, D) float32 unit vectors: for each label the mean of its phrases' ensembles."""
+        self._learn(sorted({phrase for phrases in prompts for phrase in phrases}))
+        means = np.stack(
+            [np.mean([self._known[phrase] for phrase in phrases], axis=0) for phrases in prompts]
+        )
+        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
+
+    def _preprocess(self, patches: NDArray[np.uint8]) -> Any:
+        """Return (N, 3, 224, 224) on the device, normalised; bicubic where the side is another."""
+        import open_clip
+        import torch
+
+        pixels = torch.from_numpy(patches).to(self.device).permute(0, 3, 1, 2).float() / 255
+        if pixels.shape[-1] != INPUT_SIDE_PX:
+            size = (INPUT_SIDE_PX, INPUT_SIDE_PX)
+            pixels = torch.nn.functional.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
+        mean = torch.tensor(open_clip.OPENAI_DATASET_MEAN, device=self.device).view(3, 1, 1)
+        std = torch.tensor(open_clip.OPENAI_DATASET_STD, device=self.device).view(3, 1, 1)
+        return (pixels - mean) / std
+
+    def _learn(self, phrases: Sequence[str]) -> None:
+        """Know the embedding of every phrase: remembered, from the disk, or from the model at last."""
+        import open_clip
+
+        new = [phrase for phrase in phrases if phrase not in self._known and not self._read(phrase)]
+        if not new:
+            return
+        columns = open_clip.build_zero_shot_classifier(
+            self._model, self._tokenizer, new, open_clip.OPENAI_IMAGENET_TEMPLATES, device=self.device
+        )  # (D, K): the mean of 80 templates, normalised
+        for phrase, vector in zip(new, columns.T.float().cpu().numpy(), strict=True):
+            self._known[phrase] = vector
+            self._write(phrase, vector)
+
+    def _file(self, phrase: str) -> Path | None:
+        if self._cache is None:
+            return None
+        digest = hashlib.sha256(f"{self._key}\n80 templates\n{phrase}".encode()).hexdigest()
+        return self._cache / f"{digest}.npy"
+
+    def _read(self, phrase: str) -> bool:
+        file = self._file(phrase)
+        try:
+            vector = np.load(file, allow_pickle=False) if file else None
+        except (OSError, ValueError, EOFError):
+            return False
+        if vector is None or vector.shape != (self._model.text_projection.shape[1],):
+            return False
+        self._known[phrase] = vector.astype(np.float32)
+        return True
+
+    def _write(self, phrase: str, vector: Floats) -> None:
+        """Store one embedding in one step; a cache that cannot be written is no error."""
+        file = self._file(phrase)
+        if file is None:
+            return
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
+                np.save(part, vector)
+            os.replace(part.name, file)
+        except OSError:
+            return
+
+
+def zero_shot_choice() -> tuple[bool, str]:
+    """Say whether text labels are possible here, and why not."""
+    if importlib.util.find_spec("open_clip") is None:
+        return False, "open_clip is not installed (pip install 'tally[deep]')"
+    return weights.available(WEIGHTS)
+
+
+@lru_cache(maxsize=1)
+def load() -> ZeroShot:
+    """Return ViT-B-32 with the published weights, on the GPU where there is one.
+
+    Text embeddings are kept in ``text-embeddings`` beside the weights.
+
+    Raises:
+        PipelineError: MODEL_LOAD_ERROR without verified weights or when they are of another network.
+    """
+    import open_clip
+    import torch
+
+    state = weights.load_state_dict(WEIGHTS)
+    model = open_clip.CLIP(**open_clip.get_model_config(ARCHITECTURE))
+    try:
+        model.load_state_dict(state, assign=True)  # memory-mapped parameters stay mapped on the CPU
+    except RuntimeError as error:
+        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"open_clip {ARCHITECTURE}: {error}") from error
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    cache = weights.weights_dir() / "text-embeddings"
+    key = weights.entry(WEIGHTS).sha256
+    return ZeroShot(model, open_clip.get_tokenizer(ARCHITECTURE), key, device, cache)
