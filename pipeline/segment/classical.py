@@ -8,7 +8,7 @@ Where nothing stands out from noise, nothing is found.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -45,7 +45,15 @@ NOISE_FACTOR = 5.0
 ALIKE_FACTOR = 2.2
 """Areas within this factor of the most usual one are alike."""
 
-FINALISTS = 5
+SHAPE_POWER = 3.0
+CONTRAST_SCALE = 15.0
+EXPLAINED_POWER = 0.25
+"""How a guess is scored: see ``_score``."""
+
+ADDED_SOLIDITY = 0.9
+ADDED_FACTOR = 1.7
+ADDED_OVERLAP = 0.05
+"""What another guess adds must be solid, about as large as the usual object, and nearly all new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +61,14 @@ class Guess:
     """One way to tell objects from background, and the N objects that come of it.
 
     Attributes:
+        name: of the foreground map it comes from.
         contrast_map: (H, W) float32, Lab units. threshold: where it was cut.
         labels: (H, W) int32, 1…N.
         area, contrast, solidity: (N,) float64: px, Lab units, share of the convex hull.
         score: how much the guess is believed, compared with others of the same image.
     """
 
+    name: str
     contrast_map: Floats
     threshold: float
     labels: NDArray[np.int32]
@@ -92,8 +102,8 @@ def load(model: str | None) -> ClassicalSegmenter:
 def _segment(pixels_hw3: NDArray[np.uint8]) -> CandidateBatch:
     guess = best_guess(_shrink(pixels_hw3, WORK_SIDE_PX))
     is_small = guess is not None and float(np.median(guess.area)) < SMALL_AREA_PX
-    if is_small and max(pixels_hw3.shape[:2]) > 1.3 * WORK_SIDE_PX:
-        guess = best_guess(_shrink(pixels_hw3, FINE_SIDE_PX)) or guess
+    if guess and is_small and max(pixels_hw3.shape[:2]) > 1.3 * WORK_SIDE_PX:
+        guess = best_guess(_shrink(pixels_hw3, FINE_SIDE_PX), guess.name) or guess
     builder = CandidateBuilder((pixels_hw3.shape[0], pixels_hw3.shape[1]))
     if guess is not None:
         _add_objects(builder, guess)
@@ -107,29 +117,52 @@ def _shrink(pixels_hw3: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(pixels_hw3, size_wh, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def best_guess(pixels_hw3: NDArray[np.uint8]) -> Guess | None:
+def best_guess(pixels_hw3: NDArray[np.uint8], only: str | None = None) -> Guess | None:
     """Return the most believable way to see objects in an image, None when there is none.
 
     Args:
         pixels_hw3: (H, W, 3) uint8 RGB, small enough that objects are not much over 200 px wide.
+        only: name of the one map to look at; None tries all.
     """
     lab = to_lab(pixels_hw3)
     floor = max(MIN_CONTRAST, NOISE_FACTOR * noise_sigma(lab))
-    quick = []
-    for contrast_map in foreground_maps(lab).values():
+    guesses = []
+    for name, contrast_map in foreground_maps(lab).items():
+        if only not in (None, name):
+            continue
         otsu = _otsu(contrast_map)
-        for level in LEVELS:
-            threshold = max(otsu * level, floor / 2)
-            foreground = _clean(contrast_map > threshold)
-            guess = _measure(lab, contrast_map, threshold, _components(foreground), floor)
+        for threshold in sorted({max(otsu * level, floor / 2) for level in LEVELS}):
+            foreground = fill_holes(_clean(contrast_map > threshold))
+            labels = split_touching(foreground, MIN_AREA_PX)
+            guess = _measure(lab, name, contrast_map, threshold, labels, floor)
             if guess is not None:
-                quick.append((guess, foreground))
-    quick.sort(key=lambda item: -item[0].score)
-    final = [
-        _measure(lab, g.contrast_map, g.threshold, split_touching(fill_holes(f), MIN_AREA_PX), floor)
-        for g, f in quick[:FINALISTS]
-    ]
-    return max((g for g in final if g is not None), key=lambda g: g.score, default=None)
+                guesses.append(guess)
+    guesses.sort(key=lambda guess: -guess.score)
+    return _complete(guesses) if guesses else None
+
+
+def _complete(guesses: Sequence[Guess]) -> Guess:
+    """Add to the best guess what others see where it sees nothing: as large, and solid.
+
+    So dark objects are found beside bright ones, and faint ones beside strong ones.
+    """
+    best = guesses[0]
+    labels, usual = best.labels.copy(), float(np.median(best.area))
+    rows = [np.stack([best.area, best.contrast, best.solidity], axis=1)]
+    for other in guesses[1:]:
+        fits = (other.solidity >= ADDED_SOLIDITY) & (
+            np.abs(np.log(other.area / usual)) < np.log(ADDED_FACTOR)
+        )
+        covered = np.bincount(other.labels[labels > 0], minlength=len(fits) + 1)[1:]
+        fits &= covered <= ADDED_OVERLAP * other.area
+        if fits.any():
+            added = _keep(other.labels, fits)
+            labels = np.where((labels == 0) & (added > 0), added + sum(map(len, rows)), labels).astype(
+                np.int32
+            )
+            rows.append(np.stack([other.area, other.contrast, other.solidity], axis=1)[fits])
+    area, contrast, solidity = np.concatenate(rows).T
+    return replace(best, labels=labels, area=area, contrast=contrast, solidity=solidity)
 
 
 def _otsu(contrast_map: Floats) -> float:
@@ -144,12 +177,8 @@ def _clean(foreground: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return np.asarray(cv2.morphologyEx(foreground.view(np.uint8), cv2.MORPH_OPEN, cross), dtype=np.uint8)
 
 
-def _components(foreground: NDArray[np.uint8]) -> NDArray[np.int32]:
-    return np.asarray(cv2.connectedComponents(foreground, connectivity=4)[1], dtype=np.int32)
-
-
 def _measure(
-    lab: Floats, contrast_map: Floats, threshold: float, labels: NDArray[np.int32], floor: float
+    lab: Floats, name: str, contrast_map: Floats, threshold: float, labels: NDArray[np.int32], floor: float
 ) -> Guess | None:
     """Measure the objects, drop those that are too small, too large or too faint, and score the rest."""
     area = np.bincount(labels.ravel())[1:].astype(np.float64)
@@ -164,7 +193,7 @@ def _measure(
     labels, area, contrast = _keep(labels, stands_out), area[stands_out], contrast[stands_out]
     solidity = _solidity(labels, area)
     score = _score(area, contrast, solidity, labels.size)
-    return Guess(contrast_map, threshold, labels, area, contrast, solidity, score)
+    return Guess(name, contrast_map, threshold, labels, area, contrast, solidity, score)
 
 
 def _keep(labels: NDArray[np.int32], kept: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -174,13 +203,14 @@ def _keep(labels: NDArray[np.int32], kept: NDArray[np.bool_]) -> NDArray[np.int3
 
 def _ring_contrast(lab: Floats, labels: NDArray[np.int32], n: int) -> NDArray[np.float64]:
     """Return (N,): Lab distance between the mean of each object and of the background ring around it."""
+    objects = (labels > 0).astype(np.uint8)
+    small = np.ones((3, 3), np.uint8)
     ring = cv2.dilate(labels.astype(np.float32), np.ones((9, 9), np.uint8)).astype(np.int32)
-    ring[labels > 0] = 0
-    near = cv2.dilate((labels > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    ring[near] = 0  # the blurred edge belongs to neither
-    core = labels * (cv2.erode((labels > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    ring[cv2.dilate(objects, small) > 0] = 0  # the blurred edge belongs to neither
+    core = np.where(cv2.erode(objects, small) > 0, labels, 0)
     inside, around = _means(lab, core, n), _means(lab, ring, n)
-    elsewhere = lab[labels == 0].mean(axis=0) if (labels == 0).any() else lab.mean(axis=(0, 1))
+    background = objects == 0
+    elsewhere = lab[background].mean(axis=0) if background.any() else lab.mean(axis=(0, 1))
     around = np.where(np.isnan(around), elsewhere, around)
     inside = np.where(np.isnan(inside), _means(lab, labels, n), inside)
     return np.asarray(np.linalg.norm(inside - around, axis=1))
@@ -188,9 +218,10 @@ def _ring_contrast(lab: Floats, labels: NDArray[np.int32], n: int) -> NDArray[np
 
 def _means(lab: Floats, labels: NDArray[np.int32], n: int) -> NDArray[np.float64]:
     """Return (N, 3) mean Lab of labels 1…N; NaN for a label without pixels."""
-    flat = labels.ravel()
-    counts = np.bincount(flat, minlength=n + 1)[1:].astype(np.float64)
-    sums = [np.bincount(flat, weights=lab[..., c].ravel(), minlength=n + 1)[1:] for c in range(3)]
+    at = np.flatnonzero(labels)
+    label, colours = labels.ravel()[at], lab.reshape(-1, 3)[at]
+    counts = np.bincount(label, minlength=n + 1)[1:].astype(np.float64)
+    sums = [np.bincount(label, weights=colours[:, c], minlength=n + 1)[1:] for c in range(3)]
     counts[counts == 0] = np.nan
     return np.asarray(np.stack(sums, axis=1) / counts[:, None])
 
@@ -211,14 +242,14 @@ def _score(
     area: NDArray[np.float64], contrast: NDArray[np.float64], solidity: NDArray[np.float64], n_px: int
 ) -> float:
     """Return how believable a set of objects is: alike, solid, standing out, and explaining much."""
-    log_area = np.log(area)
+    log_area, weight = np.log(area), np.sqrt(area)
     near = np.abs(log_area[:, None] - log_area[None, :]) < np.log(ALIKE_FACTOR)
-    alike = near[int(np.argmax(near @ area))]
-    share = float(area[alike].sum() / area.sum())
+    alike = near[int(np.argmax(near @ weight))]
+    share = weight[alike].sum() / weight.sum()
     n = int(alike.sum())
-    shape = float(np.average(solidity[alike], weights=area[alike])) ** 3
-    stands_out = 1 - float(np.exp(-np.average(contrast[alike], weights=area[alike]) / 15))
-    explained = float(area[alike].sum() / n_px) ** 0.25
+    shape = np.average(solidity[alike], weights=weight[alike]) ** SHAPE_POWER
+    stands_out = 1 - np.exp(-np.average(contrast[alike], weights=weight[alike]) / CONTRAST_SCALE)
+    explained = (area[alike].sum() / n_px) ** EXPLAINED_POWER
     return float(share * shape * stands_out * explained * n / (n + 1))
 
 

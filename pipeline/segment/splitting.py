@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
-NECK = 0.8
+NECK = 0.9
 """Two parts stay one object when the neck between them is at least this share of the narrower part."""
 
 NECK_SLACK_PX = 0.6
@@ -18,6 +18,7 @@ HOLE_SOLIDITY = 0.8
 
 MIN_HOLE_PX = 12
 MAX_HOLE_RATIO = 4.0
+SPANNING = 0.8
 CONVEX = 0.93
 """Components at least this solid are one object and are not looked at for necks."""
 
@@ -35,7 +36,10 @@ def fill_holes(foreground: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if parent < 0:
             continue
         area = cv2.contourArea(contour)
-        if area <= MIN_HOLE_PX or _is_hole_of_ring(contour, area, cv2.contourArea(contours[parent])):
+        outer = contours[parent]
+        if area <= MIN_HOLE_PX or (
+            _is_hole_of_ring(contour, area, cv2.contourArea(outer)) and not _spans(outer, foreground.shape)
+        ):
             cv2.drawContours(filled, [contour], -1, 1, cv2.FILLED)
     return filled
 
@@ -43,6 +47,12 @@ def fill_holes(foreground: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _is_hole_of_ring(hole: cv2.typing.MatLike, area: float, outer_area: float) -> bool:
     hull = cv2.contourArea(cv2.convexHull(hole))
     return area >= HOLE_SOLIDITY * hull and area <= MAX_HOLE_RATIO * (outer_area - area)
+
+
+def _spans(contour: cv2.typing.MatLike, size_hw: tuple[int, ...]) -> bool:
+    """Whether a component reaches across the image: a frame or rim around the scene, no object in it."""
+    _, _, width, height = cv2.boundingRect(contour)
+    return width > SPANNING * size_hw[1] or height > SPANNING * size_hw[0]
 
 
 def split_touching(foreground: NDArray[np.uint8], min_area_px: int) -> NDArray[np.int32]:

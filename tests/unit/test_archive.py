@@ -1,0 +1,80 @@
+"""Stored candidates come back unchanged, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+
+from pipeline.archive import read_candidates, write_candidates
+from pipeline.contract import ErrorCode, PipelineError
+from pipeline.types import Candidates
+from tests.candidates import candidates_of, disc
+
+SIZE = (60, 90)
+
+
+def assert_same(a: object, b: object) -> None:
+    for field in dataclasses.fields(a):
+        left, right = getattr(a, field.name), getattr(b, field.name)
+        if isinstance(left, np.ndarray):
+            assert left.dtype == right.dtype
+            assert np.array_equal(left, right)
+        else:
+            assert left == right
+
+
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_candidates_survive_the_round_trip(n):
+    found = candidates_of([disc(SIZE, 10 + 10 * i, 30, 8) for i in range(n)], SIZE, ("coin", "bouton à œil"))
+    back = read_candidates(write_candidates(found))
+    for part in ("batch", "classification", "type_probs"):
+        assert_same(getattr(found, part), getattr(back, part))
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(PipelineError) as caught:
+        read_candidates(data)
+    assert caught.value.code == ErrorCode.CORRUPTED_FILE
+    return str(caught.value)
+
+
+def stored() -> bytes:
+    return write_candidates(candidates_of([disc(SIZE, 30, 30, 9)], SIZE))
+
+
+def test_damaged_bytes_are_refused():
+    data = stored()
+    for cut in (0, 10, len(data) // 2, len(data) - 5):
+        refused(data[:cut])
+    middle = len(data) // 3
+    refused(data[:middle] + bytes(40) + data[middle + 40 :])
+
+
+def altered(**arrays: object) -> bytes:
+    with np.load(io.BytesIO(stored())) as old:
+        content = {name: old[name] for name in old.files} | arrays
+    file = io.BytesIO()
+    np.savez(file, **content)
+    return file.getvalue()
+
+
+def test_another_format_version_is_refused_by_number():
+    assert "want format version 1, got 2" in refused(altered(format_version=np.array(2)))
+
+
+def test_arrays_that_do_not_fit_together_are_refused():
+    refused(altered(area=np.zeros(3, np.int64)))
+    assert "run lengths" in refused(altered(size_hw=np.array([60, 91])))
+
+
+def test_pickled_objects_are_never_loaded():
+    refused(altered(source=np.array({"a": 1}, dtype=object)))
+
+
+def test_an_archive_is_small():
+    found = candidates_of([disc((1000, 1000), 500, 500, 300)] * 50, (1000, 1000))
+    assert isinstance(found, Candidates)
+    assert len(write_candidates(found)) < 50_000

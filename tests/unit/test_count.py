@@ -1,0 +1,246 @@
+"""Every candidate is counted, or has a reason; a recount needs nothing but the candidates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.contract import CountSettings, Exemplar, ObjectType, Provenance, Region, SettingsError
+from pipeline.count import count, summarise
+from pipeline.segment.outline import candidates_from_masks
+from pipeline.types import Candidates, Classification, TypeProbs
+from tests.candidates import disc
+
+SIZE = (100, 200)
+PROVENANCE = Provenance("drawn", "test", None, None, "-", "cpu", "-", {})
+
+
+def candidates(masks, quality=None, embeddings=None, types=("coin",), probs=None, stability=None):
+    """Candidates in the order given: quality falls from 0.99 unless it is said."""
+    n = len(masks)
+    quality = quality if quality is not None else np.linspace(0.99, 0.9, n) if n else []
+    batch = candidates_from_masks(SIZE, masks, quality, np.ones(n) if stability is None else stability)
+    looks = np.ones((n, 3), np.float16) if embeddings is None else np.array(embeddings, np.float16)
+    seen = Classification(np.zeros((n, 0), np.int16), np.zeros((n, 0), np.float32), looks, "handcrafted")
+    chance = np.full((n, 1), 1.0) if probs is None else np.array(probs)
+    return Candidates(batch, seen, TypeProbs(types, chance.astype(np.float32), "request"))
+
+
+def box(x, y, w, h):
+    mask = np.zeros(SIZE, bool)
+    mask[y : y + h, x : x + w] = True
+    return mask
+
+
+ROW = [disc(SIZE, 20 + 40 * i, 50, 12) for i in range(4)]
+
+
+def reasons(found, settings=None, **kwargs):
+    return count(found, settings or CountSettings(), **kwargs).rejections
+
+
+def test_separate_objects_are_all_counted():
+    assert reasons(candidates(ROW)) == ("", "", "", "")
+
+
+def test_no_candidates_is_a_count_of_zero():
+    found = candidates([])
+    result = summarise(found, count(found, CountSettings()), CountSettings(), {}, PROVENANCE)
+    assert (result.count, result.count_interval, result.by_type, result.groups) == (0, (0, 0), {}, ())
+    assert result.review_reason == "nothing was found"
+
+
+def test_weak_and_unstable_candidates_say_so():
+    found = candidates(ROW, quality=[0.9, 0.8, 0.7, 0.2], stability=[1, 0.3, 1, 1])
+    assert reasons(found) == ("", "low_stability", "", "low_score")
+
+
+def test_of_two_masks_of_one_object_the_stronger_stays():
+    found = candidates([ROW[0], disc(SIZE, 22, 50, 12), ROW[1]])
+    assert reasons(found) == ("", "duplicate_of:c0", "")
+
+
+def test_what_a_suppressed_mask_overlaps_is_still_counted():
+    chain = [disc(SIZE, 50, 50, 20), disc(SIZE, 58, 50, 20), disc(SIZE, 66, 50, 20)]
+    assert reasons(candidates(chain)) == ("", "duplicate_of:c0", "")
+
+
+def test_touching_objects_are_counted_apart():
+    assert reasons(candidates([box(10, 10, 20, 20), box(30, 10, 20, 20)])) == ("", "")
+
+
+WHOLE, PARTS = box(10, 10, 80, 40), [box(12, 12, 20, 30), box(60, 12, 20, 30)]
+
+
+@pytest.mark.parametrize(
+    ("granularity", "first", "want"),
+    [
+        ("auto", WHOLE, ("", "inside:c0", "inside:c0")),
+        ("auto", PARTS[0], ("", "duplicate_of:c0", "")),
+        ("whole", PARTS[0], ("inside:c1", "", "inside:c1")),
+        ("part", WHOLE, ("duplicate_of:c1", "", "")),
+    ],
+    ids=["stronger whole", "stronger part", "wholes wanted", "parts wanted"],
+)
+def test_parts_and_wholes_follow_the_granularity(granularity, first, want):
+    rest = [m for m in (WHOLE, *PARTS) if m is not first]
+    assert reasons(candidates([first, *rest]), CountSettings(granularity=granularity)) == want
+
+
+def test_overlap_thresholds_are_those_of_the_settings():
+    pair = candidates([box(10, 10, 20, 20), box(20, 10, 20, 20)])  # IoU 1/3, IoS 1/2
+    assert reasons(pair) == ("", "")
+    assert reasons(pair, CountSettings(iou_threshold=0.3)) == ("", "duplicate_of:c0")
+    assert reasons(pair, CountSettings(max_overlap=0.4)) == ("", "inside:c0")
+
+
+def test_size_limits_come_from_settings_then_type_then_defaults():
+    found = candidates([box(0, 0, 4, 4), box(10, 10, 10, 10), box(40, 0, 100, 99)])
+    assert reasons(found) == ("too_small", "", "too_large")
+    coin = ObjectType("coin", min_area_px=200)
+    assert reasons(found, object_types=[coin]) == ("too_small", "too_small", "too_large")
+    loose = CountSettings(min_area_px=16, max_area_px=9900)
+    assert reasons(found, loose, object_types=[coin]) == ("", "", "")
+
+
+def test_objects_at_the_border_are_left_out_on_request():
+    found = candidates([box(0, 10, 10, 10), box(190, 10, 10, 10), box(50, 90, 10, 10), box(50, 50, 10, 10)])
+    assert reasons(found) == ("",) * 4
+    assert reasons(found, CountSettings(exclude_edge=True)) == ("edge", "edge", "edge", "")
+
+
+def test_regions_include_and_exclude_by_centre():
+    left = Region(((0, 0), (100, 0), (100, 100), (0, 100)))
+    hole = Region(((0, 0), (40, 0), (40, 100), (0, 100)), include=False)
+    found = candidates(ROW)
+    assert reasons(found, CountSettings(roi=(left,))) == ("", "", "outside_roi", "outside_roi")
+    assert reasons(found, CountSettings(roi=(left, hole)))[0] == "outside_roi"
+    assert reasons(found, CountSettings(roi=(hole,))) == ("outside_roi", "", "", "")
+
+
+def test_other_types_are_shown_but_not_counted():
+    probs = [[0.9, 0.1], [0.2, 0.8], [0.9, 0.1], [0.4, 0.5]]
+    found = candidates(ROW, types=("coin", "button"), probs=probs)
+    assert reasons(found) == ("", "other_type:button", "", "other_type:button")
+    everything = count(found, CountSettings(count_what="everything"))
+    assert everything.rejections == ("",) * 4
+    assert everything.type_ids.tolist() == [0, 1, 0, 1]
+
+
+def test_a_mask_of_another_type_does_not_suppress():
+    pair = [ROW[0], disc(SIZE, 21, 50, 12)]
+    found = candidates(pair, types=("coin", "button"), probs=[[0.1, 0.9], [0.9, 0.1]])
+    assert reasons(found) == ("other_type:button", "")
+
+
+RED, BLUE = [1, 0, 0], [0, 0, 1]
+
+
+def test_exemplars_keep_what_looks_like_them():
+    found = candidates(ROW, embeddings=[RED, BLUE, RED, BLUE])
+    like_first = CountSettings(exemplars=(Exemplar(bbox_xywh=(8, 38, 25, 25)),))
+    assert reasons(found, like_first) == ("", "unlike_exemplar", "", "unlike_exemplar")
+    by_point = CountSettings(exemplars=(Exemplar(point_xy=(60, 50)),))
+    assert reasons(found, by_point) == ("unlike_exemplar", "", "unlike_exemplar", "")
+
+
+def test_negative_exemplars_take_away_what_looks_more_like_them():
+    brownish = [0.9, 0, 0.35]
+    found = candidates(ROW, embeddings=[RED, brownish, RED, [0.95, 0, 0.3]])
+    wanted, unwanted = Exemplar(point_xy=(20, 50)), Exemplar(point_xy=(60, 50), positive=False)
+    assert reasons(found, CountSettings(exemplars=(wanted,))) == ("",) * 4
+    both = CountSettings(exemplars=(wanted, unwanted))
+    assert reasons(found, both) == ("", "unlike_exemplar", "", "unlike_exemplar")
+
+
+def test_exemplars_set_the_size():
+    found = candidates([*ROW[:3], disc(SIZE, 160, 50, 30)])
+    assert reasons(found, CountSettings(exemplars=(Exemplar(point_xy=(20, 50)),)))[3] == "unlike_exemplar"
+
+
+def test_an_object_pointed_at_is_counted_however_weak():
+    found = candidates(ROW, quality=[0.9, 0.8, 0.7, 0.1])
+    assert reasons(found)[3] == "low_score"
+    assert reasons(found, CountSettings(exemplars=(Exemplar(point_xy=(140, 50)),)))[3] == ""
+
+
+def test_exemplars_may_lie_in_another_image():
+    other = candidates(ROW[:1], embeddings=[BLUE])
+    found = candidates(ROW, embeddings=[RED, BLUE, RED, BLUE])
+    settings = CountSettings(exemplars=(Exemplar(point_xy=(20, 50), file_id="img_2"),))
+    want = ("unlike_exemplar", "", "unlike_exemplar", "")
+    assert reasons(found, settings, others={"img_2": other}) == want
+    with pytest.raises(SettingsError, match=r"config.exemplars\[0\].file_id.*img_2"):
+        count(found, settings)
+
+
+def test_an_exemplar_that_meets_nothing_is_said_and_changes_nothing():
+    found = candidates(ROW)
+    settings = CountSettings(exemplars=(Exemplar(bbox_xywh=(100, 0, 10, 10)),))
+    decided = count(found, settings)
+    assert decided.rejections == ("",) * 4
+    result = summarise(found, decided, settings, {}, PROVENANCE)
+    assert result.review_reason == "1 of 1 exemplars meet no object that the engine sees"
+
+
+def test_groups_keep_their_ids_when_settings_change():
+    small = [box(10 + 14 * i, 80, 8, 8) for i in range(5)]
+    found = candidates([*ROW, *small], embeddings=[RED] * 4 + [BLUE] * 5)
+    every = count(found, CountSettings())
+    assert every.group_ids.tolist() == [1] * 4 + [0] * 5
+    only_large = count(found, CountSettings(min_area_px=100))
+    assert only_large.group_ids.tolist() == [1] * 4 + [-1] * 5
+
+
+def summary_of(found, settings=None):
+    settings = settings or CountSettings()
+    return summarise(found, count(found, settings), settings, {"count": 0.1}, PROVENANCE)
+
+
+def test_summary_counts_types_sizes_and_density():
+    found = candidates([box(10, 10, 10, 10), box(50, 10, 20, 20)], quality=[0.9, 0.8])
+    result = summary_of(found)
+    assert (result.count, result.by_type, result.labelled_by) == (2, {"coin": 2}, "request")
+    assert result.stats.median_area_px == 250
+    assert result.stats.coverage_percent == pytest.approx(2.5)
+    assert result.stats.density_per_megapixel == pytest.approx(100)
+    assert result.average_confidence == pytest.approx(0.85)
+
+
+def test_interval_follows_the_scores_and_holds_the_count():
+    assert summary_of(candidates(ROW, quality=[1, 1, 1, 1])).count_interval == (4, 4)
+    low, high = summary_of(candidates(ROW, quality=[0.5, 0.5, 0.5, 0.5])).count_interval
+    assert low <= 1
+    assert high == 4
+
+
+def test_candidates_just_below_the_threshold_widen_the_interval():
+    found = candidates(ROW, quality=[1, 1, 1, 0.24])
+    assert summary_of(found).count_interval == (3, 4)
+    noise = replace(found, batch=replace(found.batch, predicted_iou=np.float32([1, 1, 1, 0.1])))
+    assert summary_of(noise).count_interval == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("masks", "quality", "reason"),
+    [
+        (ROW, [0.9, 0.5, 0.5, 0.5], "wide interval"),
+        (ROW, [0.45] * 4, "low confidence"),
+        ([box(10 + 15 * i, 10, 20, 20) for i in range(8)], [1] * 8, "touch or overlap"),
+        ([box(50 * i, 0, 20, 20) for i in range(4)], [1] * 4, "cut by the image border"),
+        ([box(5 + 12 * i, 10, 9, 9) for i in range(8)] + [box(5 + 40 * i, 40, 30, 30) for i in range(2)],
+         [1] * 10, "much larger"),
+        ([box(10 + 15 * i, 10, 6, 6) for i in range(8)], [1] * 8, "very small"),
+    ],
+)  # fmt: skip
+def test_doubtful_counts_ask_for_a_look(masks, quality, reason):
+    result = summary_of(candidates(masks, quality=quality))
+    assert result.needs_review
+    assert reason in result.review_reason
+
+
+def test_a_plain_count_needs_no_look():
+    result = summary_of(candidates(ROW, quality=[1, 1, 1, 1]))
+    assert (result.needs_review, result.review_reason) == (False, None)
