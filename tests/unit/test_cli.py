@@ -56,6 +56,7 @@ def test_a_command_whose_extra_is_not_installed_names_the_package(monkeypatch: p
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path
 
 
