@@ -1,0 +1,140 @@
+"""One candidate for each object of a tiled image: whole ones stay, cut ones give way or are joined."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.ops.boxes import overlapping_pairs
+from pipeline.ops.rle import rle_to_crop
+from pipeline.segment.outline import CandidateBuilder
+from pipeline.types import CandidateBatch
+
+SAME = 0.5
+"""Share from which two masks, compared where both tiles look, are one object."""
+
+EDGE_PX = 2
+"""A mask that comes this close to an inner edge of its tile counts as cut."""
+
+
+def join_at_seams(
+    batch: CandidateBatch, tile_of: NDArray[np.int64], tiles_xyxy: NDArray[np.int64]
+) -> CandidateBatch:
+    """Return the candidates without doubles, best first.
+
+    Two masks of different tiles are compared inside the rectangle that both tiles see:
+
+    * cut and whole: the cut one goes when the whole one covers ``SAME`` of it.
+    * whole and whole: the one nearer to its tile's edge goes when their IoU reaches ``SAME``.
+    * cut and cut: joined when they share ``SAME`` of the smaller (IoS).
+
+    Args:
+        batch: N candidates of all tiles, image frame.
+        tile_of: (N,) int64. Row of ``tiles_xyxy`` each came from.
+        tiles_xyxy: (T, 4) int64 half-open px.
+    """
+    room = _room(batch.bbox_xyxy, tiles_xyxy[tile_of], batch.size_hw)
+    pairs = overlapping_pairs(batch.bbox_xyxy)
+    pairs = pairs[tile_of[pairs[:, 0]] != tile_of[pairs[:, 1]]]
+    shared, inside = _shares(batch, pairs, tile_of, tiles_xyxy)
+    is_cut = room < EDGE_PX
+    gone = _given_way(pairs, shared, inside, is_cut, room, batch.predicted_iou)
+    both_cut = is_cut[pairs].all(axis=1) & ~gone[pairs].any(axis=1)
+    linked = pairs[both_cut & (shared >= SAME * np.maximum(inside.min(axis=1), 1))]
+    return _rebuilt(batch, gone, _groups(len(batch), linked))
+
+
+def _room(
+    boxes: NDArray[np.float32], tiles: NDArray[np.int64], size_hw: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return (N,) px between each box and the nearest inner edge of its tile; inf where there is none."""
+    height, width = size_hw
+    gaps = np.concatenate([boxes[:, :2] - tiles[:, :2], tiles[:, 2:] - boxes[:, 2:]], axis=1).astype(
+        np.float64
+    )
+    outer = np.concatenate([tiles[:, :2] == 0, tiles[:, 2:] == [width, height]], axis=1)
+    return np.asarray(np.where(outer, np.inf, gaps).min(axis=1, initial=np.inf))
+
+
+def _shares(
+    batch: CandidateBatch, pairs: NDArray[np.int64], tile_of: NDArray[np.int64], tiles_xyxy: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (P,) shared px of each pair, and (P, 2) px of each of the two where both tiles look."""
+    crops = {int(i): rle_to_crop(batch.rle(int(i)), batch.size_hw) for i in np.unique(pairs)}
+    shared, inside = np.zeros(len(pairs), dtype=np.int64), np.zeros((len(pairs), 2), dtype=np.int64)
+    for row, (i, j) in enumerate(pairs.tolist()):
+        a, b = tiles_xyxy[tile_of[i]], tiles_xyxy[tile_of[j]]
+        seen = (*np.maximum(a[:2], b[:2]).tolist(), *np.minimum(a[2:], b[2:]).tolist())
+        inside[row] = [np.count_nonzero(_within(crops[k], seen)) for k in (i, j)]
+        both = _meet(_box(crops[i]), _box(crops[j]))
+        shared[row] = np.count_nonzero(_within(crops[i], both) & _within(crops[j], both))
+    return shared, inside
+
+
+Crop = tuple[NDArray[np.bool_], tuple[int, int]]
+Box = tuple[int, int, int, int]
+
+
+def _box(crop: Crop) -> Box:
+    """Return the crop's xyxy box, image frame."""
+    (h, w), (x, y) = crop[0].shape, crop[1]
+    return x, y, x + w, y + h
+
+
+def _meet(a: Box, b: Box) -> Box:
+    """Return the intersection of two boxes."""
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+
+
+def _within(crop: Crop, box: Box) -> NDArray[np.bool_]:
+    """Return the part of a crop that lies in a box, image frame; empty where they do not meet."""
+    x0, y0, x1, y1 = _meet(_box(crop), box)
+    x, y = crop[1]
+    return crop[0][max(y0 - y, 0) : max(y1 - y, 0), max(x0 - x, 0) : max(x1 - x, 0)]
+
+
+def _given_way(
+    pairs: NDArray[np.int64],
+    shared: NDArray[np.int64],
+    inside: NDArray[np.int64],
+    is_cut: NDArray[np.bool_],
+    room: NDArray[np.float64],
+    quality: NDArray[np.float32],
+) -> NDArray[np.bool_]:
+    """Return (N,) bool: candidates that another tile shows better."""
+    gone = np.zeros(len(is_cut), dtype=np.bool_)
+    for (i, j), both, (in_i, in_j) in zip(pairs.tolist(), shared.tolist(), inside.tolist(), strict=True):
+        if is_cut[i] != is_cut[j]:
+            cut, size = (i, in_i) if is_cut[i] else (j, in_j)
+            gone[cut] |= both >= SAME * max(size, 1)
+        elif not is_cut[i] and both >= SAME * max(in_i + in_j - both, 1):
+            gone[j if (room[i], quality[i]) >= (room[j], quality[j]) else i] = True
+    return gone
+
+
+def _groups(n: int, linked: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (N,) int64: the lowest index of the pieces each candidate is linked with."""
+    root = np.arange(n, dtype=np.int64)
+    for i, j in linked.tolist():
+        a, b = root[i], root[j]
+        if a != b:
+            root[root == max(a, b)] = min(a, b)
+    return root
+
+
+def _rebuilt(batch: CandidateBatch, gone: NDArray[np.bool_], group: NDArray[np.int64]) -> CandidateBatch:
+    """Return the batch with the pieces of each group joined; a joined mask has its pieces' mean scores."""
+    builder = CandidateBuilder(batch.size_hw)
+    for first in np.flatnonzero(~gone & (group == np.arange(len(group)))):
+        pieces = np.flatnonzero((group == first) & ~gone)
+        crops = [rle_to_crop(batch.rle(int(i)), batch.size_hw) for i in pieces]
+        boxes = np.array([_box(crop) for crop in crops])
+        x0, y0 = boxes[:, :2].min(axis=0).tolist()
+        x1, y1 = boxes[:, 2:].max(axis=0).tolist()
+        canvas = np.zeros((y1 - y0, x1 - x0), dtype=np.bool_)
+        for crop, (a, b, c, d) in zip(crops, boxes.tolist(), strict=True):
+            canvas[b - y0 : d - y0, a - x0 : c - x0] |= crop[0]
+        weights = batch.area[pieces] / batch.area[pieces].sum()
+        scores = (float((s[pieces] * weights).sum()) for s in (batch.predicted_iou, batch.stability_score))
+        builder.add(canvas, (x0, y0), *scores)
+    return builder.finish()

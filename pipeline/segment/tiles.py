@@ -1,0 +1,135 @@
+"""Large images and small objects, tile by tile (after SAHI): plan, segment each tile, join what seams cut.
+
+Tiles overlap, so most objects lie whole in at least one of them. A mask that ends at an inner edge of
+its tile is "cut"; it gives way to the whole one, or is joined with its other pieces (``seams.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract import CountSettings, Tiling
+from pipeline.segment.base import EngineInfo, Segmenter
+from pipeline.segment.outline import stack_batches
+from pipeline.segment.seams import join_at_seams
+from pipeline.types import CandidateBatch, Image
+
+LARGER_THAN_INPUT = 1.5
+"""Images are tiled when their long side exceeds the engine's input by this factor."""
+
+SMALL_OBJECT_PX, WANTED_OBJECT_PX = 16, 24
+"""At the engine's input: objects below the first are tiled so that they become about the second."""
+
+HALO_OBJECTS = 1.25
+"""Overlap is at least this many object sizes, so that every object is whole in some tile."""
+
+MIN_CANDIDATES = 5
+"""Fewer candidates say too little about the size of the objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One rectangle of an image. ``box_xyxy``: half-open px, image frame."""
+
+    box_xyxy: tuple[int, int, int, int]
+
+
+def plan(
+    size_hw: tuple[int, int], tiling: Tiling, object_px: float | None = None, input_px: int = 1024
+) -> list[Tile]:
+    """Return the tiles of an image, row by row: all of one size, together covering it; one: no tiling.
+
+    Args:
+        size_hw: image height and width in px.
+        tiling: ``enabled`` None tiles where the image is much larger than the input or objects are small.
+        object_px: typical side of an object in image px, where it is known.
+        input_px: long side the engine reduces its input to.
+    """
+    long_side = max(size_hw)
+    is_small = object_px is not None and object_px * input_px / long_side < SMALL_OBJECT_PX
+    wanted = is_small or long_side > LARGER_THAN_INPUT * input_px
+    if tiling.enabled is False or (tiling.enabled is None and not wanted):
+        return [Tile((0, 0, size_hw[1], size_hw[0]))]
+    sides = [tiling.slice_height, tiling.slice_width]
+    if is_small and object_px is not None:
+        magnified = max(input_px // 2, round(input_px * object_px / WANTED_OBJECT_PX))
+        sides = [min(side, magnified) for side in sides]
+    halo = HALO_OBJECTS * (object_px or 0.0)
+    rows, columns = (
+        _starts(length, side, min(side / 2, max(tiling.overlap_ratio * side, halo)))
+        for length, side in zip(size_hw, sides, strict=True)
+    )
+    height, width = (min(length, side) for length, side in zip(size_hw, sides, strict=True))
+    return [Tile((x, y, x + width, y + height)) for y in rows for x in columns]
+
+
+def _starts(length: int, side: int, overlap: float) -> list[int]:
+    """Return where tiles start on one axis: evenly spread, overlapping by at least ``overlap``."""
+    if length <= side:
+        return [0]
+    n = math.ceil((length - overlap) / (side - overlap))
+    return [int(start) for start in np.floor(np.linspace(0, length - side, n))]
+
+
+class TiledSegmenter:
+    """Any engine, applied tile by tile where that helps. Small images pass through in one batch.
+
+    Args:
+        inner: the engine.
+        input_px: long side the engine reduces its input to.
+        tiles_at_once: tiles handed to the engine at once; bounds memory.
+    """
+
+    def __init__(self, inner: Segmenter, input_px: int = 1024, tiles_at_once: int = 8) -> None:
+        """Wrap the engine; provenance stays the engine's."""
+        self.inner, self.input_px, self.tiles_at_once = inner, input_px, tiles_at_once
+        self.info: EngineInfo = inner.info
+
+    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+        """Return the candidates of each image, best first.
+
+        With ``tiling.enabled`` None, an image whose candidates turn out small is done again in tiles.
+
+        Raises:
+            PipelineError: what the engine raises.
+        """
+        plans = [plan(im.size_hw, settings.tiling, None, self.input_px) for im in images]
+        whole = [im for im, tiles in zip(images, plans, strict=True) if len(tiles) == 1]
+        answers = iter(self.inner.segment(whole, settings) if whole else [])
+        found = []
+        for image, tiles in zip(images, plans, strict=True):
+            batch = next(answers) if len(tiles) == 1 else None
+            if batch is not None:
+                tiles = plan(image.size_hw, settings.tiling, _object_px(batch), self.input_px)
+            found.append(
+                batch if batch is not None and len(tiles) == 1 else self._by_tiles(image, tiles, settings)
+            )
+        return found
+
+    def _by_tiles(self, image: Image, tiles: list[Tile], settings: CountSettings) -> CandidateBatch:
+        """Return the joined candidates of one image's tiles."""
+        batches: list[CandidateBatch] = []
+        for start in range(0, len(tiles), self.tiles_at_once):
+            parts = [_cut(image, tile) for tile in tiles[start : start + self.tiles_at_once]]
+            batches += self.inner.segment(parts, settings)
+        offsets = [(tile.box_xyxy[0], tile.box_xyxy[1]) for tile in tiles]
+        stacked = stack_batches(batches, image.size_hw, offsets)
+        tile_of: NDArray[np.int64] = np.repeat(np.arange(len(tiles)), [len(b) for b in batches])
+        boxes = np.array([tile.box_xyxy for tile in tiles], dtype=np.int64)
+        return join_at_seams(stacked, tile_of, boxes)
+
+
+def _object_px(batch: CandidateBatch) -> float | None:
+    """Return the side of a typical candidate, None where there are too few to say."""
+    return float(np.sqrt(np.median(batch.area))) if len(batch) >= MIN_CANDIDATES else None
+
+
+def _cut(image: Image, tile: Tile) -> Image:
+    """Return a view of the tile's pixels."""
+    x0, y0, x1, y1 = tile.box_xyxy
+    return Image(f"{image.image_id}@{x0},{y0}", image.pixels_hw3[y0:y1, x0:x1])
