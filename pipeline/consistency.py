@@ -14,8 +14,9 @@ from pipeline.types import CandidateBatch, Classification
 SIZE_KERNEL = 0.35
 """Width of the neighbourhood in log area: things of one kind differ by about this much."""
 
-APPEARANCE_KERNEL = 0.06
-"""Width of the neighbourhood in cosine distance of the embeddings."""
+APPEARANCE_KERNEL = {"handcrafted": 0.06, "resnet50": 0.2}
+"""Width of the neighbourhood in cosine distance, by source of the embeddings. The first is measured on
+photos of one kind of thing; the second is a guess until weights were at hand to measure it."""
 
 HIGHEST = 0.95
 """Probability of a candidate right in the middle: without a model nothing is surer than this."""
@@ -48,9 +49,10 @@ def consistency(batch: CandidateBatch, classification: Classification) -> NDArra
     unit = _unit(classification.embeddings)
     quality = batch.predicted_iou * batch.stability_score
     weight = np.asarray(batch.area**_MASS_POWER * quality, np.float32)
-    kinship = _dominant_kinship(log_area, unit, weight)
+    kernel = APPEARANCE_KERNEL[classification.source]
+    kinship = _dominant_kinship(log_area, unit, weight, kernel)
     support = float(kinship.sum())
-    far = _far_in_size(log_area, kinship) + _far_in_looks(unit, kinship)
+    far = _far_in_size(log_area, kinship) + _far_in_looks(unit, kinship, kernel)
     alike = 1.0 / (1.0 + far)
     evidence = (support - 1.0) / (support - 1.0 + _PRIOR_WEIGHT)
     return (HIGHEST * (1.0 - evidence * (1.0 - alike))).astype(np.float32)
@@ -62,13 +64,13 @@ def _unit(embeddings: NDArray[np.float16]) -> Floats:
     return np.asarray(wide / np.maximum(norms, 1e-9), np.float32)
 
 
-def _dominant_kinship(log_area: Floats, unit: Floats, weight: Floats) -> Floats:
+def _dominant_kinship(log_area: Floats, unit: Floats, weight: Floats, kernel: float) -> Floats:
     """Return (N,) in [0, 1]: nearness to the candidate with most alike mass around it (1 for itself)."""
     n = len(log_area)
     by_area = np.argsort(-log_area, kind="stable")
     anchors = by_area[np.linspace(0, n - 1, min(n, _MAX_ANCHORS)).astype(np.int64)]
     size = (log_area[:, None] - log_area[anchors]) / np.float32(SIZE_KERNEL)
-    looks = np.maximum(1.0 - unit @ unit[anchors].T, 0.0) / np.float32(APPEARANCE_KERNEL)  # (N, A)
+    looks = np.maximum(1.0 - unit @ unit[anchors].T, 0.0) / np.float32(kernel)  # (N, A)
     kinship = np.exp(-0.5 * size**2 - looks)
     mass = weight @ kinship - weight[anchors]  # its own mass makes nothing dominant
     return np.asarray(kinship[:, int(np.argmax(mass))], np.float32)
@@ -87,9 +89,9 @@ def _far_in_size(log_area: Floats, kinship: Floats) -> Floats:
     return np.asarray((off / (2.5 * spread)) ** 4, np.float32)
 
 
-def _far_in_looks(unit: Floats, kinship: Floats) -> Floats:
-    """0 at the mean look of the dominant kind, 1 at four of its median distances, steep beyond."""
+def _far_in_looks(unit: Floats, kinship: Floats, kernel: float) -> Floats:
+    """0 at the mean look of the dominant kind, 1 at three of its median distances, steep beyond."""
     centre = kinship @ unit
     off = np.maximum(0.0, 1.0 - unit @ (centre / max(float(np.linalg.norm(centre)), 1e-9)))
-    spread = max(APPEARANCE_KERNEL, _weighted_median(off, kinship))
-    return np.asarray((off / (4.0 * spread)) ** 4, np.float32)
+    spread = max(kernel, _weighted_median(off, kinship))
+    return np.asarray((off / (3.0 * spread)) ** 4, np.float32)
