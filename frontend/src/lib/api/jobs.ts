@@ -1,0 +1,65 @@
+/** One function for each call the pages make. */
+import { get, post, send } from "./client";
+import type * as api from "./types";
+
+export const getJob = (id: string, signal?: AbortSignal) => get<api.Job>(`/jobs/${id}`, signal);
+
+export const cancelJob = (id: string) => post<api.JobSummary>(`/jobs/${id}/cancel`);
+
+export const retryJob = (id: string) => post<api.AcceptedJob>(`/jobs/${id}/retry`);
+
+export async function deleteJob(id: string): Promise<void> {
+  await send(`/jobs/${id}`, { method: "DELETE" });
+}
+
+export const getTypes = (signal?: AbortSignal) => get<{ types: api.ObjectType[] }>("/types", signal);
+
+export interface JobFilter {
+  status?: string;
+  type?: string;
+  needs_review?: string;
+  page?: number;
+}
+
+/** Return one page of jobs, newest first, and how many pages there are. */
+export async function listJobs(
+  filter: JobFilter,
+  signal?: AbortSignal,
+): Promise<{ jobs: api.JobSummary[]; pagination: api.Pagination }> {
+  const query = new URLSearchParams({ page_size: "20" });
+  for (const [name, value] of Object.entries(filter)) if (value) query.set(name, String(value));
+  const response = await send(`/jobs?${query}`, { signal });
+  const { data } = (await response.json()) as { data: { jobs: api.JobSummary[] } };
+  const header = response.headers.get("X-Pagination");
+  const fallback = { total: data.jobs.length, total_pages: 1, page: 1 };
+  return { jobs: data.jobs, pagination: header ? (JSON.parse(header) as api.Pagination) : fallback };
+}
+
+/** Return everything about one counted image, rejected candidates included. */
+export async function getImageResult(jobId: string, fileId: string, signal?: AbortSignal) {
+  const query = new URLSearchParams({ file_id: fileId, rejected: "true" });
+  const data = await get<{ images: api.ImageResult[] }>(`/jobs/${jobId}/results?${query}`, signal);
+  const image = data.images[0];
+  if (!image) throw new Error(`the results of ${jobId} lack ${fileId}`);
+  return image;
+}
+
+export interface RecountRequest {
+  config: api.CountConfig;
+  dry_run: boolean;
+  file_id?: string;
+}
+
+export const recount = (jobId: string, body: RecountRequest, signal?: AbortSignal) =>
+  post<api.RecountAnswer>(`/jobs/${jobId}/recount`, body, signal);
+
+export interface CorrectRequest {
+  job_id: string;
+  file_id: string;
+  version: number;
+  edits: api.Edit[];
+}
+
+export const correct = (body: CorrectRequest) => post<api.CorrectionAnswer>("/correct", body);
+
+export const revertCorrection = (id: string) => post<api.CorrectionAnswer>(`/corrections/${id}/revert`);

@@ -1,0 +1,46 @@
+/** Sends files with progress: fetch cannot report how much of a body has been sent, XMLHttpRequest can. */
+import { API, ApiError, errorFromBody, idempotencyKey } from "./client";
+import type { AcceptedJob, CountConfig } from "./types";
+
+export interface NewJob {
+  files: File[];
+  type: string;
+  config: CountConfig;
+}
+
+/** Return the job the server accepted; `onProgress` hears the bytes of the body sent so far. */
+export function createJob(
+  job: NewJob,
+  onProgress: (sentBytes: number) => void,
+  signal: AbortSignal,
+): Promise<AcceptedJob> {
+  const form = new FormData();
+  form.append("type", job.type);
+  form.append("config", JSON.stringify(job.config));
+  for (const file of job.files) form.append("images", file, file.name);
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", `${API}/jobs`);
+    request.setRequestHeader("Idempotency-Key", idempotencyKey());
+    request.upload.onprogress = (event) => onProgress(event.loaded);
+    request.onload = () => {
+      if (request.status >= 400) return reject(errorFromBody(request.status, request.responseText));
+      resolve((JSON.parse(request.responseText) as { data: AcceptedJob }).data);
+    };
+    request.onerror = () =>
+      reject(new ApiError(0, "UNREACHABLE", "The upload was interrupted. Nothing was stored; try again."));
+    request.onabort = () => reject(new DOMException("The upload was stopped.", "AbortError"));
+    signal.addEventListener("abort", () => request.abort(), { once: true });
+    request.send(form);
+  });
+}
+
+/** Return each file's share in [0, 1] when `sentBytes` of the files, sent in order, have left. */
+export function shareOfEach(sizes: number[], sentBytes: number): number[] {
+  let before = 0;
+  return sizes.map((size) => {
+    const share = size === 0 ? 1 : Math.min(1, Math.max(0, (sentBytes - before) / size));
+    before += size;
+    return share;
+  });
+}

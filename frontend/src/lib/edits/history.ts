@@ -1,0 +1,92 @@
+/**
+ * What a person did to one image, as a list that can be undone, redone and saved in batches. Pure.
+ *
+ * An entry is one step of undo. Saved entries carry the correction that holds them; several entries
+ * saved together share one correction. Objects that the server does not know yet have a local id,
+ * replaced everywhere once the server has named them.
+ */
+import type { Edit } from "../api/types";
+
+export interface Entry {
+  edits: Edit[];
+  /** Ids of the objects that the `add` edits made, in their order; local until saved. */
+  addedIds: string[];
+  /** The correction that holds this entry; null while it is not saved. */
+  correctionId: string | null;
+}
+
+export interface History {
+  done: Entry[];
+  undone: Entry[];
+}
+
+export const emptyHistory: History = { done: [], undone: [] };
+
+export const isLocal = (id: string) => id.startsWith("local:");
+
+/** Append one step; what was undone before is forgotten. */
+export function record(history: History, edits: Edit[], addedIds: string[] = []): History {
+  return { done: [...history.done, { edits, addedIds, correctionId: null }], undone: [] };
+}
+
+/**
+ * Take back the last step.
+ *
+ * `revert` names the correction to take back on the server. Other entries of that correction become
+ * unsaved again, so that saving repeats them.
+ */
+export function undo(history: History): { history: History; revert: string | null } {
+  const last = history.done.at(-1);
+  if (!last) return { history, revert: null };
+  const revert = last.correctionId;
+  const isTogether = (entry: Entry) => revert !== null && entry.correctionId === revert;
+  const done = history.done.slice(0, -1).map((entry) => (isTogether(entry) ? unsaved(entry) : entry));
+  return { history: { done, undone: [...history.undone, unsaved(last)] }, revert };
+}
+
+const unsaved = (entry: Entry): Entry => ({ ...entry, correctionId: null });
+
+/** Repeat the step undone last; it counts as unsaved. */
+export function redo(history: History): History {
+  const entry = history.undone.at(-1);
+  if (!entry) return history;
+  return { done: [...history.done, entry], undone: history.undone.slice(0, -1) };
+}
+
+/**
+ * Return how many unsaved entries can be sent together.
+ *
+ * An entry that removes an object added by an entry before it in the batch has to wait until the
+ * server has named that object.
+ */
+export function nextBatch(history: History): Entry[] {
+  const waiting = history.done.filter((entry) => entry.correctionId === null);
+  const added = new Set<string>();
+  const batch: Entry[] = [];
+  for (const entry of waiting) {
+    if (entry.edits.some((edit) => edit.op === "remove" && added.has(edit.object_id))) break;
+    for (const id of entry.addedIds) added.add(id);
+    batch.push(entry);
+  }
+  return batch;
+}
+
+/** Mark a batch as saved, and use the server's names for the objects it added, in their order. */
+export function saved(history: History, batch: Entry[], correctionId: string, ids: string[]): History {
+  const names = new Map<string, string>();
+  batch.flatMap((entry) => entry.addedIds).forEach((id, k) => names.set(id, ids[k] ?? id));
+  const name = (id: string) => names.get(id) ?? id;
+  const rename = (entry: Entry): Entry => ({
+    edits: entry.edits.map((edit) =>
+      edit.op === "remove" ? { ...edit, object_id: name(edit.object_id) } : edit,
+    ),
+    addedIds: entry.addedIds.map(name),
+    correctionId: batch.includes(entry) ? correctionId : entry.correctionId,
+  });
+  return { done: history.done.map(rename), undone: history.undone.map(rename) };
+}
+
+/** Forget a batch that the server refused, and everything that could depend on it. */
+export function dropped(history: History): History {
+  return { done: history.done.filter((entry) => entry.correctionId !== null), undone: [] };
+}

@@ -1,0 +1,23 @@
+import { expect, it } from "vitest";
+import { defaultSettings, sensitivityOf, thresholdOf, toConfig } from "./settings";
+
+it("sends nothing but what was changed", () => {
+  expect(toConfig(defaultSettings(), "coin")).toEqual({});
+  const changed = { engine: "classical", sensitivity: 40, minArea: 9, maxArea: 900, excludeEdge: true };
+  expect(toConfig(changed, "coin")).toEqual({
+    engine: "classical",
+    confidence_threshold: 0.6,
+    min_area_px: 9,
+    max_area_px: 900,
+    exclude_edge: true,
+  });
+});
+
+it("counts everything when nothing is named", () => {
+  expect(toConfig(defaultSettings(), "  ")).toEqual({ count_what: "everything" });
+});
+
+it("turns sensitivity into a threshold and back", () => {
+  expect(thresholdOf(75)).toBe(0.25);
+  expect(sensitivityOf(0.29)).toBe(71);
+});

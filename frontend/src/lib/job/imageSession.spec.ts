@@ -1,0 +1,186 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { Detection, ImageResult } from "../api/types";
+import type { JobImage } from "../api/types";
+import { ImageSession } from "./imageSession.svelte";
+
+// A real HTTP server with the rules of /correct that matter here: versions, ids, reverts.
+type Body = { version: number; edits: { op: string; point?: [number, number]; object_id?: string }[] };
+let server: Server;
+let corrections: { id: string; edits: Body["edits"] }[];
+let version: number;
+let posts: string[];
+let told: Partial<JobImage>[];
+let session: ImageSession;
+const realFetch = globalThis.fetch;
+
+const detection = (object_id: string, x: number): Detection => ({
+  ...{ object_id, number: 1, class_name: "coin", confidence: 0.9, area: 100, group: null, source: "model" },
+  bbox: { x1: x, y1: 0, x2: x + 10, y2: 10 },
+  segmentation: [x, 0, x + 10, 0, x + 10, 10, x, 10],
+});
+
+function detections(): Detection[] {
+  let found = [detection("c0", 0), detection("c1", 20), detection("c2", 40)];
+  for (const { id, edits } of corrections) {
+    edits.forEach((edit, n) => {
+      if (edit.op === "remove") found = found.filter((d) => d.object_id !== edit.object_id);
+      else found = [...found, detection(`h${id}_${n}`, edit.point![0] - 5)];
+    });
+  }
+  return found;
+}
+
+function respond(url: string, body: string): [number, unknown] {
+  if (url.includes("/results")) return [200, { images: [{ ...RESULT, ...state() }] }];
+  posts.push(url.replace("/api/v1", ""));
+  const revert = /corrections\/(\w+)\/revert/.exec(url)?.[1];
+  if (revert) {
+    corrections = corrections.filter(({ id }) => id !== revert);
+    version += 1;
+    return [200, { ...state(), correction_id: revert }];
+  }
+  const { version: seen, edits } = JSON.parse(body) as Body;
+  if (seen !== version) return [409, { code: "VERSION_CONFLICT", message: "stale" }];
+  const unknown = edits.find(
+    (e) => e.op === "remove" && !detections().some((d) => d.object_id === e.object_id),
+  );
+  if (unknown) return [400, { code: "INVALID_REQUEST", message: `no object ${unknown.object_id}` }];
+  corrections.push({ id: `k${posts.length}`, edits });
+  version += 1;
+  return [200, { ...state(), correction_id: `k${posts.length}` }];
+}
+
+const state = () => ({
+  version,
+  detections: detections(),
+  count: detections().length,
+  count_source: "human",
+});
+const RESULT = {
+  file_id: "img_1",
+  width: 100,
+  height: 50,
+  model_count: 3,
+  rejected: [],
+} as unknown as ImageResult;
+
+beforeEach(async () => {
+  [corrections, version, posts, told] = [[], 1, [], []];
+  server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk) => (body += chunk));
+    request.on("end", () => {
+      const [code, data] = respond(request.url ?? "", body);
+      response.writeHead(code).end(JSON.stringify(code < 400 ? { data } : { error: data }));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  vi.stubGlobal("fetch", (path: string, init?: RequestInit) => realFetch(origin + path, init));
+  session = new ImageSession("job_1", "img_1", (values) => told.push(values));
+  await session.load();
+});
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  server.closeAllConnections();
+  server.close();
+});
+
+const counted = () => session.scene.counted.map((shape) => shape.id);
+
+it("shows an edit at once, and saves it later as one correction with others", async () => {
+  session.remove("c0");
+  session.add({ x: 70, y: 5 });
+  expect(session.count).toBe(3);
+  expect(counted()).toEqual(["c1", "c2", "local:0"]);
+  expect(posts).toEqual([]);
+  await session.flush();
+  expect(posts).toEqual(["/correct"]);
+  expect(counted()).toEqual(["c1", "c2", "hk1_1"]);
+  expect(session.scene.rejected[0]).toMatchObject({ id: "c0", rejection: "human" });
+  expect(told).toEqual([{ count: 3, count_source: "human", version: 2 }]);
+});
+
+it("saves by itself a moment after the last edit", async () => {
+  session.remove("c0");
+  await vi.waitFor(() => expect(posts).toEqual(["/correct"]), { timeout: 3000 });
+  expect(session.unsaved).toEqual([]);
+});
+
+it("removes an object that was added a moment before", async () => {
+  session.add({ x: 70, y: 5 });
+  session.remove("local:0");
+  await session.flush();
+  expect(corrections.map(({ edits }) => edits.map((e) => e.op))).toEqual([["add"], ["remove"]]);
+  expect(counted()).toEqual(["c0", "c1", "c2"]);
+});
+
+it("undoes one of two edits saved together, and redoes it", async () => {
+  session.remove("c0");
+  session.remove("c1");
+  await session.flush();
+  await session.undo();
+  await session.flush();
+  expect(counted()).toEqual(["c1", "c2"]);
+  expect(corrections).toHaveLength(1);
+  session.redo();
+  await session.flush();
+  expect(counted()).toEqual(["c2"]);
+});
+
+it("applies its edits to the newer count when somebody else was faster", async () => {
+  corrections.push({ id: "other", edits: [{ op: "remove", object_id: "c2" }] });
+  version = 5;
+  session.remove("c0");
+  await session.flush();
+  expect(counted()).toEqual(["c1"]);
+  expect(version).toBe(6);
+  expect(session.error).toBeNull();
+});
+
+it("drops an edit that the server refuses, and says why", async () => {
+  corrections.push({ id: "other", edits: [{ op: "remove", object_id: "c0" }] });
+  session.remove("c0");
+  await session.flush();
+  expect(session.error).toMatchObject({ message: "no object c0" });
+  expect(session.unsaved).toEqual([]);
+  expect(counted()).toEqual(["c1", "c2"]);
+});
+
+it("keeps unsaved edits while the server cannot be reached", async () => {
+  session.remove("c0");
+  vi.stubGlobal("fetch", () => Promise.reject(new TypeError("offline")));
+  await session.flush();
+  expect(session.error).toMatchObject({ code: "UNREACHABLE" });
+  expect(session.unsaved).toHaveLength(1);
+  expect(counted()).toEqual(["c1", "c2"]);
+});
+
+it("does not add twice where an object is counted already", () => {
+  session.addAt({ x: 5, y: 5 });
+  expect(session.unsaved).toEqual([]);
+  expect(session.selectedId).toBe("c0");
+});
+
+it("walks over the counted objects and around the end", () => {
+  expect([session.walk(1)?.id, session.walk(1)?.id, session.walk(-1)?.id, session.walk(-1)?.id]).toEqual([
+    "c0",
+    "c1",
+    "c0",
+    "c2",
+  ]);
+});
+
+it("shows a preview instead of the saved count", () => {
+  session.preview = {
+    ...{ file_id: "img_1", count: 1, count_interval: [1, 1], version: 1 },
+    counted: ["c1"],
+    rejected: { c0: "too_small" },
+  };
+  expect(session.count).toBe(1);
+  expect(counted()).toEqual(["c1"]);
+  expect(session.scene.rejected.map((shape) => shape.rejection)).toEqual(["too_small", "human"]);
+});

@@ -1,0 +1,12 @@
+import { expect, it } from "vitest";
+import { describeRejection, reasonOf } from "./reasons";
+
+it("describes each kind of rejection in words", () => {
+  expect(describeRejection("low_score")).toBe("score too low");
+  expect(describeRejection("duplicate_of:17")).toBe("duplicate");
+  expect(describeRejection("other_type:nut")).toBe("another type (nut)");
+});
+
+it("gives an unknown reason a name and a colour, too", () => {
+  expect(reasonOf("new_kind").label).toBe("other reason");
+});

@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+import {
+  countedAlready,
+  discShape,
+  meantCandidate,
+  pathOf,
+  polygonArea,
+  shapeAt,
+  typicalArea,
+  type Shape,
+} from "./shapes";
+
+function square(id: string, x: number, y: number, side: number): Shape {
+  const polygon = [x, y, x + side, y, x + side, y + side, x, y + side];
+  const bounds = { x1: x, y1: y, x2: x + side, y2: y + side };
+  const area = side * side;
+  return { id, number: 1, label: "", confidence: 1, rejection: "", source: "model", polygon, bounds, area };
+}
+
+describe("shapes", () => {
+  it("has an area in pixels", () => {
+    expect(polygonArea(square("a", 5, 5, 10).polygon)).toBe(100);
+    expect(polygonArea([0, 0, 10, 0, 0, 10])).toBe(50);
+    expect(polygonArea([])).toBe(0);
+  });
+
+  it("finds the smallest of nested shapes under a point", () => {
+    const found = shapeAt([square("outer", 0, 0, 100), square("inner", 40, 40, 20)], { x: 50, y: 50 });
+    expect(found?.id).toBe("inner");
+  });
+
+  it("tells the notch of an outline from its inside", () => {
+    const notched = {
+      ...square("u", 0, 0, 30),
+      polygon: [0, 0, 30, 0, 30, 30, 20, 30, 20, 10, 10, 10, 10, 30, 0, 30],
+    };
+    expect(shapeAt([notched], { x: 15, y: 20 })).toBeNull();
+    expect(shapeAt([notched], { x: 5, y: 20 })?.id).toBe("u");
+  });
+
+  it("meets a tiny object beside it, but not a large one", () => {
+    expect(shapeAt([square("tiny", 10, 10, 2)], { x: 15, y: 11 }, 6)?.id).toBe("tiny");
+    expect(shapeAt([square("large", 10, 10, 50)], { x: 8, y: 20 }, 6)).toBeNull();
+  });
+
+  it("draws all outlines as one path", () => {
+    expect(pathOf([square("a", 0, 0, 2), square("b", 5, 5, 1)])).toBe("M0 0 2 0 2 2 0 2ZM5 5 6 5 6 6 5 6Z");
+  });
+
+  it("draws the box of an object without an outline", () => {
+    expect(pathOf([{ ...square("a", 1, 2, 3), polygon: [] }])).toBe("M1 2H4V5H1Z");
+  });
+
+  it("makes a disc of the wanted size", () => {
+    const disc = discShape("d", { x: 50, y: 50 }, 400);
+    expect(polygonArea(disc.polygon)).toBeGreaterThan(380);
+    expect(shapeAt([disc], { x: 50, y: 50 })?.id).toBe("d");
+  });
+
+  it("has the median area as the typical one", () => {
+    expect(typicalArea([square("a", 0, 0, 1), square("b", 0, 0, 2), square("c", 0, 0, 9)])).toBe(4);
+    expect(typicalArea([])).toBe(0);
+  });
+
+  it("refuses a second object on a single one, not on a heap", () => {
+    const counted = [square("a", 0, 0, 10), square("b", 20, 0, 10), square("heap", 40, 0, 30)];
+    expect(countedAlready(counted, { x: 5, y: 5 })?.id).toBe("a");
+    expect(countedAlready(counted, { x: 50, y: 10 })).toBeNull();
+  });
+
+  it("means the candidate of the likeliest size", () => {
+    const rejected = [
+      square("whole", 0, 0, 100),
+      square("like the others", 0, 0, 11),
+      square("speck", 4, 4, 2),
+    ];
+    expect(meantCandidate(rejected, { x: 5, y: 5 }, 100)?.id).toBe("like the others");
+    expect(meantCandidate(rejected, { x: 80, y: 80 }, 100)).toBeNull();
+  });
+});

@@ -1,0 +1,146 @@
+/** Outlines in image pixels: what is drawn, and what lies under a point. */
+import type { Detection, RejectedCandidate } from "../api/types";
+import type { Point } from "./viewport";
+
+export interface Shape {
+  id: string;
+  /** Reading order among the counted; null for what is not counted or not saved yet. */
+  number: number | null;
+  label: string;
+  confidence: number;
+  /** "" when counted, else why not. */
+  rejection: string;
+  source: "model" | "human";
+  /** x, y, x, y, … in image pixels. */
+  polygon: number[];
+  bounds: { x1: number; y1: number; x2: number; y2: number };
+  area: number;
+}
+
+export const shapeOfDetection = (found: Detection): Shape => ({
+  id: found.object_id,
+  number: found.number,
+  label: found.class_name,
+  confidence: found.confidence,
+  rejection: "",
+  source: found.source,
+  polygon: found.segmentation,
+  bounds: found.bbox,
+  area: found.area,
+});
+
+export const shapeOfRejected = (candidate: RejectedCandidate): Shape => ({
+  id: candidate.object_id,
+  number: null,
+  label: "",
+  confidence: candidate.confidence,
+  rejection: candidate.reason,
+  source: "model",
+  polygon: candidate.segmentation,
+  bounds: candidate.bbox,
+  area: polygonArea(candidate.segmentation),
+});
+
+/** Return a 16-sided disc of `area` px around a point. */
+export function discShape(id: string, at: Point, area: number): Shape {
+  const radius = Math.sqrt(area / Math.PI);
+  const polygon = Array.from({ length: 16 }, (_, k) => (k * Math.PI) / 8).flatMap((angle) => [
+    at.x + radius * Math.cos(angle),
+    at.y + radius * Math.sin(angle),
+  ]);
+  const bounds = { x1: at.x - radius, y1: at.y - radius, x2: at.x + radius, y2: at.y + radius };
+  return {
+    id,
+    number: null,
+    label: "",
+    confidence: 1,
+    rejection: "",
+    source: "human",
+    polygon,
+    bounds,
+    area,
+  };
+}
+
+/** Return the area in px inside an outline (shoelace formula). */
+export function polygonArea(polygon: number[]): number {
+  let twice = 0;
+  for (let i = 0; i < polygon.length; i += 2) {
+    const j = (i + 2) % polygon.length;
+    twice += polygon[i]! * polygon[j + 1]! - polygon[j]! * polygon[i + 1]!;
+  }
+  return Math.abs(twice) / 2;
+}
+
+/** Return one SVG path for many outlines: thousands of objects stay one element. */
+export function pathOf(shapes: Shape[]): string {
+  return shapes.map((shape) => subpath(shape)).join("");
+}
+
+function subpath({ polygon, bounds: { x1, y1, x2, y2 } }: Shape): string {
+  if (polygon.length < 6) return `M${x1} ${y1}H${x2}V${y2}H${x1}Z`;
+  return `M${polygon.join(" ")}Z`;
+}
+
+export const centreOf = ({ bounds }: Shape): Point => ({
+  x: (bounds.x1 + bounds.x2) / 2,
+  y: (bounds.y1 + bounds.y2) / 2,
+});
+
+/** Return the smallest shape under a point; one smaller than `tolerance` px is met beside it, too. */
+export function shapeAt(shapes: Shape[], at: Point, tolerance = 0): Shape | null {
+  let best: Shape | null = null;
+  for (const shape of shapesUnder(shapes, at, tolerance)) {
+    if (!best || shape.area < best.area) best = shape;
+  }
+  return best;
+}
+
+function shapesUnder(shapes: Shape[], at: Point, tolerance = 0): Shape[] {
+  return shapes.filter((shape) => {
+    if (!isNearBox(shape, at, tolerance)) return false;
+    const { x1, x2, y1, y2 } = shape.bounds;
+    return Math.min(x2 - x1, y2 - y1) < 2 * tolerance || isInside(shape.polygon, at);
+  });
+}
+
+// The rules of app/results/edits.py, so that a click shows at once what the server will make of it.
+const LIKELY_AREA_FACTOR = 4;
+const SINGLE_AREA_FACTOR = 1.5;
+
+/** Return the counted object that makes an addition here pointless: of single size, under the point. */
+export function countedAlready(counted: Shape[], at: Point): Shape | null {
+  const limit = SINGLE_AREA_FACTOR * typicalArea(counted);
+  return shapesUnder(counted, at).find((shape) => shape.area <= limit) ?? null;
+}
+
+/** Return the rejected candidate that a click means: of a likely size, the one nearest the typical. */
+export function meantCandidate(rejected: Shape[], at: Point, typical: number): Shape | null {
+  const off = (shape: Shape) => Math.abs(Math.log(Math.max(shape.area, 1) / Math.max(typical, 1)));
+  const likely = shapesUnder(rejected, at).filter((shape) => off(shape) <= Math.log(LIKELY_AREA_FACTOR));
+  return likely.reduce<Shape | null>((best, s) => (!best || off(s) < off(best) ? s : best), null);
+}
+
+/** Return the median area in px of the counted objects; 0 without any. */
+export function typicalArea(counted: Shape[]): number {
+  const areas = counted.map((shape) => shape.area).sort((a, b) => a - b);
+  const [low, high] = [areas[(areas.length - 1) >> 1], areas[areas.length >> 1]];
+  return low === undefined || high === undefined ? 0 : (low + high) / 2;
+}
+
+function isNearBox({ bounds: { x1, y1, x2, y2 } }: Shape, { x, y }: Point, tolerance: number): boolean {
+  return x >= x1 - tolerance && x <= x2 + tolerance && y >= y1 - tolerance && y <= y2 + tolerance;
+}
+
+/** Even-odd rule; fewer than three corners mean that the box is the shape. */
+function isInside(polygon: number[], { x, y }: Point): boolean {
+  if (polygon.length < 6) return true;
+  let inside = false;
+  let [px, py] = polygon.slice(-2) as [number, number];
+  for (let i = 0; i < polygon.length; i += 2) {
+    const [qx, qy] = [polygon[i]!, polygon[i + 1]!];
+    if (qy > y !== py > y && x < ((px - qx) * (y - qy)) / (py - qy) + qx) inside = !inside;
+    [px, py] = [qx, qy];
+  }
+  return inside;
+}

@@ -1,0 +1,24 @@
+import { expect, it } from "vitest";
+import { formatBytes, formatCount, formatInterval, formatRemaining, plural } from "./format";
+
+it("writes numbers for people", () => {
+  expect(formatCount(null)).toBe("–");
+  expect(formatBytes(300)).toBe("1 kB");
+  expect(formatBytes(3 * 2 ** 20)).toBe("3.0 MB");
+  expect(plural(1, "photo")).toBe("1 photo");
+  expect(plural(3, "photo")).toBe("3 photos");
+});
+
+it("writes an interval of one number as one number", () => {
+  expect(formatInterval([24, 24])).toBe("exactly 24");
+  expect(formatInterval([22, 26])).toBe("22–26");
+  expect(formatInterval(null)).toBe("");
+});
+
+it("says how long is left, and nothing when that has passed", () => {
+  const now = Date.parse("2026-01-01T00:00:00Z");
+  expect(formatRemaining("2026-01-01T00:00:30Z", now)).toBe("about 30 s left");
+  expect(formatRemaining("2026-01-01T00:05:00Z", now)).toBe("about 5 min left");
+  expect(formatRemaining("2025-12-31T23:59:00Z", now)).toBe("");
+  expect(formatRemaining(null, now)).toBe("");
+});

@@ -1,0 +1,29 @@
+/** Numbers and times as people read them. */
+
+const whole = new Intl.NumberFormat();
+const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+export const formatCount = (value: number | null | undefined) => (value == null ? "–" : whole.format(value));
+
+export function formatInterval(interval: [number, number] | null | undefined): string {
+  if (!interval) return "";
+  const [low, high] = interval;
+  return low === high ? `exactly ${formatCount(low)}` : `${formatCount(low)}–${formatCount(high)}`;
+}
+
+export const formatTime = (iso: string | null) => (iso ? dateTime.format(new Date(iso)) : "");
+
+export function formatBytes(bytes: number): string {
+  if (bytes < 2 ** 20) return `${Math.max(1, Math.round(bytes / 1024))} kB`;
+  return `${(bytes / 2 ** 20).toFixed(1)} MB`;
+}
+
+/** Return how long until `iso`, roughly; "" when it has passed or is unknown. */
+export function formatRemaining(iso: string | null, now = Date.now()): string {
+  const seconds = iso ? Math.round((Date.parse(iso) - now) / 1000) : 0;
+  if (!(seconds > 0)) return "";
+  return seconds < 90 ? `about ${seconds} s left` : `about ${Math.round(seconds / 60)} min left`;
+}
+
+export const plural = (n: number, one: string, many = `${one}s`) =>
+  `${formatCount(n)} ${n === 1 ? one : many}`;
