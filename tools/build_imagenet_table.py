@@ -64,7 +64,9 @@ def main() -> None:
     """Write the table, one synset a line, so that a change reads well in a diff."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wordnet", type=Path, required=True, help="folder with data.noun and index.noun")
-    folder = parser.parse_args().wordnet
+    parser.add_argument("--out", type=Path, default=DATA / "imagenet_classes.json")
+    given = parser.parse_args()
+    folder = given.wordnet
     nouns, senses = read_nouns(folder / "data.noun"), read_senses(folder / "index.noun")
     wnids = resources.files("timm").joinpath("data/_info/imagenet_synsets.txt").read_text().split()
     classes = [wnid.removeprefix("n") for wnid in wnids]
@@ -79,7 +81,7 @@ def main() -> None:
         f' "classes": {json.dumps(classes)},\n "types": {json.dumps(types)},\n'
         ' "synsets": {\n' + ",\n".join(lines) + "\n }\n}\n"
     )
-    (DATA / "imagenet_classes.json").write_text(text, encoding="utf-8")
+    given.out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
