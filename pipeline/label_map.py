@@ -97,6 +97,8 @@ def label(
         known: what ImageNet's classes mean.
     """
     labels = [requested, *_competitors(requested, object_types, known)]
+    if zero_shot is None:  # types without a class would only halve what ImageNet leaves to the request
+        labels = [requested, *(other for other in labels[1:] if known.class_ids(other))]
     distractors = _distractors(labels, has_text=zero_shot is not None, known=known)
     columns = [*labels, *distractors]
     parts = {}
