@@ -123,7 +123,7 @@ def seconds_per_image(session: Session, engine_key: str) -> float | None:
         )
         .order_by(JobImage.id.desc())
         .limit(RECENT_IMAGES)
-    ).tuples()
+    )
     seconds = [(end - start).total_seconds() for start, end in recent if start and end]
     return sum(seconds) / len(seconds) if seconds else None
 

@@ -70,13 +70,10 @@ def ended_as(session: Session, job_id: str) -> tuple[JobStatus, dict[str, Any]] 
 
     All failed is failed, with the first image's error; some failed is completed, and partial.
     """
-    counts: dict[str, int] = dict(
-        session.execute(
-            select(JobImage.status, func.count()).where(JobImage.job_id == job_id).group_by(JobImage.status)
-        )
-        .tuples()
-        .all()
+    rows = session.execute(
+        select(JobImage.status, func.count()).where(JobImage.job_id == job_id).group_by(JobImage.status)
     )
+    counts = {status: n for status, n in rows}
     if any(counts.get(state) for state in LIVE_IMAGE):
         return None
     if counts.get(ImageStatus.COMPLETED):

@@ -23,7 +23,7 @@ from app.storage.keys import image_key, picture_folder, picture_key
 from app.uploads.models import Image
 from app.worker.reconcile import stale_picture_jobs
 from app.worker.requests import object_types, stored_candidates
-from pipeline.contract import CountSettings, PipelineError, Rejection
+from pipeline.contract import CountSettings, ErrorCode, PipelineError, Rejection
 from pipeline.count import count
 from pipeline.explain import DrawnObject, drawn_objects
 from pipeline.explain import render as draw
@@ -72,11 +72,10 @@ def _render_image(row_id: int) -> bool:
     try:
         for name, data in _draw(db.session(), row, sha256).items():
             storage().put(picture_key(job_id, image_id, version, name, "jpg"), io.BytesIO(data))
-    except (PipelineError, NotFoundError) as error:
-        log.warning("pictures cannot be drawn, there will be none", extra=about | {"reason": str(error)})
-    except (StorageError, OSError) as error:
-        log.warning("pictures cannot be drawn now", extra=about | {"reason": str(error)})
-        return False
+    except (PipelineError, StorageError, OSError) as error:
+        log.warning("pictures cannot be drawn", extra=about | {"reason": str(error)})
+        if not _is_permanent(error):
+            return False
     with transaction() as session:
         is_current = execute(
             session,
@@ -87,6 +86,12 @@ def _render_image(row_id: int) -> bool:
     if is_current and shown:
         storage().delete_prefix(picture_folder(job_id, image_id, shown))
     return bool(is_current)
+
+
+def _is_permanent(error: Exception) -> bool:
+    if isinstance(error, PipelineError):
+        return error.code != ErrorCode.STORAGE_ERROR
+    return isinstance(error, NotFoundError)
 
 
 def _draw(session: Session, row: JobImage, sha256: str) -> dict[str, bytes]:
