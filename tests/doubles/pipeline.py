@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,12 @@ def _play(request: CountRequest, on_progress: Callable[[str, str, float], None])
 def outcome_of(request: CountRequest, n_objects: int) -> ImageOutcome:
     """Return a complete outcome with ``n_objects`` squares."""
     candidates = squares(n_objects, request.type)
-    instances = count(candidates, request.settings)
+    plain = replace(request.settings, exemplars=())  # scripts have no pixels to match exemplars with
+    instances = count(candidates, plain)
     provenance = Provenance(
         "scripted", "a test", None, None, "float32", "cpu", "0", settings_to_json(request.settings)
     )
-    result = summarise(candidates, instances, request.settings, {"segment": 0.001}, provenance)
+    result = summarise(candidates, instances, plain, {"segment": 0.001}, provenance)
     pictures = dict.fromkeys(("annotated", "heatmap", "rejected", "thumbnail"), b"\xff\xd8 scripted")
     return ImageOutcome(request.image_id, result, candidates, instances, SIZE_HW, pictures)
 
