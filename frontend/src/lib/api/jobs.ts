@@ -12,7 +12,7 @@ export async function deleteJob(id: string): Promise<void> {
   await send(`/jobs/${id}`, { method: "DELETE" });
 }
 
-export const getTypes = (signal?: AbortSignal) => get<{ types: api.ObjectType[] }>("/types", signal);
+export const getTypes = (signal?: AbortSignal) => get<api.ObjectType[]>("/types", signal);
 
 export interface JobFilter {
   status?: string;
@@ -29,10 +29,10 @@ export async function listJobs(
   const query = new URLSearchParams({ page_size: "20" });
   for (const [name, value] of Object.entries(filter)) if (value) query.set(name, String(value));
   const response = await send(`/jobs?${query}`, { signal });
-  const { data } = (await response.json()) as { data: { jobs: api.JobSummary[] } };
+  const { data } = (await response.json()) as { data: api.JobSummary[] };
   const header = response.headers.get("X-Pagination");
-  const fallback = { total: data.jobs.length, total_pages: 1, page: 1 };
-  return { jobs: data.jobs, pagination: header ? (JSON.parse(header) as api.Pagination) : fallback };
+  const fallback = { total: data.length, total_pages: 1, page: 1 };
+  return { jobs: data, pagination: header ? (JSON.parse(header) as api.Pagination) : fallback };
 }
 
 /** Return everything about one counted image, rejected candidates included. */

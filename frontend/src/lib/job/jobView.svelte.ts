@@ -10,11 +10,15 @@ export interface Progress {
   estimatedEnd: string | null;
 }
 
+const RELOAD_AFTER_MS = 2000;
+
 export class JobView {
   job = $state.raw<Job | null>(null);
   progress = $state.raw<Progress>({ percentage: 0, stage: null, estimatedEnd: null });
   error = $state.raw<unknown>(null);
   isLive = $derived(this.job !== null && !isTerminal(this.job.status));
+
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly id: string) {}
 
@@ -69,8 +73,15 @@ export class JobView {
     }
   }
 
+  /** Take over what a correction changed now, and what follows from it (pictures, review) a little later. */
+  corrected(fileId: string, values: Partial<JobImage>): void {
+    this.updateImage(fileId, values);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.reload().catch((error) => (this.error = error)), RELOAD_AFTER_MS);
+  }
+
   /** Take over new facts about one image, and add up the job's count again. */
-  updateImage(fileId: string, values: Partial<JobImage>): void {
+  private updateImage(fileId: string, values: Partial<JobImage>): void {
     if (!this.job) return;
     const images = this.job.images.map((i) => (i.file_id === fileId ? { ...i, ...values } : i));
     this.job = { ...this.job, images, count: images.reduce((sum, i) => sum + (i.count ?? 0), 0) };
