@@ -48,12 +48,15 @@ ALIKE_FACTOR = 2.2
 SHAPE_POWER = 3.0
 CONTRAST_SCALE = 15.0
 EXPLAINED_POWER = 0.25
+OPENNESS_POWER = 1.0
 """How a guess is scored: see ``_score``."""
 
 ADDED_SOLIDITY = 0.9
 ADDED_FACTOR = 1.7
 ADDED_OVERLAP = 0.05
-"""What another guess adds must be solid, about as large as the usual object, and nearly all new."""
+ADDED_CONTRAST = 0.4
+"""What another guess adds must be solid, about as large as the usual object, nearly all new, and not
+much fainter than the usual object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +141,17 @@ def best_guess(pixels_hw3: NDArray[np.uint8], only: str | None = None) -> Guess 
             if guess is not None:
                 guesses.append(guess)
     guesses.sort(key=lambda guess: -guess.score)
-    return _complete(guesses) if guesses else None
+    return _complete(lab, guesses, floor) if guesses else None
 
 
-def _complete(guesses: Sequence[Guess]) -> Guess:
-    """Add to the best guess what others see where it sees nothing: as large, and solid.
+def _complete(lab: Floats, guesses: Sequence[Guess], floor: float) -> Guess:
+    """Add to the best guess what others see where it sees nothing: as large, solid, and standing out.
 
     So dark objects are found beside bright ones, and faint ones beside strong ones.
     """
     best = guesses[0]
     labels, usual = best.labels.copy(), float(np.median(best.area))
-    rows = [np.stack([best.area, best.contrast, best.solidity], axis=1)]
+    rows = [np.stack([best.area, best.solidity], axis=1)]
     for other in guesses[1:]:
         fits = (other.solidity >= ADDED_SOLIDITY) & (
             np.abs(np.log(other.area / usual)) < np.log(ADDED_FACTOR)
@@ -160,9 +163,19 @@ def _complete(guesses: Sequence[Guess]) -> Guess:
             labels = np.where((labels == 0) & (added > 0), added + sum(map(len, rows)), labels).astype(
                 np.int32
             )
-            rows.append(np.stack([other.area, other.contrast, other.solidity], axis=1)[fits])
-    area, contrast, solidity = np.concatenate(rows).T
-    return replace(best, labels=labels, area=area, contrast=contrast, solidity=solidity)
+            rows.append(np.stack([other.area, other.solidity], axis=1)[fits])
+    area, solidity = np.concatenate(rows).T
+    if len(area) == len(best.area):
+        return best
+    # Ground between objects looks like an object to a map that sees their edges: it must differ from
+    # the ground that is left when all objects are taken away.
+    contrast = _ring_contrast(lab, labels, len(area))
+    needed = max(floor, ADDED_CONTRAST * float(np.median(best.contrast)))
+    kept = (np.arange(len(area)) < len(best.area)) | (contrast >= needed)
+    contrast[: len(best.area)] = best.contrast
+    return replace(
+        best, labels=_keep(labels, kept), area=area[kept], contrast=contrast[kept], solidity=solidity[kept]
+    )
 
 
 def _otsu(contrast_map: Floats) -> float:
@@ -192,7 +205,7 @@ def _measure(
         return None
     labels, area, contrast = _keep(labels, stands_out), area[stands_out], contrast[stands_out]
     solidity = _solidity(labels, area)
-    score = _score(area, contrast, solidity, labels.size)
+    score = _score(area, contrast, solidity, labels.size) * _openness(labels) ** OPENNESS_POWER
     return Guess(name, contrast_map, threshold, labels, area, contrast, solidity, score)
 
 
@@ -251,6 +264,22 @@ def _score(
     stands_out = 1 - np.exp(-np.average(contrast[alike], weights=weight[alike]) / CONTRAST_SCALE)
     explained = (area[alike].sum() / n_px) ** EXPLAINED_POWER
     return float(share * shape * stands_out * explained * n / (n + 1))
+
+
+def _openness(labels: NDArray[np.int32]) -> float:
+    """Return the share of all outlines that faces background, not another object or the image border.
+
+    Ground cut into pieces between objects has little of it.
+    """
+    padded = np.pad(labels, 1, constant_values=-1)
+    facing_ground = facing_other = 0
+    for one, two in ((padded[:, :-1], padded[:, 1:]), (padded[:-1], padded[1:])):
+        low, high = np.minimum(one, two), np.maximum(one, two)
+        outline = (high > 0) & (low != high)
+        facing_ground += int(np.count_nonzero(outline & (low == 0)))
+        facing_other += int(np.count_nonzero(outline & (low < 0)))
+        facing_other += 2 * int(np.count_nonzero(outline & (low > 0)))  # the outline of both
+    return facing_ground / max(1, facing_ground + facing_other)
 
 
 def _add_objects(builder: CandidateBuilder, guess: Guess) -> None:

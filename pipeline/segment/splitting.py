@@ -19,7 +19,7 @@ HOLE_SOLIDITY = 0.8
 MIN_HOLE_PX = 12
 MAX_HOLE_RATIO = 4.0
 SPANNING = 0.8
-CONVEX = 0.93
+CONVEX = 0.96
 """Components at least this solid are one object and are not looked at for necks."""
 
 

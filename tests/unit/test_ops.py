@@ -1,0 +1,125 @@
+"""Boxes, suppression, intervals, regions and clusters, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.ops.boxes import bbox_xywh_to_xyxy, bbox_xyxy_to_xywh, box_area, box_iou
+from pipeline.ops.cluster import cluster
+from pipeline.ops.exemplars import match_box, match_point
+from pipeline.ops.interval import central_interval, poisson_binomial
+from pipeline.ops.nms import suppress
+from pipeline.ops.regions import points_in_polygon
+from pipeline.ops.rle import mask_to_rle
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7])
+def test_boxes_are_converted_row_by_row(n):
+    xywh = np.arange(4 * n, dtype=np.float32).reshape(n, 4) + 1
+    xyxy = bbox_xywh_to_xyxy(xywh)
+    assert np.array_equal(xyxy[:, 2:], xywh[:, :2] + xywh[:, 2:])
+    assert np.array_equal(bbox_xyxy_to_xywh(xyxy), xywh)
+    assert np.array_equal(box_area(xyxy), xywh[:, 2] * xywh[:, 3])
+
+
+def test_box_iou_by_hand():
+    a = np.float32([[0, 0, 2, 2], [5, 5, 5, 5]])
+    b = np.float32([[1, 0, 3, 2], [0, 0, 2, 2], [9, 9, 10, 10]])
+    assert box_iou(a, b)[0].tolist() == pytest.approx([1 / 3, 1, 0])
+    assert box_iou(a, b)[1].tolist() == [0, 0, 0]
+
+
+def test_a_suppressed_rival_suppresses_nobody():
+    pairs = np.array([[0, 1], [1, 2]])
+    assert suppress(np.array([0, 1, 2]), pairs, np.ones(3, bool)).tolist() == [-1, 0, -1]
+    assert suppress(np.array([1, 0, 2]), pairs, np.ones(3, bool)).tolist() == [1, -1, 1]
+
+
+def test_the_strongest_of_several_rivals_is_named():
+    pairs = np.array([[0, 2], [1, 2]])
+    assert suppress(np.array([1, 0, 2]), pairs, np.ones(3, bool)).tolist() == [-1, -1, 1]
+
+
+def test_the_dead_take_no_part():
+    pairs = np.array([[0, 1]])
+    assert suppress(np.array([0, 1]), pairs, np.array([False, True])).tolist() == [-1, -1]
+    assert suppress(np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros(0, bool)).tolist() == []
+
+
+def test_two_coins_are_binomial():
+    assert poisson_binomial(np.array([0.5, 0.5])) == pytest.approx([0.25, 0.5, 0.25])
+
+
+def test_unequal_chances_by_hand():
+    assert poisson_binomial(np.array([0.1, 0.8])) == pytest.approx([0.18, 0.74, 0.08])
+
+
+def test_thousands_of_chances_keep_their_mean_and_variance():
+    probs = np.random.default_rng(0).random(3000)
+    mass = poisson_binomial(probs)
+    numbers = np.arange(3001)
+    mean = mass @ numbers
+    assert mass.sum() == pytest.approx(1)
+    assert mean == pytest.approx(probs.sum())
+    assert mass @ (numbers - mean) ** 2 == pytest.approx((probs * (1 - probs)).sum())
+
+
+@pytest.mark.parametrize(
+    ("probs", "want"),
+    [([], (0, 0)), ([1.0] * 5, (5, 5)), ([0.0] * 5, (0, 0)), ([0.5] * 100, (42, 58)), ([0.04], (0, 0))],
+)
+def test_interval_holds_ninety_percent(probs, want):
+    mass = poisson_binomial(np.array(probs))
+    low, high = central_interval(mass)
+    assert (low, high) == want
+    assert mass[low : high + 1].sum() >= 0.9
+
+
+def test_points_in_a_concave_polygon():
+    arrow = [(0, 0), (10, 0), (10, 10), (5, 5), (0, 10)]
+    points = np.array([(5.0, 2.0), (5.0, 7.0), (1.0, 7.0), (11.0, 1.0)])
+    assert points_in_polygon(points, arrow).tolist() == [True, False, True, False]
+
+
+def test_two_kinds_become_two_groups_whatever_their_order():
+    rng = np.random.default_rng(0)
+    kind = rng.permutation(np.repeat([0, 1], [20, 50]))
+    features = (kind[:, None] * [1.0, 0, 0.5] + rng.normal(0, 0.05, (70, 3))).astype(np.float32)
+    assert np.array_equal(cluster(features), 1 - kind)  # the larger group is 0
+
+
+def test_three_kinds_become_three_groups():
+    rng = np.random.default_rng(1)
+    kind = np.repeat([0, 1, 2], [30, 20, 10])
+    features = (np.eye(3)[kind] + rng.normal(0, 0.05, (60, 3))).astype(np.float32)
+    assert np.array_equal(cluster(features), kind)
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.2, 1.0])
+def test_one_kind_stays_one_group_however_it_varies(spread):
+    features = np.random.default_rng(2).normal(0, spread, (200, 5)).astype(np.float32)
+    assert set(cluster(features).tolist()) == {0}
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_a_few_things_are_one_group(n):
+    assert cluster(np.eye(4, dtype=np.float32)[:n]).tolist() == [0] * n
+
+
+def test_a_drawn_box_means_the_candidate_it_meets_best():
+    boxes = np.float32([[0, 0, 10, 10], [8, 0, 20, 10]])
+    assert match_box(boxes, (9, 1, 10, 9)) == 1
+    assert match_box(boxes, (40, 40, 5, 5)) is None
+    assert match_box(boxes[:0], (0, 0, 5, 5)) is None
+
+
+def test_a_point_means_the_smallest_mask_under_it():
+    large, small = np.zeros((20, 30), bool), np.zeros((20, 30), bool)
+    large[2:18, 2:28] = True
+    small[5:9, 6:10] = True
+    rles, area = [mask_to_rle(large), mask_to_rle(small)], np.array([large.sum(), small.sum()])
+    assert match_point((20, 30), rles, area, (6.0, 8.9)) == 1
+    assert match_point((20, 30), rles, area, (6.0, 9.0)) == 0
+    assert match_point((20, 30), rles, area, (0.5, 0.5)) is None
+    assert match_point((20, 30), rles, area, (30.0, 5.0)) is None
