@@ -9,18 +9,25 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import database, errors, logging, models
+from app import database, errors, logging, models, security
+from app.blueprint import ErrorSchema
 from app.config import Config
 from app.extensions import api, connect_redis, db, migrate
+from app.monitoring import sentry
+from app.monitoring import service as monitoring
 from app.storage import open_storage
+from app.uploads.received import UploadRequest
 from app.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 API_PREFIX = "/api/v1"
-API_DOMAINS: tuple[str, ...] = ()
+API_DOMAINS = ("jobs", "events", "results", "files", "corrections", "types")
 """Folders whose ``routes.blp`` is part of the versioned API."""
-PAGE_DOMAINS: tuple[str, ...] = ()
+PAGE_DOMAINS = ("health", "monitoring", "docs", "pages")
 """Folders whose ``routes.blp`` stands at the root: health, docs, pages."""
+
+DESCRIPTION = "Counts objects in photos. `/api/...` without a version is the newest one."
+LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 __all__ = ["create_app", "models"]
 
@@ -33,13 +40,17 @@ def create_app(config: Config | None = None) -> Flask:
     """
     config = config or Config.from_env()
     logging.configure(config.log_level)
+    sentry.start(config)
     app = Flask("tally", root_path=str(ROOT), template_folder="templates", static_folder=None)
+    app.request_class = UploadRequest
     app.config.from_mapping(_flask_settings(config))
     app.extensions["tally_config"] = config
     app.extensions["tally_redis"] = connect_redis(config.redis_connection_url)
     app.extensions["tally_storage"] = open_storage(config)
     _init_extensions(app, config)
     errors.init_app(app)
+    security.init_app(app, config)
+    monitoring.init_app(app)
     _register_blueprints(app)
     if config.trust_proxy:
         app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
@@ -54,6 +65,7 @@ def _flask_settings(config: Config) -> dict[str, object]:
         "SQLALCHEMY_ENGINE_OPTIONS": database.engine_options(config.database_url),
         "API_TITLE": "Tally",
         "API_VERSION": VERSION,
+        "API_SPEC_OPTIONS": {"info": {"description": DESCRIPTION, "license": LICENCE}},
         "OPENAPI_VERSION": "3.1.0",
     }
 
@@ -61,6 +73,7 @@ def _flask_settings(config: Config) -> dict[str, object]:
 def _init_extensions(app: Flask, config: Config) -> None:
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+    api.ERROR_SCHEMA = ErrorSchema
     api.init_app(app)
     if config.sqlite_path:
         with app.app_context():

@@ -130,7 +130,7 @@ def _summary(job: Job, sums: Row[Any] | None, file_id: str | None) -> dict[str, 
     thumbnail = f"{API}/files/{file_id}/thumbnail?job_id={job.id}" if file_id else None
     return {
         "processed_images": int(sums.processed) if sums else 0,
-        "count": int(sums.count) if sums else 0,
+        "count": int(sums.objects) if sums else 0,
         "needs_review": bool(sums.needs_review) if sums else False,
         "thumbnail_url": thumbnail,
     }
@@ -141,7 +141,7 @@ def _sums(session: Session, job_ids: Sequence[str]) -> dict[str, Row[Any]]:
         select(
             JobImage.job_id,
             func.sum(case((JobImage.status.in_(DONE), 1), else_=0)).label("processed"),
-            func.sum(func.coalesce(JobImage.human_count, JobImage.count, 0)).label("count"),
+            func.sum(func.coalesce(JobImage.human_count, JobImage.count, 0)).label("objects"),
             func.max(case((JobImage.needs_review, 1), else_=0)).label("needs_review"),
         )
         .where(JobImage.job_id.in_(job_ids))

@@ -39,9 +39,7 @@ class RequestKey:
             )
 
 
-def once(
-    request_key: RequestKey | None, status: int, work: Callable[[Session], Data]
-) -> tuple[Data, bool]:
+def once(request_key: RequestKey | None, status: int, work: Callable[[Session], Data]) -> tuple[Data, bool]:
     """Run ``work`` in a transaction, once a key; return its answer and whether it ran now.
 
     The key's row is written first: of two requests at once the second waits for it, fails, and reads the

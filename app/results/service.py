@@ -1,32 +1,261 @@
-"""Counted objects ⇄ rows, and what the API tells of them."""
+"""Results: counted objects ⇄ rows, and a recount without any model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.jobs.models import JobImage
+from app.database import transaction
+from app.errors import TallyError
+from app.events.service import wake
+from app.extensions import db
+from app.jobs.description import picture_urls
+from app.jobs.models import Job, JobImage
+from app.jobs.queue import announce_render
+from app.jobs.service import checked_settings, get_job
+from app.jobs.states import LIVE, ImageStatus
+from app.jobs.transitions import execute, lock_job
+from app.results.description import Data, describe_rejected, describe_result
 from app.results.models import Instance
 from app.results.objects import CountedObject
+from app.results.recount import (
+    Recounted,
+    bare_number,
+    columns_of,
+    edits_of,
+    exemplar_candidates,
+    recounted,
+    settings_of,
+    standing_corrections,
+)
+from app.types.service import object_types
+from app.uploads.service import display_name
+from pipeline.contract import CountSettings
 
 MAX_LABEL_CHARS = 100
+
+DECIDED_BEFORE = ("engine", "model", "sahi", "pages", "mask_background")
+"""Settings that decide which candidates there are: a recount cannot change them."""
+
+
+def job_results(job_id: str, file_id: str | None, *, with_rejected: bool) -> Data:
+    """Return the results of a job that has ended, or of one image of it that is counted.
+
+    Raises:
+        TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY.
+    """
+    job = get_job(job_id)
+    images = counted_images(job, file_id)
+    class_ids: dict[str, int] = {job.type: 0}
+    described = []
+    for image, objects in zip(images, _objects_of_images(db.session(), images), strict=True):
+        described.append(describe_result(image, objects, class_ids))
+        if with_rejected:
+            described[-1]["rejected"] = describe_rejected(current(job, image))
+    total = sum(image["count"] for image in described)
+    return {"job_id": job.id, "type": job.type, "count": total, "images": described}
+
+
+def visualization(job_id: str, file_id: str | None) -> Data:
+    """Return the addresses of the pictures of every counted image.
+
+    Raises:
+        TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY.
+    """
+    images = counted_images(get_job(job_id), file_id)
+    return {
+        "job_id": job_id,
+        "images": [
+            {
+                "file_id": image.image_id,
+                "filename": image.image.filename,
+                "detection_count": image.count if image.human_count is None else image.human_count,
+                "version": image.version,
+            }
+            | picture_urls(image)
+            for image in images
+        ],
+    }
+
+
+def recount(job_id: str, sent: Data, file_id: str | None, *, dry_run: bool) -> Data:
+    """Decide again on the stored candidates with other settings; human edits are kept.
+
+    Args:
+        job_id: its images that are counted are counted again.
+        sent: config keys that change; the others stay as the job has them.
+        file_id: only this image; the job's own config then stays.
+        dry_run: change nothing, only say what would come out.
+
+    Raises:
+        TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY, INVALID_CONFIG; INVALID_STATE while
+            the job is live; VERSION_CONFLICT when somebody changed a result meanwhile.
+    """
+    job = get_job(job_id)
+    if job.status in LIVE and not dry_run:
+        raise TallyError("INVALID_STATE", f"want a job that has ended, this one is {job.status}")
+    images = counted_images(job, file_id)
+    merged, settings = _merged(job, sent)
+    types, others = object_types(db.session()), exemplar_candidates(job, settings)
+    corrections = [standing_corrections(db.session(), image) for image in images]
+    found = [
+        recounted(image, settings, types, others, edits_of(standing))
+        for image, standing in zip(images, corrections, strict=True)
+    ]
+    columns = [columns_of(f, bare_number(c)) for f, c in zip(found, corrections, strict=True)]
+    answer = _describe_recount(images, found, columns, dry_run=dry_run) | {"job_id": job_id}
+    if not dry_run:
+        new_config = merged if file_id is None else job.config
+        changes = [(image.id, image.version, c) for image, c in zip(images, columns, strict=True)]
+        _write_recount(job_id, new_config, changes, [f.objects for f in found])
+    return answer
+
+
+def current(job: Job, image: JobImage) -> Recounted:
+    """Return an image's count as it stands: its own settings, and the edits that are not reverted."""
+    settings = settings_of(image)
+    others = exemplar_candidates(job, settings)
+    edits = edits_of(standing_corrections(db.session(), image))
+    return recounted(image, settings, object_types(db.session()), others, edits)
+
+
+def counted_images(job: Job, file_id: str | None) -> list[JobImage]:
+    """Return the images of a job that have a result; with ``file_id`` that one, also before the job's end.
+
+    Raises:
+        TallyError: FILE_NOT_FOUND, RESULTS_NOT_READY.
+    """
+    if file_id is not None:
+        named = [image for image in job.images if image.image_id == file_id]
+        if not named:
+            raise TallyError("FILE_NOT_FOUND", f"this job has no file {display_name(file_id)}")
+        return _ready(named, f"this file is {named[0].status}")
+    if job.status in LIVE:
+        raise TallyError("RESULTS_NOT_READY", f"the job is {job.status}")
+    return _ready(job.images, f"the job is {job.status} and no image of it was counted")
+
+
+def change_image(session: Session, image_id: int, version: int, columns: Data) -> int:
+    """Raise the version of a job image and set columns, inside the caller's transaction.
+
+    Returns:
+        The new version.
+
+    Raises:
+        TallyError: VERSION_CONFLICT when its version is not ``version`` any more.
+    """
+    new_version = version + 1
+    same = (JobImage.id == image_id, JobImage.version == version, JobImage.status == ImageStatus.COMPLETED)
+    if not execute(session, update(JobImage).where(*same).values(version=new_version, **columns)):
+        now = session.scalar(select(JobImage.version).where(JobImage.id == image_id))
+        raise version_conflict(version, now)
+    return new_version
+
+
+def version_conflict(named: int, now: int | None) -> TallyError:
+    """Return the error of a change that names an old version."""
+    message = f"want the current version {now}, got {named}: somebody changed this result meanwhile"
+    return TallyError("VERSION_CONFLICT", message, field="version", details=[{"version": now}])
+
+
+def announce_change(job_id: str) -> None:
+    """After a commit: renew the job's status and have its pictures drawn again."""
+    wake(job_id)
+    announce_render(job_id)
 
 
 def write_instances(session: Session, job_image: JobImage, objects: Sequence[CountedObject]) -> None:
     """Replace all rows of one image by ``objects``, inside the caller's transaction."""
-    session.execute(delete(Instance).where(Instance.job_image_id == job_image.id))
+    replace_instances(session, job_image.id, objects)
+
+
+def replace_instances(session: Session, job_image_id: int, objects: Sequence[CountedObject]) -> None:
+    """As ``write_instances``, by the row's id."""
+    session.execute(delete(Instance).where(Instance.job_image_id == job_image_id))
     if objects:
-        session.execute(insert(Instance), [_row(job_image.id, found) for found in objects])
+        session.execute(insert(Instance), [_row(job_image_id, found) for found in objects])
 
 
 def read_instances(session: Session, job_image: JobImage) -> list[CountedObject]:
     """Return the current objects of one image in the order of their numbers."""
-    rows = session.scalars(
-        select(Instance).where(Instance.job_image_id == job_image.id).order_by(Instance.number)
-    )
-    return [_object(row) for row in rows]
+    return _objects_of_images(session, [job_image])[0]
+
+
+def _objects_of_images(session: Session, images: Sequence[JobImage]) -> list[list[CountedObject]]:
+    """Return the objects of several images with one query."""
+    found: dict[int, list[CountedObject]] = {image.id: [] for image in images}
+    query = select(Instance).where(Instance.job_image_id.in_(found)).order_by(Instance.number)
+    for row in session.scalars(query):
+        found[row.job_image_id].append(_object(row))
+    return [found[image.id] for image in images]
+
+
+def _ready(images: Sequence[JobImage], otherwise: str) -> list[JobImage]:
+    ready = [image for image in images if image.status == ImageStatus.COMPLETED]
+    if not ready:
+        raise TallyError("RESULTS_NOT_READY", f"there is no result: {otherwise}")
+    return ready
+
+
+def _merged(job: Job, sent: Data) -> tuple[Data, CountSettings]:
+    """Return the job's config with the sent keys in it, and its settings."""
+    merged = {
+        key: {**job.config.get(key, {}), **sent[key]}
+        if isinstance(sent.get(key), dict)
+        else sent.get(key, job.config.get(key))
+        for key in {**job.config, **sent}
+    }
+    settings, before = checked_settings(merged), checked_settings(job.config)
+    names = {"sahi": "tiling"}
+    changed = [
+        key
+        for key in DECIDED_BEFORE
+        if getattr(settings, names.get(key, key)) != getattr(before, names.get(key, key))
+    ]
+    if changed:
+        message = "want it as the job has it: it decides before anything is counted; start a new job"
+        details = [{"field": f"config.{key}", "message": message} for key in changed]
+        raise TallyError(
+            "INVALID_CONFIG", f"{details[0]['field']}: {message}", field=details[0]["field"], details=details
+        )
+    return merged, settings
+
+
+def _describe_recount(
+    images: Sequence[JobImage], found: Sequence[Recounted], columns: Sequence[Data], *, dry_run: bool
+) -> Data:
+    described = [
+        {
+            "file_id": image.image_id,
+            "count": c["count"] if c["human_count"] is None else c["human_count"],
+            "count_interval": [c["count_low"], c["count_high"]]
+            if c["human_count"] is None
+            else [c["human_count"]] * 2,
+            "version": image.version if dry_run else image.version + 1,
+            "counted": [one.object_id for one in f.objects],
+            "rejected": f.rejected,
+        }
+        for image, f, c in zip(images, found, columns, strict=True)
+    ]
+    return {"dry_run": dry_run, "count": sum(image["count"] for image in described), "images": described}
+
+
+def _write_recount(
+    job_id: str,
+    config: Data,
+    changes: Sequence[tuple[int, int, Data]],
+    objects: Sequence[Sequence[CountedObject]],
+) -> None:
+    """Write all images or none."""
+    with transaction() as session:
+        lock_job(session, job_id)
+        for (image_id, version, columns), counted in zip(changes, objects, strict=True):
+            change_image(session, image_id, version, columns)
+            replace_instances(session, image_id, counted)
+        execute(session, update(Job).where(Job.id == job_id).values(config=config))
+    announce_change(job_id)
 
 
 def _row(job_image_id: int, found: CountedObject) -> dict[str, object]:

@@ -1,0 +1,85 @@
+"""Documentation that is made from the code: the OpenAPI document and the page of errors."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from openapi_ui_bundles import redoc, swagger_ui
+
+from app.error_codes import ERROR_CODES
+from app.errors import TallyError
+from app.extensions import api
+from pipeline.contract import NOT_RETRIED, ErrorCode
+
+OWN = Path(__file__).resolve().parent / "assets"
+_FOLDERS = {
+    "swagger-ui.css": swagger_ui.static_path,
+    "swagger-ui-bundle.js": swagger_ui.static_path,
+    "redoc.standalone.js": redoc.static_path,
+    "logo-mini.svg": redoc.static_path,
+    "start-swagger.js": OWN,
+    "errors.css": OWN,
+}
+_FOREIGN_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
+_JOB_CODES = frozenset(ErrorCode)
+
+_HEAD = """\
+# Errors
+
+Every error of the API has this shape; `code` is stable, `message` is for people:
+
+```json
+{"status": "error",
+ "error": {"code": "INVALID_CONFIG", "message": "…", "details": [], "field": "config.iou_threshold",
+           "timestamp": "2026-01-01T12:00:00Z", "request_id": "req_…",
+           "documentation_url": "/docs/errors#INVALID_CONFIG"}}
+```
+
+A job or an image that failed carries one of the codes marked *job* as its `error`. `make openapi` writes
+this page from `app/error_codes.py`; a running Tally shows the same at `/docs/errors`.
+"""
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the running application's routes."""
+    document: dict[str, Any] = api.spec.to_dict()
+    return document
+
+
+def openapi_json() -> str:
+    """Return the document as text: sorted, so that a snapshot shows only real changes."""
+    return json.dumps(openapi_document(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def errors_markdown() -> str:
+    """Return docs/errors.md."""
+    sections = [
+        f"\n## {code}\n\n*{where(code)}* {kind.meaning}\n\nWhat to do: {kind.remedy}\n"
+        for code, kind in ERROR_CODES.items()
+    ]
+    return _HEAD + "".join(sections)
+
+
+def where(code: str) -> str:
+    """Return where a code appears: its HTTP status, in jobs, and whether a job is tried again."""
+    kind = ERROR_CODES[code]
+    places = [f"HTTP {kind.status}" + " with `Retry-After`" * bool(kind.retry_after_s)] if kind.status else []
+    if code in _JOB_CODES:
+        places.append("job, not retried" if code in NOT_RETRIED else "job")
+    return f"{'; '.join(places)}."
+
+
+@cache
+def asset(name: str) -> bytes:
+    """Return one file of the documentation pages; nothing of them comes from another host.
+
+    Raises:
+        TallyError: NOT_FOUND.
+    """
+    folder = _FOLDERS.get(name)
+    if folder is None:
+        raise TallyError("NOT_FOUND", "there is no such asset")
+    return (folder / name).read_bytes().replace(_FOREIGN_LOGO, b"/docs/assets/logo-mini.svg")

@@ -1,0 +1,116 @@
+"""What the API tells of results: counted objects → plain JSON values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from app.jobs.description import count_source, current_count, current_interval
+from app.jobs.models import JobImage
+from app.results.objects import CountedObject
+from app.results.recount import Recounted
+
+Data = dict[str, Any]
+
+
+def describe_result(image: JobImage, objects: Sequence[CountedObject], class_ids: dict[str, int]) -> Data:
+    """Return the result of one counted image.
+
+    Args:
+        image: its row.
+        objects: counted now, in the order of their numbers.
+        class_ids: label -> id within the answer; labels that are new get the next one.
+    """
+    result = image.result or {}
+    size_wh = image.image.width, image.image.height
+    return {
+        "file_id": image.image_id,
+        "filename": image.image.filename,
+        "width": size_wh[0],
+        "height": size_wh[1],
+        "version": image.version,
+        "count": current_count(image),
+        "model_count": result.get("count"),
+        "count_interval": current_interval(image),
+        "count_source": count_source(image),
+        "by_type": dict(Counter(found.label for found in objects).most_common()),
+        "groups": _groups(result, objects),
+        "stats": _stats(objects, size_wh),
+        "needs_review": image.needs_review,
+        "review_reason": image.review_reason,
+        "labelled_by": result.get("labelled_by"),
+        "timings_s": result.get("timings_s", {}),
+        "provenance": result.get("provenance", {}),
+        "detections": [describe_object(found, size_wh, class_ids) for found in objects],
+    }
+
+
+def describe_object(found: CountedObject, size_wh: tuple[int, int], class_ids: dict[str, int]) -> Data:
+    """Return one counted object; boxes in px, and normalised by the image's size as YOLO has them."""
+    x1, y1, x2, y2 = found.bbox_xyxy
+    width, height = size_wh
+    return {
+        "object_id": found.object_id,
+        "number": found.number,
+        "class_id": class_ids.setdefault(found.label, len(class_ids)),
+        "class_name": found.label,
+        "confidence": found.confidence,
+        "bbox": _bbox(found.bbox_xyxy),
+        "bbox_normalized": {
+            "format": "yolo",
+            "x_center": round((x1 + x2) / 2 / width, 6),
+            "y_center": round((y1 + y2) / 2 / height, 6),
+            "width": round((x2 - x1) / width, 6),
+            "height": round((y2 - y1) / height, 6),
+        },
+        "segmentation": [round(value, 2) for value in found.polygon],
+        "area": found.area,
+        "group": None if found.group_id < 0 else found.group_id,
+        "source": found.source,
+    }
+
+
+def describe_rejected(found: Recounted) -> list[Data]:
+    """Return every candidate that is not counted, with the reason."""
+    batch, scores = found.candidates.batch, found.instances.scores
+    return [
+        {
+            "object_id": identifier,
+            "reason": why,
+            "confidence": round(float(scores[i]), 6),
+            "bbox": _bbox(tuple(batch.bbox_xyxy[i].tolist())),
+            "segmentation": np.round(batch.polygon(i).astype(np.float64), 2).ravel().tolist(),
+        }
+        for identifier, why in found.rejected.items()
+        for i in [int(identifier[1:])]
+    ]
+
+
+def _bbox(bbox_xyxy: tuple[float, ...]) -> Data:
+    return {"format": "xyxy"} | dict(zip(("x1", "y1", "x2", "y2"), bbox_xyxy, strict=True))
+
+
+def _groups(result: Data, objects: Sequence[CountedObject]) -> list[Data]:
+    """Return the visual groups, largest first, as they are after the edits."""
+    names = {group["id"]: group["name"] for group in result.get("groups", ())}
+    counts = Counter(found.group_id for found in objects if found.group_id >= 0)
+    return [
+        {"id": group, "name": names.get(group, f"group {group + 1}"), "count": n}
+        for group, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def _stats(objects: Sequence[CountedObject], size_wh: tuple[int, int]) -> Data:
+    area = np.array([found.area for found in objects], dtype=np.float64)
+    p10, median, p90 = np.percentile(area, (10, 50, 90)).tolist() if len(area) else (0.0, 0.0, 0.0)
+    n_px = size_wh[0] * size_wh[1]
+    return {
+        "median_area_px": median,
+        "p10_area_px": p10,
+        "p90_area_px": p90,
+        "coverage_percent": round(min(100.0, 100 * float(area.sum()) / n_px), 3),
+        "density_per_megapixel": round(len(area) * 1e6 / n_px, 3),
+    }

@@ -1,0 +1,53 @@
+"""Results, pictures and recounts of a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.blueprint import Blueprint
+from app.files.service import embed_pictures
+from app.jobs.idempotency import Data
+from app.results import schemas, service
+
+blp = Blueprint("results", __name__, description="What was counted, and why.")
+
+MISSING = ("JOB_NOT_FOUND", "FILE_NOT_FOUND", "RESULTS_NOT_READY")
+
+
+@blp.route("/jobs/<string:job_id>/results", methods=["GET"])
+@blp.answers(200, schemas.ResultsSchema, errors=(*MISSING, "STORAGE_ERROR"))
+@blp.doc(operationId="getResults")
+@blp.arguments(schemas.ResultsQuerySchema, location="query")
+def get_results(query: dict[str, Any], job_id: str) -> Data:
+    """Show every counted object.
+
+    404 `RESULTS_NOT_READY` before the job's end; with `file_id` an image answers as soon as it is counted.
+    """
+    return service.job_results(job_id, query["file_id"], with_rejected=query["rejected"])
+
+
+@blp.route("/jobs/<string:job_id>/visualization", methods=["GET"])
+@blp.answers(200, schemas.VisualizationSchema, errors=(*MISSING, "STORAGE_ERROR"))
+@blp.doc(operationId="getVisualization")
+@blp.arguments(schemas.VisualizationQuerySchema, location="query")
+def get_visualization(query: dict[str, Any], job_id: str) -> Data:
+    """Show the pictures of every counted image."""
+    found = service.visualization(job_id, query["file_id"])
+    return embed_pictures(found) if query["format"] == "base64" else found
+
+
+@blp.route("/jobs/<string:job_id>/recount", methods=["POST"])
+@blp.answers(
+    200,
+    schemas.RecountSchema,
+    errors=(*MISSING, "INVALID_CONFIG", "INVALID_STATE", "VERSION_CONFLICT", "STORAGE_ERROR"),
+)
+@blp.doc(operationId="recountJob")
+@blp.arguments(schemas.RecountRequestSchema)
+def recount(body: dict[str, Any], job_id: str) -> Data:
+    """Decide again with other settings, at once and without any model.
+
+    Human edits are kept. `dry_run` changes nothing. Settings that decide before anything is counted
+    (engine, model, sahi, pages, mask_background) need a new job.
+    """
+    return service.recount(job_id, body["config"], body["file_id"], dry_run=body["dry_run"])

@@ -1,0 +1,193 @@
+"""Shapes of results."""
+
+from __future__ import annotations
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from app.jobs.schemas import FILE_ID, JOB_ID, PictureURLsSchema, described
+
+
+class ResultsQuerySchema(ma.Schema):
+    """Query of GET /jobs/{id}/results."""
+
+    format = fields.String(
+        load_default="json", validate=validate.OneOf(["json"]), metadata=described("json", "only json so far")
+    )
+    file_id = fields.String(load_default=None, metadata=described(FILE_ID, "this image alone"))
+    rejected = fields.Boolean(
+        load_default=False, metadata=described(True, "with every candidate that is not counted, and why")
+    )
+
+
+class BoxSchema(ma.Schema):
+    """Half-open box in px of the image, EXIF orientation applied."""
+
+    format = fields.String(required=True, metadata=described("xyxy"))
+    x1 = fields.Float(required=True, metadata=described(10.0))
+    y1 = fields.Float(required=True, metadata=described(20.0))
+    x2 = fields.Float(required=True, metadata=described(52.0))
+    y2 = fields.Float(required=True, metadata=described(61.0))
+
+
+class NormalizedBoxSchema(ma.Schema):
+    """The same box as shares of the image's width and height."""
+
+    format = fields.String(required=True, metadata=described("yolo"))
+    x_center = fields.Float(required=True, metadata=described(0.0807))
+    y_center = fields.Float(required=True, metadata=described(0.1336))
+    width = fields.Float(required=True, metadata=described(0.1094))
+    height = fields.Float(required=True, metadata=described(0.1353))
+
+
+OUTLINE = described([10.0, 40.5, 31.0, 20.0, 52.0, 40.5], "outline [x1, y1, x2, y2, ...] in px")
+
+
+class DetectionSchema(ma.Schema):
+    """One counted object."""
+
+    object_id = fields.String(required=True, metadata=described("c0", "stable; corrections name it"))
+    number = fields.Integer(required=True, metadata=described(1, "as drawn on the overlay"))
+    class_id = fields.Integer(required=True, metadata=described(0, "within this answer"))
+    class_name = fields.String(required=True, metadata=described("coin"))
+    confidence = fields.Float(required=True, metadata=described(0.93, "1 for what a human stated"))
+    bbox = fields.Nested(BoxSchema, required=True)
+    bbox_normalized = fields.Nested(NormalizedBoxSchema, required=True)
+    segmentation = fields.List(fields.Float(), required=True, metadata=OUTLINE)
+    area = fields.Integer(required=True, metadata=described(1352, "px"))
+    group = fields.Integer(required=True, allow_none=True, metadata=described(0, "visual group"))
+    source = fields.String(required=True, metadata=described("model", "model or human"))
+
+
+class RejectedSchema(ma.Schema):
+    """One candidate that is not counted."""
+
+    object_id = fields.String(required=True, metadata=described("c7"))
+    reason = fields.String(required=True, metadata=described("duplicate_of:c3"))
+    confidence = fields.Float(required=True, metadata=described(0.41))
+    bbox = fields.Nested(BoxSchema, required=True)
+    segmentation = fields.List(fields.Float(), required=True, metadata=OUTLINE)
+
+
+class GroupSchema(ma.Schema):
+    """Objects that look alike."""
+
+    id = fields.Integer(required=True, metadata=described(0))
+    name = fields.String(required=True, metadata=described("group 1"))
+    count = fields.Integer(required=True, metadata=described(24))
+
+
+class StatsSchema(ma.Schema):
+    """Sizes of the counted objects."""
+
+    median_area_px = fields.Float(required=True, metadata=described(1352.0))
+    p10_area_px = fields.Float(required=True, metadata=described(1102.0))
+    p90_area_px = fields.Float(required=True, metadata=described(1689.0))
+    coverage_percent = fields.Float(required=True, metadata=described(27.9))
+    density_per_megapixel = fields.Float(required=True, metadata=described(206.2))
+
+
+class ImageResultSchema(ma.Schema):
+    """Result of one image."""
+
+    file_id = fields.String(required=True, metadata=described(FILE_ID))
+    filename = fields.String(required=True, metadata=described("tray.jpg"))
+    width = fields.Integer(required=True, metadata=described(384))
+    height = fields.Integer(required=True, metadata=described(303))
+    version = fields.Integer(required=True, metadata=described(1))
+    count = fields.Integer(required=True, metadata=described(24, "what holds now"))
+    model_count = fields.Integer(required=True, metadata=described(24, "before human corrections"))
+    count_interval = fields.List(
+        fields.Integer(), required=True, metadata=described([23, 25], "90 %, inclusive")
+    )
+    count_source = fields.String(required=True, metadata=described("model"))
+    by_type = fields.Dict(
+        keys=fields.String(), values=fields.Integer(), required=True, metadata=described({"coin": 24})
+    )
+    groups = fields.List(fields.Nested(GroupSchema), required=True, metadata=described([]))
+    stats = fields.Nested(StatsSchema, required=True)
+    needs_review = fields.Boolean(required=True, metadata=described(False))
+    review_reason = fields.String(required=True, allow_none=True, metadata=described(None))
+    labelled_by = fields.String(required=True, metadata=described("request"))
+    timings_s = fields.Dict(
+        keys=fields.String(), values=fields.Float(), required=True, metadata=described({"segment": 0.31})
+    )
+    provenance = fields.Dict(
+        required=True, metadata=described({"engine": "classical"}, "code, weights and settings of this count")
+    )
+    detections = fields.List(fields.Nested(DetectionSchema), required=True)
+    rejected = fields.List(fields.Nested(RejectedSchema), metadata=described([], "only with rejected=true"))
+
+
+class ResultsSchema(ma.Schema):
+    """Results of a job."""
+
+    job_id = fields.String(required=True, metadata=described(JOB_ID))
+    type = fields.String(required=True, metadata=described("coin"))
+    count = fields.Integer(required=True, metadata=described(24, "over all images of this answer"))
+    images = fields.List(fields.Nested(ImageResultSchema), required=True)
+
+
+class VisualizationQuerySchema(ma.Schema):
+    """Query of GET /jobs/{id}/visualization."""
+
+    file_id = fields.String(load_default=None, metadata=described(FILE_ID, "this image alone"))
+    format = fields.String(
+        load_default="url",
+        validate=validate.OneOf(["url", "base64"]),
+        metadata=described("url", "base64 embeds the pictures instead of their addresses"),
+    )
+
+
+class VisualizedImageSchema(PictureURLsSchema):
+    """Pictures of one image: addresses, or base64 of the files."""
+
+    file_id = fields.String(required=True, metadata=described(FILE_ID))
+    filename = fields.String(required=True, metadata=described("tray.jpg"))
+    detection_count = fields.Integer(required=True, metadata=described(24))
+    version = fields.Integer(required=True, metadata=described(1))
+
+
+class VisualizationSchema(ma.Schema):
+    """Pictures of a job."""
+
+    job_id = fields.String(required=True, metadata=described(JOB_ID))
+    images = fields.List(fields.Nested(VisualizedImageSchema), required=True)
+
+
+class RecountRequestSchema(ma.Schema):
+    """Other settings for the stored candidates."""
+
+    config = fields.Dict(
+        keys=fields.String(),
+        load_default=dict,
+        metadata=described({"confidence_threshold": 0.5}, "keys that change; the others stay"),
+    )
+    dry_run = fields.Boolean(load_default=False, metadata=described(True, "change nothing, only preview"))
+    file_id = fields.String(
+        load_default=None, allow_none=True, metadata=described(FILE_ID, "this image alone")
+    )
+
+
+class RecountedImageSchema(ma.Schema):
+    """One image after a recount."""
+
+    file_id = fields.String(required=True, metadata=described(FILE_ID))
+    count = fields.Integer(required=True, metadata=described(22))
+    count_interval = fields.List(fields.Integer(), required=True, metadata=described([22, 24]))
+    version = fields.Integer(required=True, metadata=described(2))
+    counted = fields.List(
+        fields.String(), required=True, metadata=described(["c0", "c1"], "object ids, in order")
+    )
+    rejected = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True, metadata=described({"c7": "low_score"})
+    )
+
+
+class RecountSchema(ma.Schema):
+    """Outcome of a recount."""
+
+    job_id = fields.String(required=True, metadata=described(JOB_ID))
+    dry_run = fields.Boolean(required=True, metadata=described(True))
+    count = fields.Integer(required=True, metadata=described(22))
+    images = fields.List(fields.Nested(RecountedImageSchema), required=True)
