@@ -126,13 +126,16 @@ def render(
 
 
 def _reading_order(bbox_xyxy: NDArray[np.float32], indices: NDArray[np.int64]) -> list[int]:
-    """Rows as high as the median object, from the top; left to right in each."""
-    if not len(indices):
-        return []
+    """Rows from the top, each about as high as the median object; left to right in a row."""
     box = bbox_xyxy[indices]
-    centre = (box[:, :2] + box[:, 2:]) / 2
-    row = np.floor(centre[:, 1] / max(1.0, float(np.median(box[:, 3] - box[:, 1]))))
-    return [int(i) for i in indices[np.lexsort((centre[:, 0], row))]]
+    x, y = ((box[:, :2] + box[:, 2:]) / 2).T
+    height = float(np.median(box[:, 3] - box[:, 1])) if len(box) else 0.0
+    row, row_top = np.zeros(len(box), dtype=np.int64), -np.inf
+    for place in np.argsort(y, kind="stable"):
+        starts_row = y[place] - row_top > 0.6 * height
+        row_top = y[place] if starts_row else row_top
+        row[place] = row.max() + starts_row
+    return [int(i) for i in indices[np.lexsort((x, row))]]
 
 
 def _fit(pixels_hw3: NDArray[np.uint8], max_side: int) -> tuple[NDArray[np.uint8], float]:
@@ -213,23 +216,24 @@ def _put(picture: NDArray[np.uint8], text: str, x: float, y: float, size: float)
     width, height = _text_wh(plain, size)
     left = int(np.clip(x - width / 2, 1, max(1, picture.shape[1] - width - 1)))
     base = int(np.clip(y + height / 2, height + 1, max(height + 1, picture.shape[0] - 2)))
-    thin = max(1, round(size * 1.8))
-    for colour, thickness in (((0, 0, 0), thin + 2), ((255, 255, 255), thin)):
-        cv2.putText(
-            picture, plain, (left, base), cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA
-        )
+    rim, weight = max(1, round(size * 1.6)), max(1, round(size * 1.8))
+    # A rim by a thicker stroke is not drawn by every OpenCV's font: four shifted copies are.
+    rims = [(x, y, (0, 0, 0)) for x in (-rim, rim) for y in (-rim, rim)]
+    for shift_x, shift_y, colour in [*rims, (0, 0, (255, 255, 255))]:
+        at = left + shift_x, base + shift_y
+        cv2.putText(picture, plain, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, weight, cv2.LINE_AA)
 
 
 def _heatmap(small: NDArray[np.uint8], objects: Sequence[DrawnObject], scale: float) -> NDArray[np.uint8]:
-    """Colour where objects are dense, on the grey photo: blurred centres, about two objects wide."""
+    """Colour where objects are dense, on the grey photo: centres, blurred as wide as they lie apart."""
     height, width = small.shape[:2]
     step = max(1.0, max(height, width) / 512)
     density = np.zeros((int(height / step) + 1, int(width / step) + 1), dtype=np.float32)
     for thing in objects:
         x, y = (thing.polygon_xy.min(axis=0) + thing.polygon_xy.max(axis=0)) / 2 * scale / step
         density[int(np.clip(y, 0, density.shape[0] - 1)), int(np.clip(x, 0, density.shape[1] - 1))] += 1
-    sides = [float(np.ptp(thing.polygon_xy, axis=0).max()) for thing in objects] or [1.0]
-    blurred = cv2.GaussianBlur(density, (0, 0), float(np.clip(0.5 * np.median(sides) * scale / step, 4, 128)))
+    spacing = (height * width / max(1, len(objects))) ** 0.5 / step
+    blurred = cv2.GaussianBlur(density, (0, 0), float(np.clip(0.4 * spacing, 3, 64)))
     relative = cv2.resize(np.asarray(blurred / max(float(blurred.max()), 1e-9), np.float32), (width, height))
     colours = cv2.applyColorMap((relative * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
     grey = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

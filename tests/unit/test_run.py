@@ -1,0 +1,154 @@
+"""Images go through all seven stages; a bad one fails alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from pipeline.contract import STAGES, CountRequest, CountSettings, ErrorCode, Exemplar
+from pipeline.count import count
+from pipeline.explain import DrawnObject
+from pipeline.run import count_batch, render
+from tests.drawn import CENTRES, discs, ground
+
+CLASSICAL = CountSettings(engine="classical")
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """A file of n discs."""
+
+    def write(n: int, radius: int = 20, name: str = "") -> str:
+        path = tmp_path / f"{name or n}.png"
+        PillowImage.fromarray(discs(ground(), CENTRES[:n], radius)).save(path)
+        return str(path)
+
+    return write
+
+
+def test_outcomes_come_in_the_order_of_the_requests(scene):
+    requests = [CountRequest(f"img_{n}", scene(n), "disc", CLASSICAL) for n in (9, 4, 6)]
+    outcomes = count_batch(requests)
+    assert [(o.image_id, o.result.count) for o in outcomes] == [("img_9", 9), ("img_4", 4), ("img_6", 6)]
+    assert all(o.error is None and not o.skipped for o in outcomes)
+
+
+def test_an_outcome_holds_everything_that_is_stored(scene):
+    (outcome,) = count_batch([CountRequest("img_1", scene(5), "disc", CLASSICAL)])
+    assert outcome.size_hw == (400, 600)
+    assert len(outcome.candidates) == len(outcome.instances.rejections) >= 5
+    assert set(outcome.pictures) == {"annotated", "heatmap", "rejected", "thumbnail"}
+    assert set(outcome.result.timings_s) == set(STAGES)
+    assert all(seconds > 0 for seconds in outcome.result.timings_s.values())
+    assert outcome.result.by_type == {"disc": 5}
+    made_by = outcome.result.provenance
+    assert (made_by.engine, made_by.engine_reason, made_by.device) == ("classical", "asked for", "cpu")
+    assert made_by.settings["engine"] == "classical"
+
+
+def test_a_recount_of_the_stored_candidates_gives_the_same_decisions(scene):
+    (outcome,) = count_batch([CountRequest("img_1", scene(7), "disc", CLASSICAL)])
+    assert count(outcome.candidates, CLASSICAL).rejections == outcome.instances.rejections
+
+
+def test_a_bad_image_fails_alone(scene, tmp_path):
+    torn = tmp_path / "torn.png"
+    torn.write_bytes(Path(scene(3)).read_bytes()[:2000])
+    paths = [scene(3), str(torn), str(tmp_path / "none.png"), scene(4)]
+    outcomes = count_batch([CountRequest(p, p, "disc", CLASSICAL) for p in paths])
+    assert [o.result.count if o.result else o.error.code for o in outcomes] == [
+        3,
+        ErrorCode.CORRUPTED_FILE,
+        ErrorCode.FILE_NOT_FOUND,
+        4,
+    ]
+
+
+def test_an_engine_that_cannot_run_is_the_error_of_every_image(scene):
+    settings = CountSettings(engine="classical", model="vit_b")
+    outcomes = count_batch([CountRequest("a", scene(3), "disc", settings)] * 2)
+    assert [o.error.code for o in outcomes] == [ErrorCode.MODEL_LOAD_ERROR] * 2
+
+
+def test_unwanted_images_are_skipped_before_they_are_decoded(scene):
+    requests = [
+        CountRequest("a", scene(3), "disc", CLASSICAL),
+        CountRequest("b", scene(4), "disc", CLASSICAL),
+    ]
+    seen = []
+    outcomes = count_batch(
+        requests, wanted=lambda image_id: image_id == "b", on_progress=lambda *event: seen.append(event)
+    )
+    assert [o.skipped for o in outcomes] == [True, False]
+    assert outcomes[0].result is None
+    assert outcomes[0].error is None
+    assert {event[0] for event in seen} == {"b"}
+
+
+def test_progress_names_every_stage_in_order_and_ends_at_one(scene):
+    seen = []
+    count_batch(
+        [CountRequest("a", scene(3), "disc", CLASSICAL)], on_progress=lambda *event: seen.append(event)
+    )
+    assert [stage for _, stage, _ in seen] == [*STAGES, STAGES[-1]]
+    fractions = [fraction for *_, fraction in seen]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0, 1)
+
+
+def test_pages_of_a_tiff_add_up_in_one_tall_picture(tmp_path):
+    pages = [PillowImage.fromarray(discs(ground(), CENTRES[:n], 20)) for n in (3, 5)]
+    path = tmp_path / "stack.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    counted = {
+        which: count_batch([CountRequest("a", str(path), "disc", CountSettings("classical", pages=which))])[0]
+        for which in ("first", "all")
+    }
+    assert counted["first"].result.count == 3
+    assert counted["all"].result.count == 8
+    assert counted["all"].size_hw == (800, 600)
+    lower = counted["all"].candidates.batch.bbox_xyxy[:, 1] > 400
+    assert lower.sum() == 5
+
+
+def test_exemplars_of_a_later_image_are_waited_for(scene):
+    small, large = CENTRES[:14], CENTRES[14:]
+    mixed = discs(discs(ground(), small, 8), large, 20)
+    path = scene(1).replace("1.png", "mixed.png")
+    PillowImage.fromarray(mixed).save(path)
+    x, y = CENTRES[0]
+    exemplar = Exemplar(bbox_xywh=(x - 8, y - 8, 17, 17), file_id="later")
+    settings = CountSettings(engine="classical", exemplars=(exemplar,))
+    requests = [
+        CountRequest("first", path, "disc", settings),
+        CountRequest("later", scene(6, radius=8), "disc", settings),
+    ]
+    outcomes = count_batch(requests)
+    assert [o.result.count for o in outcomes] == [14, 6]
+    alone = count_batch(requests[:1])
+    assert alone[0].error.code == ErrorCode.INVALID_CONFIG
+    known = count_batch(requests[:1], known={"later": outcomes[1].candidates})
+    assert known[0].result.count == 14
+
+
+def test_without_overlays_only_the_thumbnail_is_made(scene):
+    settings = CountSettings(engine="classical", visualize=False)
+    (outcome,) = count_batch([CountRequest("a", scene(3), "disc", settings)])
+    assert set(outcome.pictures) == {"thumbnail"}
+
+
+def test_corrections_are_drawn_without_a_model(scene):
+    path = scene(3)
+    (outcome,) = count_batch([CountRequest("a", path, "disc", CLASSICAL)])
+    added = DrawnObject("h1", 4, "disc", None, np.float32([[400, 300], [460, 300], [460, 360], [400, 360]]))
+    again = render(path, outcome.candidates, outcome.instances, CLASSICAL)
+    with_added = render(path, outcome.candidates, outcome.instances, CLASSICAL, [added])
+    assert again["annotated"] == outcome.pictures["annotated"]
+    assert with_added["annotated"] != again["annotated"]
+
+
+def test_no_requests_are_no_outcomes():
+    assert count_batch([]) == []
