@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,10 +20,47 @@ EDGE_PX = 2
 """A mask that comes this close to an inner edge of its tile counts as cut."""
 
 
+Crop = tuple[NDArray[np.bool_], tuple[int, int]]
+Box = tuple[int, int, int, int]
+
+
+class _Pieces:
+    """The candidates of all tiles under one numbering; masks are decoded from their tile when asked for."""
+
+    def __init__(self, batches: Sequence[CandidateBatch], tiles_xyxy: NDArray[np.int64]) -> None:
+        self._batches, self._tiles = batches, tiles_xyxy
+        lengths = [len(batch) for batch in batches]
+        self._tile_of = np.repeat(np.arange(len(batches)), lengths)
+        self._first = np.cumsum([0, *lengths])
+        self.tiles = tiles_xyxy[self._tile_of].reshape(-1, 4)
+        shifts = np.tile(self.tiles[:, :2], 2)
+        self.boxes = self._joined("bbox_xyxy", (0, 4)) + shifts.astype(np.float32)
+        self.area, self.predicted_iou = self._joined("area", (0,)), self._joined("predicted_iou", (0,))
+        self.stability_score = self._joined("stability_score", (0,))
+
+    def _joined(self, name: str, empty: tuple[int, ...]) -> NDArray[Any]:
+        return np.concatenate([np.zeros(empty, dtype=np.float32), *(getattr(b, name) for b in self._batches)])
+
+    def __len__(self) -> int:
+        return len(self._tile_of)
+
+    def crop(self, i: int) -> Crop:
+        """Return the mask inside its box, and where the box starts, image frame."""
+        tile = self._tile_of[i]
+        batch = self._batches[tile]
+        mask, (x, y) = rle_to_crop(batch.rle(i - int(self._first[tile])), batch.size_hw)
+        return mask, (x + int(self._tiles[tile, 0]), y + int(self._tiles[tile, 1]))
+
+    def pairs(self) -> NDArray[np.int64]:
+        """Return (P, 2) candidates of different tiles whose boxes overlap."""
+        pairs = overlapping_pairs(self.boxes)
+        return pairs[self._tile_of[pairs[:, 0]] != self._tile_of[pairs[:, 1]]]
+
+
 def join_at_seams(
-    batch: CandidateBatch, tile_of: NDArray[np.int64], tiles_xyxy: NDArray[np.int64]
+    batches: Sequence[CandidateBatch], tiles_xyxy: NDArray[np.int64], size_hw: tuple[int, int]
 ) -> CandidateBatch:
-    """Return the candidates without doubles, best first.
+    """Return the candidates of an image's tiles without doubles, best first, image frame.
 
     Two masks of different tiles are compared inside the rectangle that both tiles see:
 
@@ -29,19 +69,19 @@ def join_at_seams(
     * cut and cut: joined when they share ``SAME`` of the smaller (IoS).
 
     Args:
-        batch: N candidates of all tiles, image frame.
-        tile_of: (N,) int64. Row of ``tiles_xyxy`` each came from.
-        tiles_xyxy: (T, 4) int64 half-open px.
+        batches: T, one a tile, in the tile's frame.
+        tiles_xyxy: (T, 4) int64 half-open px, image frame.
+        size_hw: height and width of the image in px.
     """
-    room = _room(batch.bbox_xyxy, tiles_xyxy[tile_of], batch.size_hw)
-    pairs = overlapping_pairs(batch.bbox_xyxy)
-    pairs = pairs[tile_of[pairs[:, 0]] != tile_of[pairs[:, 1]]]
-    shared, inside = _shares(batch, pairs, tile_of, tiles_xyxy)
+    pieces = _Pieces(batches, tiles_xyxy)
+    room = _room(pieces.boxes, pieces.tiles, size_hw)
+    pairs = pieces.pairs()
+    shared, inside = _shares(pieces, pairs)
     is_cut = room < EDGE_PX
-    gone = _given_way(pairs, shared, inside, is_cut, room, batch.predicted_iou)
+    gone = _given_way(pairs, shared, inside, is_cut, room, pieces.predicted_iou)
     both_cut = is_cut[pairs].all(axis=1) & ~gone[pairs].any(axis=1)
     linked = pairs[both_cut & (shared >= SAME * np.maximum(inside.min(axis=1), 1))]
-    return _rebuilt(batch, gone, _groups(len(batch), linked))
+    return _rebuilt(pieces, gone, _groups(len(pieces), linked), size_hw)
 
 
 def _room(
@@ -56,23 +96,17 @@ def _room(
     return np.asarray(np.where(outer, np.inf, gaps).min(axis=1, initial=np.inf))
 
 
-def _shares(
-    batch: CandidateBatch, pairs: NDArray[np.int64], tile_of: NDArray[np.int64], tiles_xyxy: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _shares(pieces: _Pieces, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (P,) shared px of each pair, and (P, 2) px of each of the two where both tiles look."""
-    crops = {int(i): rle_to_crop(batch.rle(int(i)), batch.size_hw) for i in np.unique(pairs)}
+    crops = {int(i): pieces.crop(int(i)) for i in np.unique(pairs)}
     shared, inside = np.zeros(len(pairs), dtype=np.int64), np.zeros((len(pairs), 2), dtype=np.int64)
     for row, (i, j) in enumerate(pairs.tolist()):
-        a, b = tiles_xyxy[tile_of[i]], tiles_xyxy[tile_of[j]]
-        seen = (*np.maximum(a[:2], b[:2]).tolist(), *np.minimum(a[2:], b[2:]).tolist())
+        a, b = pieces.tiles[i].tolist(), pieces.tiles[j].tolist()
+        seen = _meet((a[0], a[1], a[2], a[3]), (b[0], b[1], b[2], b[3]))
         inside[row] = [np.count_nonzero(_within(crops[k], seen)) for k in (i, j)]
         both = _meet(_box(crops[i]), _box(crops[j]))
         shared[row] = np.count_nonzero(_within(crops[i], both) & _within(crops[j], both))
     return shared, inside
-
-
-Crop = tuple[NDArray[np.bool_], tuple[int, int]]
-Box = tuple[int, int, int, int]
 
 
 def _box(crop: Crop) -> Box:
@@ -122,19 +156,28 @@ def _groups(n: int, linked: NDArray[np.int64]) -> NDArray[np.int64]:
     return root
 
 
-def _rebuilt(batch: CandidateBatch, gone: NDArray[np.bool_], group: NDArray[np.int64]) -> CandidateBatch:
-    """Return the batch with the pieces of each group joined; a joined mask has its pieces' mean scores."""
-    builder = CandidateBuilder(batch.size_hw)
-    for first in np.flatnonzero(~gone & (group == np.arange(len(group)))):
-        pieces = np.flatnonzero((group == first) & ~gone)
-        crops = [rle_to_crop(batch.rle(int(i)), batch.size_hw) for i in pieces]
-        boxes = np.array([_box(crop) for crop in crops])
-        x0, y0 = boxes[:, :2].min(axis=0).tolist()
-        x1, y1 = boxes[:, 2:].max(axis=0).tolist()
-        canvas = np.zeros((y1 - y0, x1 - x0), dtype=np.bool_)
-        for crop, (a, b, c, d) in zip(crops, boxes.tolist(), strict=True):
-            canvas[b - y0 : d - y0, a - x0 : c - x0] |= crop[0]
-        weights = batch.area[pieces] / batch.area[pieces].sum()
-        scores = (float((s[pieces] * weights).sum()) for s in (batch.predicted_iou, batch.stability_score))
-        builder.add(canvas, (x0, y0), *scores)
+def _rebuilt(
+    pieces: _Pieces, gone: NDArray[np.bool_], group: NDArray[np.int64], size_hw: tuple[int, int]
+) -> CandidateBatch:
+    """Return the batch with the pieces of each group joined; scores are means weighted by area."""
+    builder = CandidateBuilder(size_hw)
+    order = np.argsort(group, kind="stable")
+    order = order[~gone[order]]
+    for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else ():
+        mask, offset_xy = _union([pieces.crop(int(i)) for i in members])
+        weights = pieces.area[members] / pieces.area[members].sum()
+        iou = float((pieces.predicted_iou[members] * weights).sum())
+        builder.add(mask, offset_xy, iou, float((pieces.stability_score[members] * weights).sum()))
     return builder.finish()
+
+
+def _union(crops: Sequence[Crop]) -> Crop:
+    """Return the union of masks, inside its box."""
+    if len(crops) == 1:
+        return crops[0]
+    boxes = np.array([_box(crop) for crop in crops])
+    (x0, y0), (x1, y1) = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
+    canvas = np.zeros((y1 - y0, x1 - x0), dtype=np.bool_)
+    for (mask, _), (a, b, c, d) in zip(crops, boxes.tolist(), strict=True):
+        canvas[b - y0 : d - y0, a - x0 : c - x0] |= mask
+    return canvas, (x0, y0)

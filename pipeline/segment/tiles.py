@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.contract import CountSettings, Tiling
 from pipeline.segment.base import EngineInfo, Segmenter
-from pipeline.segment.outline import stack_batches
 from pipeline.segment.seams import join_at_seams
 from pipeline.types import CandidateBatch, Image
 
@@ -117,11 +115,8 @@ class TiledSegmenter:
         for start in range(0, len(tiles), self.tiles_at_once):
             parts = [_cut(image, tile) for tile in tiles[start : start + self.tiles_at_once]]
             batches += self.inner.segment(parts, settings)
-        offsets = [(tile.box_xyxy[0], tile.box_xyxy[1]) for tile in tiles]
-        stacked = stack_batches(batches, image.size_hw, offsets)
-        tile_of: NDArray[np.int64] = np.repeat(np.arange(len(tiles)), [len(b) for b in batches])
         boxes = np.array([tile.box_xyxy for tile in tiles], dtype=np.int64)
-        return join_at_seams(stacked, tile_of, boxes)
+        return join_at_seams(batches, boxes, image.size_hw)
 
 
 def _object_px(batch: CandidateBatch) -> float | None:
