@@ -18,6 +18,9 @@ from tests.servers import MariaDBServer, RedisServer, free_port
 from tests.services.conftest import MakeWorkplace
 from tests.services.workplace import Workplace
 
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For faults that have nothing to do with the kind of database."""
+
 
 class Gate:
     """An image that waits inside the pipeline until it is let through."""
@@ -82,6 +85,7 @@ def test_a_worker_killed_in_the_middle_of_a_job(make_workplace: MakeWorkplace, g
     assert [image.attempts for image in workplace.images(job_id)] == [1, 2, 2, 1]
 
 
+@SQLITE
 def test_a_flushed_redis(make_workplace: MakeWorkplace, redis_url: str, gate: Gate) -> None:
     workplace = make_workplace(redis_url, batch_max=1)
     job_id = workplace.submit(gate.script(2), script(count=3), announce=True)
@@ -95,6 +99,7 @@ def test_a_flushed_redis(make_workplace: MakeWorkplace, redis_url: str, gate: Ga
     assert_counted_once(workplace, other, [5])
 
 
+@SQLITE
 def test_redis_is_away_while_a_job_is_submitted_and_comes_back(
     make_workplace: MakeWorkplace, redis_server: RedisServer, gate: Gate
 ) -> None:
@@ -112,6 +117,7 @@ def test_redis_is_away_while_a_job_is_submitted_and_comes_back(
     assert_counted_once(workplace, after, [4])
 
 
+@SQLITE
 def test_there_is_no_redis_at_all(make_workplace: MakeWorkplace) -> None:
     workplace = make_workplace(f"redis://127.0.0.1:{free_port()}/0")
     job_id = workplace.submit(script(count=2), script(count=3), announce=True)
@@ -168,6 +174,7 @@ def test_a_job_is_cancelled_while_it_is_counted(make_workplace: MakeWorkplace, g
     assert workplace.events(job_id)[-1].type == EventType.JOB_CANCELLED
 
 
+@SQLITE
 def test_a_stopped_worker_finishes_its_image_and_gives_the_others_back(
     make_workplace: MakeWorkplace, gate: Gate
 ) -> None:
