@@ -140,16 +140,24 @@ def how_to_get(wanted: WeightsFile, file: Path) -> str:
 
 
 def load_state_dict(name: str) -> dict[str, Tensor]:
-    """Return a model's parameters, memory-mapped, from its verified file; no code in it is run.
-
-    A wrapper ``{"state_dict": …}`` and the prefix ``module.`` of data-parallel training are removed.
+    """Return a model's parameters, memory-mapped, from its verified file.
 
     Raises:
         PipelineError: MODEL_LOAD_ERROR when the file is missing, not genuine or not readable.
     """
+    return read_state_dict(path(name))
+
+
+def read_state_dict(file: Path) -> dict[str, Tensor]:
+    """Return the parameters in a file, memory-mapped; no code in it is run.
+
+    A wrapper ``{"state_dict": …}`` and the prefix ``module.`` of data-parallel training are removed.
+
+    Raises:
+        PipelineError: MODEL_LOAD_ERROR when it is not a file of tensors.
+    """
     import torch
 
-    file = path(name)
     try:
         loaded = torch.load(file, map_location="cpu", mmap=zipfile.is_zipfile(file), weights_only=True)
     except Exception as error:  # torch raises many kinds; all mean the same here

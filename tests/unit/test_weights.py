@@ -90,6 +90,35 @@ def test_a_garbled_note_is_ignored(tmp_path: Path) -> None:
     assert check_file(toy(b"abc"), file) == file
 
 
+@pytest.mark.deep
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("zipped", [True, False], ids=["mappable", "old format"])
+def test_parameters_are_read_without_wrapper_or_prefix(tmp_path: Path, wrapped: bool, zipped: bool) -> None:
+    torch = pytest.importorskip("torch")
+    state = {"module.fc.weight": torch.arange(6.0)}
+    file = tmp_path / "toy.pth"
+    whole = {"epoch": 3, "state_dict": state} if wrapped else state
+    torch.save(whole, file, _use_new_zipfile_serialization=zipped)
+    read = weights.read_state_dict(file)
+    assert list(read) == ["fc.weight"]
+    assert read["fc.weight"].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.deep
+def test_a_file_with_code_in_it_is_refused_and_the_code_is_not_run(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    marker, file = tmp_path / "was run", tmp_path / "toy.pth"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(marker),)
+
+    torch.save({"x": Trap()}, file)
+    with pytest.raises(PipelineError, match="cannot be read"):
+        weights.read_state_dict(file)
+    assert not marker.exists()
+
+
 def test_the_command_lists_every_file_as_missing_in_an_empty_folder(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["list"], env={"TALLY_WEIGHTS_DIR": str(tmp_path)})
     assert result.exit_code == 0
