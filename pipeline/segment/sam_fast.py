@@ -1,8 +1,8 @@
 """SAM's layers arranged for speed (``mode: exact`` and ``fast``): shared work once, survivors only.
 
 On the CPU everything is float32; masks are drawn only for prompts with a mask that passes. On a GPU nothing
-waits for the host between the first point and the last: masks are drawn for all and filtered once, and
-``fast`` encodes in bfloat16 with a compiled encoder.
+waits for the host between the first and the last of 32 x 32 points: masks are drawn for all and filtered
+once, and ``fast`` encodes in bfloat16 with a compiled encoder.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from pipeline.segment.sam_package import Decoded, join, keep_good
 CPU_POINTS_AT_ONCE = 2
 """Prompts a CPU step decodes: two prompts' pixels (2 x 4 MiB for ViT-B) stay in the cache."""
 
+LOGIT_BYTES = 1 << 30
+"""Small mask logits a GPU holds before it filters them: a 32 x 32 grid of ViT-B's is 0.8 GB."""
+
 
 class FastNet:
     """A SAM whose encoder and decoder give the package's numbers to rounding, several times faster.
@@ -27,7 +30,7 @@ class FastNet:
     Args:
         sam: moved to the device; its weights are shared, not copied, in float32.
         device: CPU or CUDA.
-        half: encode and decode in bfloat16 / float16 (CUDA only; a CPU stays in float32).
+        half: encode in bfloat16, decode with TF32 products (CUDA only; a CPU stays in float32).
         compiled: compile the encoder (CUDA only). The first image waits for it.
     """
 
@@ -51,23 +54,34 @@ class FastNet:
 
     def decode(self, features: Tensor, points_xy: Tensor, pred_iou_thresh: float, at_once: int) -> Decoded:
         """Return the masks of (P, 2) points, px of the model's input, on (C, h, w) features of one image."""
-        with torch.autocast("cuda", torch.float16, enabled=self.half):
-            memory = self._decoder.remember(features)
-            if self.device.type == "cuda":
-                return self._decode_all(memory, points_xy, pred_iou_thresh, at_once)
-            return self._decode_lazily(memory, points_xy, pred_iou_thresh, min(at_once, CPU_POINTS_AT_ONCE))
+        if self.device.type != "cuda":
+            at_once = min(at_once, CPU_POINTS_AT_ONCE)
+            return self._decode_lazily(self._decoder.remember(features), points_xy, pred_iou_thresh, at_once)
+        precision = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if self.half else "highest")
+        try:
+            return self._decode_all(self._decoder.remember(features), points_xy, pred_iou_thresh, at_once)
+        finally:
+            torch.set_float32_matmul_precision(precision)
 
     def _decode_all(
         self, memory: ImageMemory, points_xy: Tensor, pred_iou_thresh: float, at_once: int
     ) -> Decoded:
-        """Draw every mask, then filter once: the host never waits inside the loop."""
-        logits, iou = [], []
+        """Draw every mask, then filter: the host waits once for each ``LOGIT_BYTES`` of masks."""
+        parts: list[Decoded] = []
+        logits: list[Tensor] = []
+        iou: list[Tensor] = []
+        start = 0
         for points in torch.split(points_xy, at_once):
             prompted = self._decoder(memory, points)
             logits.append(self._decoder.draw(prompted, slice(None)))
-            iou.append(prompted.predicted_iou.float())
-        row = torch.arange(len(points_xy), device=self.device)
-        return keep_good(torch.cat(logits), torch.cat(iou), row, pred_iou_thresh)
+            iou.append(prompted.predicted_iou)
+            drawn = sum(len(part) for part in iou)
+            if drawn == len(points_xy) - start or len(logits) * logits[0].nbytes >= LOGIT_BYTES:
+                row = torch.arange(start, start + drawn, device=self.device)
+                parts.append(keep_good(torch.cat(logits), torch.cat(iou), row, pred_iou_thresh))
+                logits, iou, start = [], [], start + drawn
+        return join(parts)
 
     def _decode_lazily(
         self, memory: ImageMemory, points_xy: Tensor, pred_iou_thresh: float, at_once: int

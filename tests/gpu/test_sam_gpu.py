@@ -1,0 +1,87 @@
+"""SAM on CUDA: parity with segment-anything on the same card, and what happens when its memory runs out."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+if not torch.cuda.is_available():
+    pytest.skip("no CUDA device", allow_module_level=True)
+
+from pipeline.contract import CountSettings  # noqa: E402
+from pipeline.ops.rle import rle_to_mask  # noqa: E402
+from pipeline.segment.base import EngineInfo  # noqa: E402
+from pipeline.segment.sam_fast import FastNet  # noqa: E402
+from pipeline.segment.sam_generate import Generator  # noqa: E402
+from pipeline.segment.sam_package import PackageNet  # noqa: E402
+from pipeline.segment.sam_segmenter import SamSegmenter  # noqa: E402
+from pipeline.segment.sam_settings import SamSettings  # noqa: E402
+from pipeline.types import Image  # noqa: E402
+from tests.doubles.small_sam import iou_quantile, picture, reference, small_sam  # noqa: E402
+
+pytestmark = [pytest.mark.gpu, pytest.mark.deep]
+CUDA = torch.device("cuda")
+INFO = EngineInfo("sam", "small", None, "", "")
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, Any]:
+    limit = iou_quantile(small_sam(), picture(128, 128), 6, 0.3)
+    return {"points_per_side": 6, "pred_iou_thresh": limit, "stability_score_thresh": 0.4}
+
+
+@pytest.mark.parametrize("size_hw", [(128, 128), (90, 200), (300, 220)])
+@pytest.mark.parametrize("change", [{}, {"crop_n_layers": 1}, {"min_mask_region_area": 30}])
+def test_reference_arithmetic_is_equal_on_the_same_card(
+    size_hw: tuple[int, int], change: dict[str, Any], settings: dict[str, Any]
+) -> None:
+    sam, image, chosen = small_sam().to(CUDA), picture(*size_hw, seed=3), settings | change
+    theirs = reference(sam, image, **chosen)
+    net = PackageNet(sam, CUDA)
+    got = Generator(net, SamSettings(mode="reference", points_per_batch=64, **chosen)).generate(
+        [image], 1, 64
+    )[0]
+    assert len(theirs) > 0
+    assert [r.tolist() for r in got.rles] == [m["segmentation"]["counts"] for m in theirs]
+
+
+@pytest.mark.parametrize("size_hw", [(128, 128), (90, 200), (300, 220)])
+def test_exact_keeps_count_order_and_masks_on_the_card(
+    size_hw: tuple[int, int], settings: dict[str, Any]
+) -> None:
+    sam, image = small_sam().to(CUDA), picture(*size_hw, seed=3)
+    theirs = reference(sam, image, **settings)
+    net = FastNet(sam, CUDA, half=False, compiled=False)
+    got = Generator(net, SamSettings(mode="exact", **settings)).generate([image], 1, 64)[0]
+    assert len(got.rles) == len(theirs) > 0
+    for ours, want in zip(got.rles, theirs, strict=True):
+        a = rle_to_mask(ours, size_hw)
+        b = rle_to_mask(np.array(want["segmentation"]["counts"], dtype=np.uint32), size_hw)
+        assert (a & b).sum() / max(1, (a | b).sum()) >= 0.999
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """Let torch's allocator have only what is taken already and a little more."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 24 * 2**20) / total)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_out_of_memory_on_the_card_is_survived_with_the_same_count(settings: dict[str, Any]) -> None:
+    images = [Image(str(seed), picture(900, 1200, seed)) for seed in range(4)]
+    wide = settings | {"points_per_side": 16}
+    on_cpu = SamSegmenter(small_sam(), INFO, torch.device("cpu"), SamSettings(mode="exact", **wide))
+    wanted = [len(batch) for batch in on_cpu.segment(images, CountSettings())]
+    starved = SamSegmenter(small_sam(), INFO, CUDA, SamSettings(mode="exact", **wide))
+    assert [len(batch) for batch in starved.segment(images, CountSettings())] == wanted
+    assert "cpu" in starved._generators
