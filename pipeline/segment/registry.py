@@ -48,7 +48,7 @@ def choose() -> tuple[str, str]:
         usable, why = is_available(name, for_auto=True)
         if usable:
             return name, "; ".join([f"best engine available here: {name}", *missing])
-        missing.append(f"no {name}: {why}")
+        missing.append(f"no {name}: {why.split('. ')[0]}")  # the fact; what to do about it is doctor's
     return "classical", "; ".join(missing)
 
 

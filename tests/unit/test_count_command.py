@@ -1,0 +1,122 @@
+"""``tally count``: rows on standard output, everything else elsewhere, exit codes for scripts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image as PillowImage
+
+from app.commands.count import COLUMNS, count
+from tests.drawn import CENTRES, discs, ground
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Pictures of 3 and 5 discs, the second in a subfolder, and a file that is no picture."""
+    (tmp_path / "more").mkdir()
+    PillowImage.fromarray(discs(ground(), CENTRES[:3], 20)).save(tmp_path / "a.png")
+    PillowImage.fromarray(discs(ground(), CENTRES[:5], 20)).save(tmp_path / "more" / "B.PNG")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    return tmp_path
+
+
+def run(*args):
+    return CliRunner().invoke(count, [*map(str, args), "--engine", "classical"])
+
+
+def test_json_is_one_object_an_image_in_the_order_given(folder):
+    done = run(folder / "more" / "B.PNG", folder / "a.png", "--format", "json", "--type", "disc")
+    rows = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert [tuple(row) for row in rows] == [COLUMNS, COLUMNS]
+    assert [row["count"] for row in rows] == [5, 3]
+    first = rows[0]
+    assert first["file"] == str(folder / "more" / "B.PNG")
+    assert first["by_type"] == {"disc": 5}
+    assert first["count_interval"][0] <= 5 <= first["count_interval"][1]
+    assert first["groups"] == [{"id": 0, "name": "group 1", "count": 5}]
+    assert (first["engine"], first["error"], first["needs_review"]) == ("classical", None, False)
+    assert first["seconds"] > 0
+
+
+def test_folders_and_globs_find_pictures_only_and_each_once(folder):
+    rows = json.loads(run(folder, str(folder / "*.png"), "--format", "json").stdout)
+    assert [row["file"] for row in rows] == [str(folder / "a.png"), str(folder / "more" / "B.PNG")]
+
+
+def test_a_bad_image_is_a_row_and_exit_code_1(folder):
+    done = run(folder / "notes.txt", folder / "a.png", folder / "gone.png", "--format", "json")
+    rows = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert [row["count"] for row in rows] == [None, 3, None]
+    assert rows[0]["error"].startswith("FILE_ERROR: want JPEG, PNG, TIFF or WebP")
+    assert rows[2]["error"] == "FILE_NOT_FOUND: no file gone.png"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [[], ["nothing*.png"], ["a.png", "--engine", "yolo"], ["a.png", "--exemplar", "1,2,3"],
+     ["a.png", "--exemplar", "1,2,0,5"], ["a.png", "--format", "xml"]],
+)  # fmt: skip
+def test_a_wrong_command_is_exit_code_2_and_says_nothing_on_stdout(args):
+    done = CliRunner().invoke(count, args)
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert "Error: " in done.stderr
+
+
+def test_an_empty_folder_is_a_wrong_command(tmp_path):
+    assert run(tmp_path).exit_code == 2
+
+
+def test_csv_has_the_same_columns(folder):
+    done = run(folder / "a.png", folder / "notes.txt", "--format", "csv")
+    good, bad = csv.DictReader(io.StringIO(done.stdout))
+    assert tuple(good) == COLUMNS
+    assert (good["count"], json.loads(good["by_type"]), good["error"]) == ("3", {"object": 3}, "")
+    assert (bad["count"], bad["error"][:10]) == ("", "FILE_ERROR")
+
+
+def test_table_shows_count_and_error(folder):
+    lines = run(folder / "a.png", folder / "notes.txt").stdout.splitlines()
+    assert lines[0].split() == ["file", "count", "90", "%", "interval", "review", "engine", "seconds"]
+    assert lines[1].split()[1] == "3"
+    assert "FILE_ERROR" in lines[2]
+
+
+def test_overlays_of_equal_names_do_not_overwrite_each_other(folder):
+    copy = folder / "more" / "a.png"
+    copy.write_bytes((folder / "a.png").read_bytes())
+    out = folder / "out" / "deep"
+    assert run(folder / "a.png", copy, "--out", out).exit_code == 0
+    kinds = ("annotated", "heatmap", "rejected", "thumbnail")
+    assert sorted(p.name for p in out.iterdir()) == [f"00{i}_a_{k}.jpg" for i in (1, 2) for k in kinds]
+
+
+def test_an_exemplar_in_the_first_image_counts_in_all(folder):
+    mixed = discs(discs(ground(), CENTRES[:14], 8), CENTRES[14:], 20)
+    first, second = folder / "first.png", folder / "second.png"
+    PillowImage.fromarray(mixed).save(first)
+    PillowImage.fromarray(discs(ground(), CENTRES[:6], 8)).save(second)
+    x, y = CENTRES[0]
+    rows = json.loads(run(first, second, "--exemplar", f"{x - 8},{y - 8},17,17", "--format", "json").stdout)
+    assert [row["count"] for row in rows] == [14, 6]
+
+
+def test_nothing_but_json_goes_to_standard_output_and_torch_stays_out(folder):
+    script = (
+        "import sys\n"
+        "from app.commands.count import count\n"
+        "count(sys.argv[1:], standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'\n"
+    )
+    argv = [sys.executable, "-c", script, str(folder), "--engine", "classical", "--format", "json"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [row["count"] for row in json.loads(done.stdout)] == [3, 5]

@@ -1,0 +1,49 @@
+"""The engine that counts is the one asked for, or the best that can run; and it says why."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.contract import ErrorCode, PipelineError
+from pipeline.segment.registry import BEST_FIRST, choose, is_available, load
+
+
+def test_an_engine_asked_for_is_taken_and_loaded_once():
+    engine, reason = load("classical")
+    assert (engine.info.engine, reason) == ("classical", "asked for")
+    assert load("classical")[0] is engine
+
+
+def test_auto_takes_the_first_that_is_available_and_says_what_is_missing():
+    name, reason = choose()
+    better = BEST_FIRST[: BEST_FIRST.index(name)]
+    assert is_available(name, for_auto=True)[0]
+    assert not any(is_available(other, for_auto=True)[0] for other in better)
+    assert reason.startswith(f"best engine available here: {name}")
+    assert all(f"no {other}: " in reason for other in better)
+    assert "http" not in reason
+    engine, told = load("auto")
+    assert (engine.info.engine, told) == (name, reason)
+
+
+def test_auto_does_not_mind_a_model_of_another_engine():
+    if choose()[0] != "sam":
+        assert load("auto", "vit_b")[0] is load("auto")[0]
+
+
+def test_an_unknown_engine_names_the_known_ones():
+    with pytest.raises(PipelineError, match="want one of auto, classical, mini, sam, got yolo") as caught:
+        load("yolo")
+    assert caught.value.code == ErrorCode.MODEL_LOAD_ERROR
+
+
+@pytest.mark.parametrize("name", ["sam", "mini"])
+def test_an_engine_that_cannot_run_says_why(name):
+    usable, why = is_available(name)
+    if usable:
+        assert load(name)[0].info.engine == name
+        return
+    with pytest.raises(PipelineError) as caught:
+        load(name)
+    assert caught.value.code == ErrorCode.MODEL_LOAD_ERROR
+    assert str(caught.value) == f"engine {name} cannot run here: {why}"
