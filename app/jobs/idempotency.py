@@ -56,8 +56,7 @@ def once(request_key: RequestKey | None, status: int, work: Callable[[Session], 
     if request_key is None:
         with transaction() as session:
             return work(session), True
-    known = first_answer(request_key)
-    if known is not None:
+    if (known := first_answer(request_key)) is not None:
         return known, False
     try:
         with transaction() as session:
@@ -69,8 +68,7 @@ def once(request_key: RequestKey | None, status: int, work: Callable[[Session], 
             row.response = work(session)
             return row.response, True
     except IntegrityError:
-        known = first_answer(request_key)
-        if known is None:
+        if (known := first_answer(request_key)) is None:
             raise
         return known, False
 

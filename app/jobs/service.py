@@ -16,7 +16,7 @@ from app.errors import TallyError
 from app.events.service import record, wake
 from app.extensions import config, db
 from app.jobs.description import API, describe_file, describe_job, describe_jobs
-from app.jobs.idempotency import Data, RequestKey, once
+from app.jobs.idempotency import Data, RequestKey, first_answer, once
 from app.jobs.models import Job, JobImage
 from app.jobs.queue import announce_work, queue_length
 from app.jobs.states import LIVE, EventType, ImageStatus, JobStatus
@@ -96,6 +96,8 @@ def create_job(
     Raises:
         TallyError: QUEUE_FULL, IDEMPOTENCY_CONFLICT. StorageError: nothing was accepted.
     """
+    if request_key and (known := first_answer(request_key)):
+        return known
     settings = checked_settings(sent_config)
     refuse_when_full(len(files.good))
     store_files(files.good)
@@ -119,6 +121,8 @@ def retry_job(job_id: str, request_key: RequestKey | None, request_id: str) -> D
         TallyError: JOB_NOT_FOUND; INVALID_STATE when the job is live or nothing is left to do;
             FILE_NOT_FOUND when retention has deleted a file; QUEUE_FULL.
     """
+    if request_key and (known := first_answer(request_key)):
+        return known
     old = get_job(job_id)
     if old.status in LIVE:
         raise TallyError("INVALID_STATE", f"want a job that has ended, this one is {old.status}")

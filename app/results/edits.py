@@ -308,4 +308,4 @@ def _box_corners(box_xywh: Sequence[float]) -> Points:
 
 def _flat(outline: Points) -> list[list[float]]:
     """Return the points as plain numbers, to a hundredth of a px."""
-    return [[round(x, 2), round(y, 2)] for x, y in outline.tolist()]
+    return [[round(x, 2) + 0.0, round(y, 2) + 0.0] for x, y in outline.tolist()]  # + 0.0: no minus zero

@@ -18,9 +18,12 @@ blp = Blueprint("types", __name__, description="The finite set of things that ca
 @blp.route("/types", methods=["GET"])
 @blp.answers(200, schemas.TypeSchema, many=True)
 @blp.doc(operationId="listTypes")
-def list_types() -> list[Data]:
-    """List all object types by name."""
-    return service.list_types()
+@blp.paginate(page_size=100, max_page_size=1000)
+def list_types(pagination_parameters: Any) -> list[Data]:
+    """List object types by name."""
+    page = pagination_parameters
+    types, page.item_count = service.list_types(page.first_item, page.page_size)
+    return types
 
 
 @blp.route("/types", methods=["POST"])

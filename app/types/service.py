@@ -6,7 +6,7 @@ import json
 from importlib import resources
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -43,9 +43,11 @@ def seed_defaults() -> int:
     return len(missing)
 
 
-def list_types() -> list[Data]:
-    """Return all types by name."""
-    return [_describe(row) for row in db.session.scalars(select(ObjectType).order_by(ObjectType.name))]
+def list_types(first: int, size: int) -> tuple[list[Data], int]:
+    """Return ``size`` types from number ``first``, by name, and how many there are in all."""
+    total = db.session.scalar(select(func.count()).select_from(ObjectType)) or 0
+    page = select(ObjectType).order_by(ObjectType.name, ObjectType.id).offset(first).limit(size)
+    return [_describe(row) for row in db.session.scalars(page)], total
 
 
 def create_type(values: dict[str, Any], request_key: RequestKey | None) -> Data:

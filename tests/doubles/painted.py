@@ -1,0 +1,103 @@
+"""Images that say what is in them, and a pipeline that reads it: real files, known masks, no engine.
+
+A painted image is a PNG whose pixels of object i have red = i + 1 and green = its quality in percent.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from pipeline.contract import CountRequest, ObjectType, Provenance
+from pipeline.count import count, summarise
+from pipeline.run import ImageOutcome
+from pipeline.settings import settings_to_json
+from pipeline.types import CandidateBatch, Candidates
+from tests.candidates import candidates_of, disc
+
+SIZE_HW = (120, 160)
+JPEG = b"\xff\xd8\xff\xe0 drawn"
+
+
+class Disc(NamedTuple):
+    """A disc at (x, y) px; ``quality`` in [0, 1] is its predicted IoU."""
+
+    x: float
+    y: float
+    radius: float = 8.0
+    quality: float = 0.9
+
+
+def row_of_discs(n: int, **changes: float) -> list[Disc]:
+    """Return ``n`` discs well apart, in reading order."""
+    return [Disc(20 + 25 * (i % 5), 20 + 25 * (i // 5), **changes) for i in range(n)]
+
+
+def painted_png(discs: Sequence[Disc], size_hw: tuple[int, int] = SIZE_HW, shade: int = 0) -> bytes:
+    """Return the file; another ``shade`` (blue) makes other bytes with the same objects."""
+    pixels = np.zeros((*size_hw, 3), np.uint8)
+    pixels[..., 2] = shade
+    for i, d in enumerate(discs):
+        pixels[disc(size_hw, d.x, d.y, d.radius)] = (i + 1, round(100 * d.quality), shade)
+    file = io.BytesIO()
+    PillowImage.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def count_batch(
+    requests: Sequence[CountRequest],
+    *,
+    object_types: Sequence[ObjectType],
+    on_progress: Callable[[str, str, float], None],
+    wanted: Callable[[str], bool],
+    known: Mapping[str, Candidates],
+    on_outcome: Callable[[ImageOutcome], None],
+) -> list[ImageOutcome]:
+    """Count painted images; the same contract as ``pipeline.run.count_batch``."""
+    outcomes = [_outcome(request, object_types, known) for request in requests if wanted(request.image_id)]
+    for outcome in outcomes:
+        on_progress(outcome.image_id, "count", 0.9)
+        on_outcome(outcome)
+    return outcomes
+
+
+def _outcome(
+    request: CountRequest, object_types: Sequence[ObjectType], known: Mapping[str, Candidates]
+) -> ImageOutcome:
+    candidates = read_painted(request.path, request.type)
+    others = {**known, request.image_id: candidates}
+    instances = count(candidates, request.settings, object_types, others=others)
+    settings = settings_to_json(request.settings)
+    provenance = Provenance("painted", "a test", None, None, "float32", "cpu", "0", settings)
+    result = summarise(candidates, instances, request.settings, {"segment": 0.001}, provenance)
+    pictures = {name: JPEG + name.encode() for name in ("annotated", "heatmap", "rejected", "thumbnail")}
+    size_hw = candidates.batch.size_hw
+    return ImageOutcome(request.image_id, result, candidates, instances, size_hw, pictures)
+
+
+def read_painted(path: str, type_name: str) -> Candidates:
+    """Return the candidates of a painted file, outlines included."""
+    with PillowImage.open(path) as opened:
+        pixels = np.asarray(opened.convert("RGB"))
+    numbers = [int(n) for n in np.unique(pixels[..., 0]) if n]
+    masks = [pixels[..., 0] == n for n in numbers]
+    candidates = candidates_of(masks, (pixels.shape[0], pixels.shape[1]), (type_name,), prob=1.0)
+    quality = np.array([pixels[mask][0, 1] / 100 for mask in masks], np.float32).reshape(len(masks))
+    batch = replace(candidates.batch, predicted_iou=quality)
+    return replace(candidates, batch=with_outlines(batch))
+
+
+def with_outlines(batch: CandidateBatch) -> CandidateBatch:
+    """Return the batch with an eight-cornered outline inside each box."""
+    low, high = batch.bbox_xyxy[:, :2], batch.bbox_xyxy[:, 2:]
+    centre, half = (low + high) / 2, (high - low) / 2
+    angles = np.arange(8) * np.pi / 4
+    around = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    corners = centre[:, None, :] + half[:, None, :] * around[None]
+    offsets = np.arange(len(batch) + 1, dtype=np.int64) * 8
+    return replace(batch, polygon_xy=corners.reshape(-1, 2).astype(np.float32), polygon_offsets=offsets)
