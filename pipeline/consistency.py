@@ -83,15 +83,15 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
 
 
 def _far_in_size(log_area: Floats, kinship: Floats) -> Floats:
-    """0 at the middle of the dominant kind, 1 at 2.5 of its robust spreads, steep beyond."""
+    """0 at the middle of the dominant kind, 1 at 3.5 of its robust spreads, steep beyond."""
     off = np.abs(log_area - _weighted_median(log_area, kinship))
     spread = max(SIZE_KERNEL, 1.4826 * _weighted_median(off, kinship))
-    return np.asarray((off / (2.5 * spread)) ** 4, np.float32)
+    return np.asarray((off / (3.5 * spread)) ** 4, np.float32)
 
 
 def _far_in_looks(unit: Floats, kinship: Floats, kernel: float) -> Floats:
-    """0 at the mean look of the dominant kind, 1 at three of its median distances, steep beyond."""
+    """0 at the mean look of the dominant kind, 1 at four of its median distances, steep beyond."""
     centre = kinship @ unit
     off = np.maximum(0.0, 1.0 - unit @ (centre / max(float(np.linalg.norm(centre)), 1e-9)))
     spread = max(kernel, _weighted_median(off, kinship))
-    return np.asarray((off / (3.0 * spread)) ** 4, np.float32)
+    return np.asarray((off / (4.0 * spread)) ** 4, np.float32)
