@@ -103,7 +103,11 @@ class ZeroShot:
         if not new:
             return
         columns = open_clip.build_zero_shot_classifier(
-            self._model, self._tokenizer, new, open_clip.OPENAI_IMAGENET_TEMPLATES, device=self.device
+            _ShortTexts(self._model),
+            self._tokenizer,
+            new,
+            open_clip.OPENAI_IMAGENET_TEMPLATES,
+            device=self.device,
         )  # (D, K): the mean of 80 templates, normalised
         for phrase, vector in zip(new, columns.T.float().cpu().numpy(), strict=True):
             self._known[phrase] = vector
@@ -138,6 +142,28 @@ class ZeroShot:
             os.replace(part.name, file)
         except OSError:
             return
+
+
+class _ShortTexts:
+    """The text encoder of a CLIP without the padding: equal embeddings in a fifth of the time.
+
+    Attention is causal, so what comes after a text's last token cannot change what is read at it.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def encode_text(self, texts: Any, normalize: bool) -> Any:
+        """Return (N, D) embeddings of (N, 77) token ids, as ``open_clip.CLIP.encode_text``."""
+        import torch
+
+        model = self._model
+        last = texts.argmax(dim=-1)  # (N,) the end-of-text token has the highest id
+        length = int(last.max()) + 1
+        x = model.token_embedding(texts[:, :length]) + model.positional_embedding[:length]
+        x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
+        features = x[torch.arange(len(x)), last] @ model.text_projection  # (N, W) @ (W, D)
+        return torch.nn.functional.normalize(features, dim=-1) if normalize else features
 
 
 def zero_shot_choice() -> tuple[bool, str]:
