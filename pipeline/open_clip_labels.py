@@ -22,6 +22,7 @@ ARCHITECTURE = "ViT-B-32"
 WEIGHTS = "open_clip_vit_b_32"
 INPUT_SIDE_PX = 224
 _PATCHES_AT_ONCE = {"cpu": 32, "cuda": 256}
+_PHRASES_AT_ONCE = 8
 
 Floats = NDArray[np.float32]
 
@@ -100,18 +101,18 @@ class ZeroShot:
         import open_clip
 
         new = [phrase for phrase in phrases if phrase not in self._known and not self._read(phrase)]
-        if not new:
-            return
-        columns = open_clip.build_zero_shot_classifier(
-            _ShortTexts(self._model),
-            self._tokenizer,
-            new,
-            open_clip.OPENAI_IMAGENET_TEMPLATES,
-            device=self.device,
-        )  # (D, K): the mean of 80 templates, normalised
-        for phrase, vector in zip(new, columns.T.float().cpu().numpy(), strict=True):
-            self._known[phrase] = vector
-            self._write(phrase, vector)
+        for at in range(0, len(new), _PHRASES_AT_ONCE):  # stored as they come: the CPU takes a second each
+            some = new[at : at + _PHRASES_AT_ONCE]
+            columns = open_clip.build_zero_shot_classifier(
+                _ShortTexts(self._model),
+                self._tokenizer,
+                some,
+                open_clip.OPENAI_IMAGENET_TEMPLATES,
+                device=self.device,
+            )  # (D, K): the mean of 80 templates, normalised
+            for phrase, vector in zip(some, columns.T.float().cpu().numpy(), strict=True):
+                self._known[phrase] = vector
+                self._write(phrase, vector)
 
     def _file(self, phrase: str) -> Path | None:
         if self._cache is None:
