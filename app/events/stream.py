@@ -31,7 +31,7 @@ from app.monitoring.metrics import SSE_CONNECTIONS
 log = logging.getLogger(__name__)
 
 RETRY_MS = 2000
-POLL_S = 1.0
+POLL_S = 0.5
 """How often rows are looked at while Redis is away."""
 
 SAFETY_POLL_S = 5.0
