@@ -57,9 +57,14 @@ export interface CorrectRequest {
   job_id: string;
   file_id: string;
   version: number;
-  edits: api.Edit[];
+  edits?: api.Edit[];
+  count?: number;
 }
 
 export const correct = (body: CorrectRequest) => post<api.CorrectionAnswer>("/correct", body);
+
+/** Return the newest hundred corrections of one image, newest first. */
+export const listCorrections = (jobId: string, fileId: string, signal?: AbortSignal) =>
+  get<api.CorrectionRecord[]>(`/corrections?job_id=${jobId}&file_id=${fileId}&page_size=100`, signal);
 
 export const revertCorrection = (id: string) => post<api.CorrectionAnswer>(`/corrections/${id}/revert`);

@@ -142,6 +142,13 @@ export interface RecountAnswer {
 
 export type Edit = { op: "add"; point: [number, number] } | { op: "remove"; object_id: string };
 
+export interface CorrectionRecord {
+  correction_id: string;
+  edits: { op: string; point?: [number, number]; object_id?: string }[];
+  human_count: number | null;
+  reverted_at: string | null;
+}
+
 export interface CorrectionAnswer {
   correction_id: string;
   job_id: string;
@@ -149,6 +156,7 @@ export interface CorrectionAnswer {
   version: number;
   count: number;
   count_before: number;
+  count_interval: [number, number];
   count_source: "model" | "human";
   detections: Detection[];
 }

@@ -5,7 +5,7 @@
  * saved together share one correction. Objects that the server does not know yet have a local id,
  * replaced everywhere once the server has named them.
  */
-import type { Edit } from "../api/types";
+import type { CorrectionRecord, Edit } from "../api/types";
 
 export interface Entry {
   edits: Edit[];
@@ -24,6 +24,32 @@ export const emptyHistory: History = { done: [], undone: [] };
 
 export const isLocal = (id: string) => id.startsWith("local:");
 
+/** Return the history that corrections of earlier visits make, newest first as the server lists them. */
+export function historyOf(corrections: CorrectionRecord[]): History {
+  const standing = corrections.filter((correction) => correction.reverted_at === null).reverse();
+  return { done: standing.map(entryOf), undone: [] };
+}
+
+function entryOf({ correction_id, edits, human_count }: CorrectionRecord): Entry {
+  const known = edits.map(editOf);
+  const isKnown = human_count === null && known.every((edit) => edit !== null);
+  return {
+    edits: isKnown ? known : [],
+    addedIds: edits.flatMap((edit) => (edit.op === "add" && edit.object_id ? [edit.object_id] : [])),
+    correctionId: correction_id,
+  };
+}
+
+function editOf({ op, point, object_id }: CorrectionRecord["edits"][number]): Edit | null {
+  if (op === "add" && point) return { op, point };
+  return op === "remove" && object_id ? { op, object_id } : null;
+}
+
+/** Append a step that the server has already, and that only it can take back. */
+export function recordSaved(history: History, correctionId: string): History {
+  return { done: [...history.done, { edits: [], addedIds: [], correctionId }], undone: [] };
+}
+
 /** Append one step; what was undone before is forgotten. */
 export function record(history: History, edits: Edit[], addedIds: string[] = []): History {
   return { done: [...history.done, { edits, addedIds, correctionId: null }], undone: [] };
@@ -41,8 +67,12 @@ export function undo(history: History): { history: History; revert: string | nul
   const revert = last.correctionId;
   const isTogether = (entry: Entry) => revert !== null && entry.correctionId === revert;
   const done = history.done.slice(0, -1).map((entry) => (isTogether(entry) ? unsaved(entry) : entry));
-  return { history: { done, undone: [...history.undone, unsaved(last)] }, revert };
+  const undone = canRepeat(last) ? [...history.undone, unsaved(last)] : [];
+  return { history: { done, undone }, revert };
 }
+
+/** A step of an earlier visit may hold more than this page can do again; then it has no edits here. */
+const canRepeat = (entry: Entry) => entry.edits.length > 0;
 
 const unsaved = (entry: Entry): Entry => ({ ...entry, correctionId: null });
 

@@ -6,9 +6,13 @@ import type { JobImage } from "../api/types";
 import { ImageSession } from "./imageSession.svelte";
 
 // A real HTTP server with the rules of /correct that matter here: versions, ids, reverts.
-type Body = { version: number; edits: { op: string; point?: [number, number]; object_id?: string }[] };
+type Body = {
+  version: number;
+  count?: number;
+  edits: { op: string; point?: [number, number]; object_id?: string }[];
+};
 let server: Server;
-let corrections: { id: string; edits: Body["edits"] }[];
+let corrections: { id: string; edits: Body["edits"]; count?: number }[];
 let version: number;
 let posts: string[];
 let told: Partial<JobImage>[];
@@ -33,6 +37,7 @@ function detections(): Detection[] {
 }
 
 function respond(url: string, body: string): [number, unknown] {
+  if (url.includes("/corrections?")) return [200, corrections.map(recordOf).reverse()];
   if (url.includes("/results")) return [200, { images: [{ ...RESULT, ...state() }] }];
   posts.push(url.replace("/api/v1", ""));
   const revert = /corrections\/(\w+)\/revert/.exec(url)?.[1];
@@ -41,22 +46,27 @@ function respond(url: string, body: string): [number, unknown] {
     version += 1;
     return [200, { ...state(), correction_id: revert }];
   }
-  const { version: seen, edits } = JSON.parse(body) as Body;
+  const { version: seen, edits = [], count } = JSON.parse(body) as Body;
   if (seen !== version) return [409, { code: "VERSION_CONFLICT", message: "stale" }];
   const unknown = edits.find(
     (e) => e.op === "remove" && !detections().some((d) => d.object_id === e.object_id),
   );
   if (unknown) return [400, { code: "INVALID_REQUEST", message: `no object ${unknown.object_id}` }];
-  corrections.push({ id: `k${posts.length}`, edits });
+  corrections.push({ id: `k${posts.length}`, edits, count });
   version += 1;
   return [200, { ...state(), correction_id: `k${posts.length}` }];
 }
 
+const recordOf = ({ id, edits, count }: (typeof corrections)[number]) => ({
+  ...{ correction_id: id, human_count: count ?? null, reverted_at: null },
+  edits: edits.map((edit, n) =>
+    edit.op === "add" ? { ...edit, object_id: `h${id}_${n}`, polygon: [] } : edit,
+  ),
+});
+const stated = () => corrections.findLast(({ count }) => count !== undefined)?.count;
 const state = () => ({
-  version,
-  detections: detections(),
-  count: detections().length,
-  count_source: "human",
+  ...{ version, detections: detections(), count_source: "human", count_interval: [0, 9] },
+  count: stated() ?? detections().length,
 });
 const RESULT = {
   file_id: "img_1",
@@ -106,8 +116,8 @@ it("shows an edit at once, and saves it later as one correction with others", as
 
 it("saves by itself a moment after the last edit", async () => {
   session.remove("c0");
-  await vi.waitFor(() => expect(posts).toEqual(["/correct"]), { timeout: 3000 });
-  expect(session.unsaved).toEqual([]);
+  await vi.waitFor(() => expect(session.unsaved).toEqual([]), { timeout: 3000 });
+  expect(posts).toEqual(["/correct"]);
 });
 
 it("removes an object that was added a moment before", async () => {
@@ -184,3 +194,50 @@ it("shows a preview instead of the saved count", () => {
   expect(counted()).toEqual(["c1"]);
   expect(session.scene.rejected.map((shape) => shape.rejection)).toEqual(["too_small", "human"]);
 });
+
+it("takes back what was done before the page was opened", async () => {
+  session.remove("c0");
+  session.add({ x: 70, y: 5 });
+  await session.flush();
+  const later = new ImageSession("job_1", "img_1", () => undefined);
+  await later.load();
+  await later.undo();
+  expect(later.scene.counted.map((shape) => shape.id)).toEqual(["c0", "c1", "c2"]);
+  later.redo();
+  await later.flush();
+  expect(later.count).toBe(3);
+  expect(later.scene.counted.at(-1)?.source).toBe("model");
+});
+
+it("states a number, and takes it back", async () => {
+  await session.setCount(40);
+  expect(session.count).toBe(40);
+  expect(counted()).toHaveLength(3);
+  await session.undo();
+  expect(session.count).toBe(3);
+  expect(session.canRedo).toBe(false);
+});
+
+it("starts again from what holds when a step was taken back elsewhere", async () => {
+  session.remove("c0");
+  await session.flush();
+  corrections = [];
+  version = 9;
+  vi.stubGlobal("fetch", failOnce(globalThis.fetch));
+  await session.undo();
+  expect(session.error).toMatchObject({ code: "INVALID_STATE" });
+  expect(session.canUndo).toBe(false);
+  expect(counted()).toEqual(["c0", "c1", "c2"]);
+});
+
+/** Answer the first request as the server does for a correction that was reverted before. */
+function failOnce(next: typeof fetch): typeof fetch {
+  let isFirst = true;
+  return async (...request) => {
+    if (!isFirst) return next(...request);
+    isFirst = false;
+    return new Response(JSON.stringify({ error: { code: "INVALID_STATE", message: "reverted before" } }), {
+      status: 409,
+    });
+  };
+}

@@ -1,11 +1,12 @@
 /** State of one counted image under correction: what the server knows, unsaved edits, and a preview. */
-import { correct, getImageResult, revertCorrection } from "../api/jobs";
+import { correct, getImageResult, listCorrections, revertCorrection } from "../api/jobs";
 import { ApiError } from "../api/client";
 import type { CorrectionAnswer, ImageResult, JobImage, RecountedImage } from "../api/types";
 import { applyEntries, idsOfAdded, type Scene } from "../edits/applyEdits";
 import * as history from "../edits/history";
-import { countedAlready, shapeAt, shapeOfDetection, shapeOfRejected, type Shape } from "../overlay/shapes";
+import { countedAlready, shapeAt, shapeOfDetection, type Shape } from "../overlay/shapes";
 import type { Point } from "../overlay/viewport";
+import { afterCorrection, previewScene, sceneOf } from "./scenes";
 
 /** Long enough that even steady clicking stays below the server's rate limit. */
 const SAVE_AFTER_MS = 800;
@@ -40,7 +41,12 @@ export class ImageSession {
 
   async load(signal?: AbortSignal): Promise<void> {
     try {
-      this.result = await getImageResult(this.jobId, this.fileId, signal);
+      const [result, corrections] = await Promise.all([
+        getImageResult(this.jobId, this.fileId, signal),
+        listCorrections(this.jobId, this.fileId, signal),
+      ]);
+      this.result = result;
+      this.edits = history.historyOf(corrections);
       this.error = null;
     } catch (error) {
       if (!signal?.aborted) this.error = error;
@@ -100,11 +106,22 @@ export class ImageSession {
   undo(): Promise<void> {
     return this.enqueue(async () => {
       const step = history.undo(this.edits);
-      if (step.revert) await revertCorrection(step.revert);
+      if (step.revert) await this.revert(step.revert);
       this.edits = step.history;
       this.message = "Undone.";
-      if (step.revert) await this.refresh();
       this.saveSoon();
+    });
+  }
+
+  /** State the number of objects, whatever the outlines say. */
+  setCount(count: number): Promise<void> {
+    return this.enqueue(async () => {
+      await this.saveAll();
+      if (!this.result) return;
+      const place = { job_id: this.jobId, file_id: this.fileId, version: this.result.version };
+      const answer = await correct({ ...place, count });
+      this.edits = history.recordSaved(this.edits, answer.correction_id);
+      this.takeOver(answer);
     });
   }
 
@@ -161,9 +178,7 @@ export class ImageSession {
         batch,
       );
       this.edits = history.saved(this.edits, batch, answer.correction_id, ids);
-      this.result = afterCorrection(before, answer);
-      this.message = `Saved: ${answer.count}.`;
-      this.tell();
+      this.takeOver(answer);
     } catch (error) {
       await this.recover(error);
     }
@@ -181,8 +196,20 @@ export class ImageSession {
     throw error;
   }
 
-  private async refresh(): Promise<void> {
+  private async revert(correctionId: string): Promise<void> {
+    try {
+      await revertCorrection(correctionId);
+    } catch (error) {
+      await this.load(); // somebody else may have taken it back: start again from what holds now
+      throw error;
+    }
     this.result = await getImageResult(this.jobId, this.fileId);
+    this.tell();
+  }
+
+  private takeOver(answer: CorrectionAnswer): void {
+    if (this.result) this.result = afterCorrection(this.result, answer);
+    this.message = `Saved: ${answer.count}.`;
     this.tell();
   }
 
@@ -198,40 +225,15 @@ export class ImageSession {
 
   private currentScene(): Scene {
     if (!this.result) return { counted: [], rejected: [] };
-    const { detections, rejected, width, height } = this.result;
-    const scene = { counted: detections.map(shapeOfDetection), rejected: rejected.map(shapeOfRejected) };
+    const { width, height } = this.result;
+    const scene = sceneOf(this.result);
     if (this.preview) return previewScene(scene, this.preview);
     return applyEntries(scene, this.unsaved, width * height);
   }
 
   private countInView(): number {
     if (this.preview) return this.preview.count;
-    if (this.unsaved.length) return this.scene.counted.length;
-    return this.result?.count ?? 0;
+    const { count = 0, detections = [] } = this.result ?? {};
+    return Math.max(0, count + this.scene.counted.length - detections.length);
   }
-}
-
-/** Return the result with a correction's answer in it; what it took out joins the rejected. */
-function afterCorrection(before: ImageResult, answer: CorrectionAnswer): ImageResult {
-  const { version, count, count_source, detections } = answer;
-  const counted = new Set(detections.map((found) => found.object_id));
-  const takenOut = before.detections
-    .filter((found) => !counted.has(found.object_id))
-    .map(({ object_id, confidence, bbox, segmentation }) => ({
-      ...{ object_id, confidence, bbox, segmentation },
-      reason: "human",
-    }));
-  const rejected = [...before.rejected, ...takenOut].filter(({ object_id }) => !counted.has(object_id));
-  return { ...before, version, count, count_source, detections, rejected };
-}
-
-function previewScene(scene: Scene, preview: RecountedImage): Scene {
-  const counted = new Set(preview.counted);
-  const all = [...scene.counted, ...scene.rejected];
-  return {
-    counted: all.filter((s) => counted.has(s.id)).map((s) => ({ ...s, rejection: "" })),
-    rejected: all
-      .filter((s) => !counted.has(s.id))
-      .map((s) => ({ ...s, number: null, rejection: preview.rejected[s.id] ?? (s.rejection || "human") })),
-  };
 }

@@ -1,0 +1,35 @@
+/** What the page shows of an image, derived from the server's answers. Pure. */
+import type { CorrectionAnswer, ImageResult, RecountedImage } from "../api/types";
+import type { Scene } from "../edits/applyEdits";
+import { shapeOfDetection, shapeOfRejected } from "../overlay/shapes";
+
+/** Return the outlines of a result. */
+export function sceneOf({ detections, rejected }: ImageResult): Scene {
+  return { counted: detections.map(shapeOfDetection), rejected: rejected.map(shapeOfRejected) };
+}
+
+/** Return the scene as other settings would decide it. */
+export function previewScene(scene: Scene, preview: RecountedImage): Scene {
+  const counted = new Set(preview.counted);
+  const all = [...scene.counted, ...scene.rejected];
+  return {
+    counted: all.filter((s) => counted.has(s.id)).map((s) => ({ ...s, rejection: "" })),
+    rejected: all
+      .filter((s) => !counted.has(s.id))
+      .map((s) => ({ ...s, number: null, rejection: preview.rejected[s.id] ?? (s.rejection || "human") })),
+  };
+}
+
+/** Return the result with a correction's answer in it; what it took out joins the rejected. */
+export function afterCorrection(before: ImageResult, answer: CorrectionAnswer): ImageResult {
+  const { version, count, count_interval, count_source, detections } = answer;
+  const counted = new Set(detections.map((found) => found.object_id));
+  const takenOut = before.detections
+    .filter((found) => !counted.has(found.object_id))
+    .map(({ object_id, confidence, bbox, segmentation }) => ({
+      ...{ object_id, confidence, bbox, segmentation },
+      reason: "human",
+    }));
+  const rejected = [...before.rejected, ...takenOut].filter(({ object_id }) => !counted.has(object_id));
+  return { ...before, version, count, count_interval, count_source, detections, rejected };
+}

@@ -1,0 +1,37 @@
+"""Photos the browser tests upload: a real one that scikit-image brings along, and small drawn ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from skimage import data
+
+from tests import drawn
+
+N_COINS = 24
+COLUMNS, STEP_PX = 5, 80
+
+
+def coins(folder: Path) -> Path:
+    """Write scikit-image's photo of 24 coins, and return its path."""
+    return _write(folder / "coins.png", data.coins())
+
+
+def discs(folder: Path, count: int, *, name: str | None = None) -> Path:
+    """Write a drawn photo with ``count`` discs well apart."""
+    rows = -(-count // COLUMNS)
+    scene = drawn.ground(rows * STEP_PX + 20, COLUMNS * STEP_PX + 20, seed=count)
+    centres = drawn.grid(COLUMNS, rows, STEP_PX)[:count]
+    return _write(folder / (name or f"discs-{count}.png"), drawn.discs(scene, centres, 24))
+
+
+def too_small(folder: Path) -> Path:
+    """Write a photo below the smallest accepted size."""
+    return _write(folder / "tiny.png", np.zeros((30, 30), dtype=np.uint8))
+
+
+def _write(path: Path, pixels: np.ndarray) -> Path:
+    Image.fromarray(pixels).save(path)
+    return path
