@@ -268,6 +268,8 @@ class Editor:
     def _parts(self, edit: Edit) -> list[Points]:
         found = self._find(edit["object_id"])
         seeds = np.array(edit["points"], dtype=np.float64)
+        if len(np.unique(seeds, axis=0)) < len(seeds):
+            raise EditError("points", "want different points, got the same one twice")
         parts = nearest_cells(points_of(found.polygon), seeds)
         if any(polygon_area(part) < 1 for part in parts):
             raise EditError("points", "want one point in each part of the object, got a part of no area")
