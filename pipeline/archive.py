@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import ErrorCode, PipelineError
-from pipeline.types import CandidateBatch, Candidates, Classification, TypeProbs
+from pipeline.types import CandidateBatch, Candidates, Classification, RuleEffects, TypeProbs
 
 FORMAT_VERSION = 1
 
@@ -40,6 +40,14 @@ def write_candidates(candidates: Candidates) -> bytes:
     }
     arrays |= {name: getattr(candidates.batch, name) for name in _BATCH}
     arrays |= {name: getattr(candidates.classification, name) for name in _CLASSIFICATION}
+    effects = candidates.rule_effects
+    if effects is not None:
+        arrays |= {
+            "rule_boosts": effects.boosts,
+            "rule_rejected_by": np.array(effects.rejected_by, dtype=np.str_),
+            "rule_relabels": np.array(effects.relabels, dtype=np.str_),
+            "rule_program_sha256": np.array(effects.program_sha256),
+        }
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()
@@ -69,5 +77,20 @@ def _assemble(arrays: dict[str, NDArray[Any]]) -> Candidates:
         raise ValueError(f"want run lengths that fill {height} x {width} px, got others")
     seen = (arrays["class_ids"], arrays["class_probs"], arrays["embeddings"])
     classification = Classification(*seen, str(arrays["source"]))
-    types = tuple(str(name) for name in arrays["types"])
-    return Candidates(batch, classification, TypeProbs(types, arrays["probs"], str(arrays["labelled_by"])))
+    probs = TypeProbs(_words(arrays["types"]), arrays["probs"], str(arrays["labelled_by"]))
+    return Candidates(batch, classification, probs, _rule_effects(arrays))
+
+
+def _rule_effects(arrays: dict[str, NDArray[Any]]) -> RuleEffects | None:
+    if "rule_boosts" not in arrays:
+        return None
+    return RuleEffects(
+        arrays["rule_boosts"],
+        _words(arrays["rule_rejected_by"]),
+        _words(arrays["rule_relabels"]),
+        str(arrays["rule_program_sha256"]),
+    )
+
+
+def _words(array: NDArray[Any]) -> tuple[str, ...]:
+    return tuple(str(word) for word in array)

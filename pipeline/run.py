@@ -9,10 +9,12 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from itertools import accumulate
+
+import numpy as np
 
 from pipeline.classify import classify
 from pipeline.contract import (
@@ -32,11 +34,12 @@ from pipeline.header import probe
 from pipeline.label_map import map_labels
 from pipeline.patches import extract_patches
 from pipeline.preprocess import page_offsets, preprocess, stack_pages
+from pipeline.rules import apply_rules
 from pipeline.segment.base import Segmenter
 from pipeline.segment.outline import stack_batches
 from pipeline.segment.registry import load
 from pipeline.settings import settings_to_json
-from pipeline.types import CandidateBatch, Candidates, Image, Instances
+from pipeline.types import CandidateBatch, Candidates, Image, Instances, TypeProbs
 
 log = logging.getLogger(__name__)
 
@@ -234,6 +237,8 @@ class _Run:
                     patches[work.place], classification, batch, work.request.type, self.object_types
                 )
                 work.candidates = Candidates(batch, classification, probs)
+                if work.request.settings.rules is not None:
+                    work.candidates = _with_rules(work.candidates, work.request.settings.rules)
 
     def _segment(self, group: Sequence[_Work]) -> None:
         """Run the engine on a group; when that fails, on each image alone, so that one fails alone."""
@@ -334,6 +339,16 @@ def _batch_of(work: _Work) -> CandidateBatch:
     if work.batch is None:
         raise ValueError(f"{work.request.image_id}: want segmented, got none")
     return work.batch
+
+
+def _with_rules(candidates: Candidates, rules: str) -> Candidates:
+    """Run the rules; names they give that no type has become types of probability 0."""
+    effects = apply_rules(candidates, rules)
+    known = candidates.type_probs
+    new = tuple(sorted({name for name in effects.relabels if name} - set(known.types)))
+    probs = np.pad(known.probs, ((0, 0), (0, len(new))))
+    type_probs = TypeProbs(known.types + new, probs, known.labelled_by)
+    return replace(candidates, type_probs=type_probs, rule_effects=effects)
 
 
 @cache

@@ -88,9 +88,13 @@ class CandidateBatch:
         _check("polygon_xy", self.polygon_xy, (None, 2), np.float32)
         _check("polygon_offsets", self.polygon_offsets, (n + 1,), np.int64)
         if int(self.rle_offsets[-1]) != len(self.rle_counts):
-            raise ShapeError(f"rle_offsets end at {self.rle_offsets[-1]}, rle_counts has {len(self.rle_counts)}")
+            raise ShapeError(
+                f"rle_offsets end at {self.rle_offsets[-1]}, rle_counts has {len(self.rle_counts)}"
+            )
         if int(self.polygon_offsets[-1]) != len(self.polygon_xy):
-            raise ShapeError(f"polygon_offsets end at {self.polygon_offsets[-1]}, polygon_xy has {len(self.polygon_xy)}")
+            raise ShapeError(
+                f"polygon_offsets end at {self.polygon_offsets[-1]}, polygon_xy has {len(self.polygon_xy)}"
+            )
 
     def __len__(self) -> int:
         """Return N."""
@@ -169,17 +173,27 @@ class TypeProbs:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """All that is stored of one image's candidates: enough to recount without any model."""
+    """All that is stored of one image's candidates: enough to recount without any model.
+
+    Attributes:
+        batch, classification, type_probs: of the same N candidates.
+        rule_effects: what the rules of the settings derived; None when the settings had none.
+    """
 
     batch: CandidateBatch
     classification: Classification
     type_probs: TypeProbs
+    rule_effects: RuleEffects | None = None
 
     def __post_init__(self) -> None:
-        """Raise ShapeError unless the three parts agree on N."""
-        lengths = len(self.batch), len(self.classification.embeddings), len(self.type_probs.probs)
-        if len(set(lengths)) != 1:
-            raise ShapeError(f"candidates, embeddings, type_probs: want one N, got {lengths}")
+        """Raise ShapeError unless the parts agree on N."""
+        lengths = {len(self.batch), len(self.classification.embeddings), len(self.type_probs.probs)}
+        if self.rule_effects is not None:
+            lengths.add(len(self.rule_effects.rejected_by))
+        if len(lengths) != 1:
+            raise ShapeError(
+                f"candidates, embeddings, type_probs, rule_effects: want one N, got {sorted(lengths)}"
+            )
 
     def __len__(self) -> int:
         """Return N."""

@@ -24,7 +24,7 @@ from pipeline.types import CandidateBatch, Image
 
 Floats = NDArray[np.float32]
 
-WORK_SIDE_PX = 640
+WORK_SIDE_PX = 512
 """Longer side at which the guesses are compared."""
 
 FINE_SIDE_PX = 1600
@@ -39,7 +39,7 @@ LEVELS = (0.6, 0.85, 1.15)
 MIN_CONTRAST = 6.0
 """Lab units between an object and the ring around it; weaker objects are not believed."""
 
-NOISE_FACTOR = 5.0
+NOISE_FACTOR = 6.0
 """Objects must stand out by so many standard deviations of the (smoothed) noise."""
 
 ALIKE_FACTOR = 2.2
@@ -222,10 +222,12 @@ def _ring_contrast(lab: Floats, labels: NDArray[np.int32], n: int) -> NDArray[np
     ring[cv2.dilate(objects, small) > 0] = 0  # the blurred edge belongs to neither
     core = np.where(cv2.erode(objects, small) > 0, labels, 0)
     inside, around = _means(lab, core, n), _means(lab, ring, n)
-    background = objects == 0
-    elsewhere = lab[background].mean(axis=0) if background.any() else lab.mean(axis=(0, 1))
-    around = np.where(np.isnan(around), elsewhere, around)
-    inside = np.where(np.isnan(inside), _means(lab, labels, n), inside)
+    if np.isnan(around).any():  # hemmed in by other objects: compare with the ground as a whole
+        ground = lab[objects == 0]
+        elsewhere = ground.mean(axis=0) if len(ground) else lab.mean(axis=(0, 1))
+        around = np.where(np.isnan(around), elsewhere, around)
+    if np.isnan(inside).any():  # too thin to have a core
+        inside = np.where(np.isnan(inside), _means(lab, labels, n), inside)
     return np.asarray(np.linalg.norm(inside - around, axis=1))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.archive import read_candidates, write_candidates
 from pipeline.contract import ErrorCode, PipelineError
-from pipeline.types import Candidates
+from pipeline.types import Candidates, RuleEffects
 from tests.candidates import candidates_of, disc
 
 SIZE = (60, 90)
@@ -32,6 +32,14 @@ def test_candidates_survive_the_round_trip(n):
     back = read_candidates(write_candidates(found))
     for part in ("batch", "classification", "type_probs"):
         assert_same(getattr(found, part), getattr(back, part))
+
+
+def test_effects_of_rules_survive_the_round_trip():
+    found = candidates_of([disc(SIZE, 20, 30, 8), disc(SIZE, 60, 30, 8)], SIZE)
+    effects = RuleEffects(np.float32([0.5, -1]), ("", "too far"), ("œuf", ""), "ab12")
+    back = read_candidates(write_candidates(dataclasses.replace(found, rule_effects=effects)))
+    assert_same(effects, back.rule_effects)
+    assert read_candidates(write_candidates(found)).rule_effects is None
 
 
 def refused(data: bytes) -> str:

@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.contract import CountSettings, Exemplar, ObjectType, Provenance, Region, SettingsError
 from pipeline.count import count, summarise
+from pipeline.rules import program_sha256
 from pipeline.segment.outline import candidates_from_masks
-from pipeline.types import Candidates, Classification, TypeProbs
+from pipeline.types import Candidates, Classification, RuleEffects, TypeProbs
 from tests.candidates import disc
 
 SIZE = (100, 200)
@@ -244,3 +245,41 @@ def test_doubtful_counts_ask_for_a_look(masks, quality, reason):
 def test_a_plain_count_needs_no_look():
     result = summary_of(candidates(ROW, quality=[1, 1, 1, 1]))
     assert (result.needs_review, result.review_reason) == (False, None)
+
+
+def with_effects(found, program, **parts):
+    n = len(found)
+    made = {"boosts": np.zeros(n, np.float32), "rejected_by": ("",) * n, "relabels": ("",) * n} | parts
+    return replace(found, rule_effects=RuleEffects(**made, program_sha256=program_sha256(program)))
+
+
+RULES = "reject(C, tiny) :- area(C, A), A < 5."
+BY_RULES = CountSettings(rules=RULES)
+
+
+def test_rules_boost_reject_and_name_what_is_counted():
+    found = candidates(ROW, quality=[0.9, 0.8, 0.3, 0.2], types=("coin", "token"), probs=[[1, 0]] * 4)
+    found = with_effects(
+        found,
+        RULES,
+        boosts=np.float32([0, 0, -0.2, 0.2]),
+        rejected_by=("tiny", "", "", ""),
+        relabels=("", "token", "", ""),
+    )
+    decided = count(found, BY_RULES)
+    assert decided.rejections == ("rule:tiny", "", "low_score", "")
+    assert decided.scores.tolist() == pytest.approx([0.9, 0.8, 0.1, 0.4])
+    assert summary_of(found, BY_RULES).by_type == {"token": 1, "coin": 1}
+    assert reasons(found) == ("", "", "", "low_score")  # with the rules switched off again
+
+
+def test_what_a_rule_rejects_suppresses_nothing():
+    pair = candidates([ROW[0], disc(SIZE, 22, 50, 12)])
+    assert reasons(with_effects(pair, RULES, rejected_by=("tiny", "")), BY_RULES) == ("rule:tiny", "")
+
+
+def test_other_rules_than_those_that_were_run_are_refused():
+    found = candidates(ROW)
+    for stored in (found, with_effects(found, "reject(C, x) :- area(C, 1).")):
+        with pytest.raises(SettingsError, match=r"config\.symbolic_reasoning\.rules"):
+            count(stored, BY_RULES)

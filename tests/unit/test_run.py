@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from pipeline.archive import read_candidates, write_candidates
 from pipeline.contract import STAGES, CountRequest, CountSettings, ErrorCode, Exemplar
 from pipeline.count import count
 from pipeline.explain import DrawnObject
@@ -132,6 +133,23 @@ def test_exemplars_of_a_later_image_are_waited_for(scene):
     assert alone[0].error.code == ErrorCode.INVALID_CONFIG
     known = count_batch(requests[:1], known={"later": outcomes[1].candidates})
     assert known[0].result.count == 14
+
+
+def test_rules_are_run_once_and_their_effects_stored(scene):
+    pytest.importorskip("clingo", reason="rules need the worker extra")
+    rules = 'relabel(C, "left") :- cx(C, X), X < 200.  reject(C, right) :- cx(C, X), X > 400.'
+    settings = CountSettings(engine="classical", rules=rules)
+    (outcome,) = count_batch([CountRequest("a", scene(7), "disc", settings)])
+    assert outcome.result.by_type == {"disc": 3, "left": 2}
+    assert sum(why == "rule:right" for why in outcome.instances.rejections) == 2
+    again = count(read_candidates(write_candidates(outcome.candidates)), settings)
+    assert again.rejections == outcome.instances.rejections
+
+
+def test_bad_rules_fail_the_image_by_name(scene):
+    settings = CountSettings(engine="classical", rules="reject(C, x) :- nonsense(")
+    (outcome,) = count_batch([CountRequest("a", scene(2), "disc", settings)])
+    assert outcome.error.code == ErrorCode.INVALID_CONFIG
 
 
 def test_without_overlays_only_the_thumbnail_is_made(scene):
