@@ -174,6 +174,30 @@ def zero_shot_choice() -> tuple[bool, str]:
     return weights.available(WEIGHTS)
 
 
+def assemble(config: dict[str, Any], state: dict[str, Any]) -> Any:
+    """Return an ``open_clip.CLIP`` of these parameters, without ever allocating others.
+
+    Args:
+        config: of the architecture, as ``open_clip.get_model_config``.
+        state: all of its parameters; memory-mapped ones stay mapped.
+
+    Raises:
+        PipelineError: MODEL_LOAD_ERROR when names or shapes are not those of the architecture.
+    """
+    import open_clip
+    import torch
+
+    with torch.device("meta"):
+        model = open_clip.CLIP(**config)
+    try:
+        model.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"open_clip {ARCHITECTURE}: {error}") from error
+    length = model.positional_embedding.shape[0]
+    model.attn_mask = torch.full((length, length), float("-inf")).triu(1)  # causal; not in the state
+    return model
+
+
 @lru_cache(maxsize=1)
 def load() -> ZeroShot:
     """Return ViT-B-32 with the published weights, on the GPU where there is one.
@@ -186,12 +210,7 @@ def load() -> ZeroShot:
     import open_clip
     import torch
 
-    state = weights.load_state_dict(WEIGHTS)
-    model = open_clip.CLIP(**open_clip.get_model_config(ARCHITECTURE))
-    try:
-        model.load_state_dict(state, assign=True)  # memory-mapped parameters stay mapped on the CPU
-    except RuntimeError as error:
-        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"open_clip {ARCHITECTURE}: {error}") from error
+    model = assemble(open_clip.get_model_config(ARCHITECTURE), weights.load_state_dict(WEIGHTS))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     cache = weights.weights_dir() / "text-embeddings"
     key = weights.entry(WEIGHTS).sha256

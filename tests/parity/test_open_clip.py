@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 
-from pipeline.open_clip_labels import ARCHITECTURE, ZeroShot
+from pipeline.contract import PipelineError
+from pipeline.open_clip_labels import ARCHITECTURE, ZeroShot, assemble
 from pipeline.types import PatchBatch
 
 torch = pytest.importorskip("torch")
@@ -18,12 +19,17 @@ pytestmark = pytest.mark.deep
 PHRASES = ["metal coin", "medicine tablet", "human hand", "chicken egg"]
 
 
+SMALL = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 224, "layers": 2, "width": 64, "head_width": 32, "patch_size": 32},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 48, "heads": 2, "layers": 2},
+}
+
+
 @pytest.fixture(scope="module")
 def model() -> torch.nn.Module:
     torch.manual_seed(5)
-    vision = {"image_size": 224, "layers": 2, "width": 64, "head_width": 32, "patch_size": 32}
-    text = {"context_length": 77, "vocab_size": 49408, "width": 48, "heads": 2, "layers": 2}
-    return open_clip.CLIP(embed_dim=32, vision_cfg=vision, text_cfg=text).eval()
+    return open_clip.CLIP(**SMALL).eval()
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +132,23 @@ def test_no_patches_and_small_patches_are_legal(ours: ZeroShot) -> None:
     assert ours.probabilities(patches(0), [["coin"], ["pill"]]).shape == (0, 2)
     small = ours.probabilities(patches(2, side=64), [["coin"], ["pill"]])
     np.testing.assert_allclose(small.sum(axis=1), 1, atol=1e-6)
+
+
+def test_an_assembled_model_is_the_model_its_parameters_come_from(
+    model: torch.nn.Module, tokenizer: object
+) -> None:
+    again = assemble(SMALL, model.state_dict()).eval()
+    assert not any(t.is_meta for t in [*again.parameters(), *again.buffers()])
+    texts = tokenizer(["a metal coin", "a longer text about a medicine tablet on a table"])
+    pixels = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(again.encode_text(texts), model.encode_text(texts))
+        torch.testing.assert_close(again.encode_image(pixels), model.encode_image(pixels))
+
+
+def test_parameters_of_another_network_are_refused(model: torch.nn.Module) -> None:
+    with pytest.raises(PipelineError, match="Missing key"):
+        assemble({**SMALL, "text_cfg": {**SMALL["text_cfg"], "layers": 3}}, model.state_dict())
 
 
 def test_vit_b_32_has_the_official_parameters() -> None:
