@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import subprocess
+
+import pytest
 
 from tests.arch.sources import ROOT, name_of, tracked_files
 
@@ -68,3 +71,17 @@ def test_every_make_target_that_the_readme_shows_exists() -> None:
     listing = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = set(re.findall(r"make ([\w-]+)", listing))
     assert {"run", "test"} <= shown <= targets
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("run.txt", ["web", "worker"]), ("dev.txt", ["web", "worker", "deep", "dev"])]
+)
+def test_the_locks_hold_every_dependency_of_setup_cfg(lock: str, extras: list[str]) -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    wanted = setup["options"]["install_requires"] + "".join(
+        setup["options.extras_require"][extra] for extra in extras
+    )
+    names = {re.split(r"[\[=<>]", line)[0].lower() for line in wanted.split()}
+    locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements" / lock).read_text(), re.M))
+    assert names - locked == set(), "make lock"
