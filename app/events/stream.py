@@ -1,7 +1,7 @@
 """Follow jobs live: replay from the database, then one Redis subscription for all streams of a process.
 
 Redis only wakes. Durable events are read from their rows, once a process and not once a stream, and with
-Redis away the same rows are polled every second. No connection of either kind belongs to a stream.
+Redis away the same rows are polled twice a second. No connection of either kind belongs to a stream.
 """
 
 from __future__ import annotations

@@ -19,10 +19,11 @@ from app.events.service import wake
 from app.extensions import config, db
 from app.jobs.queue import announce_work
 from app.monitoring.metrics import BATCH_SIZE
+from app.types.service import object_types
 from app.worker import persist
 from app.worker.claims import ClaimedImage, claim, is_waiting, next_engine_key
 from app.worker.progress import STALL_LIMIT_S, Heartbeat
-from app.worker.requests import Batch, object_types, prepared
+from app.worker.requests import Batch, prepared
 from pipeline.contract import CountRequest, ErrorCode, ObjectType, PipelineError
 from pipeline.run import ImageOutcome
 from pipeline.types import Candidates

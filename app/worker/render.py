@@ -1,34 +1,30 @@
-"""Draw the pictures of a result again after a recount or a correction: from its rows, no model runs."""
+"""Draw the pictures of a result again after a recount or a correction; no model runs."""
 
 from __future__ import annotations
 
 import io
 import logging
-from typing import Any
 
 import numpy as np
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from app.database import transaction
+from app.errors import TallyError
 from app.events.service import wake
 from app.extensions import db
-from app.jobs.models import JobImage
+from app.jobs.models import Job, JobImage
 from app.jobs.states import ImageStatus
 from app.jobs.transitions import execute
 from app.results.objects import CountedObject
-from app.results.service import read_instances
+from app.results.recount import Recounted, settings_of
+from app.results.service import current
 from app.storage import NotFoundError, StorageError, storage
 from app.storage.keys import image_key, picture_folder, picture_key
 from app.uploads.models import Image
 from app.worker.reconcile import stale_picture_jobs
-from app.worker.requests import object_types, stored_candidates
-from pipeline.contract import CountSettings, ErrorCode, PipelineError, Rejection
-from pipeline.count import count
-from pipeline.explain import DrawnObject, drawn_objects
-from pipeline.explain import render as draw
+from pipeline.contract import PipelineError
+from pipeline.explain import DrawnObject, render
 from pipeline.preprocess import preprocess, stack_pages
-from pipeline.settings import settings_from_json
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +61,17 @@ def _render_image(row_id: int) -> bool:
 
     What can never be drawn, because the upload is gone, has no pictures from then on; no stale ones either.
     """
-    row = db.session.get_one(JobImage, row_id, populate_existing=True)
-    sha256 = db.session.get_one(Image, row.image_id).sha256
-    job_id, image_id, version, shown = row.job_id, row.image_id, row.version, row.pictures_version
-    about = {"job_id": job_id, "file_id": image_id, "version": version}
+    image = db.session.get_one(JobImage, row_id, populate_existing=True)
+    job_id, file_id, version, shown = image.job_id, image.image_id, image.version, image.pictures_version
+    about = {"job_id": job_id, "file_id": file_id, "version": version}
     try:
-        for name, data in _draw(db.session(), row, sha256).items():
-            storage().put(picture_key(job_id, image_id, version, name, "jpg"), io.BytesIO(data))
-    except (PipelineError, StorageError, OSError) as error:
-        log.warning("pictures cannot be drawn", extra=about | {"reason": str(error)})
-        if not _is_permanent(error):
-            return False
+        for name, data in _draw(image).items():
+            storage().put(picture_key(job_id, file_id, version, name, "jpg"), io.BytesIO(data))
+    except (NotFoundError, PipelineError, TallyError) as error:
+        log.warning("pictures cannot be drawn, there will be none", extra=about | {"reason": str(error)})
+    except (StorageError, OSError) as error:
+        log.warning("pictures cannot be drawn now", extra=about | {"reason": str(error)})
+        return False
     with transaction() as session:
         is_current = execute(
             session,
@@ -84,52 +80,32 @@ def _render_image(row_id: int) -> bool:
             .values(pictures_version=version),
         )
     if is_current and shown:
-        storage().delete_prefix(picture_folder(job_id, image_id, shown))
+        storage().delete_prefix(picture_folder(job_id, file_id, shown))
     return bool(is_current)
 
 
-def _is_permanent(error: Exception) -> bool:
-    if isinstance(error, PipelineError):
-        return error.code != ErrorCode.STORAGE_ERROR
-    return isinstance(error, NotFoundError)
-
-
-def _draw(session: Session, row: JobImage, sha256: str) -> dict[str, bytes]:
+def _draw(image: JobImage) -> dict[str, bytes]:
     """Return the encoded pictures by name, without the thumbnail, which never changes."""
-    settings = settings_from_json((row.result or {})["provenance"]["settings"])
-    objects = read_instances(session, row)
-    rejected = _rejected(session, row, settings, {found.object_id for found in objects})
-    with storage().local_path(image_key(sha256)) as path:
-        image = stack_pages(preprocess(row.image_id, path, settings))
-    pictures = draw(image, [_drawn(found) for found in objects], rejected, settings)
+    settings = settings_of(image)
+    found = current(db.session.get_one(Job, image.job_id), image)
+    upload = db.session.get_one(Image, image.image_id)
+    with storage().local_path(image_key(upload.sha256)) as path:
+        picture = stack_pages(preprocess(image.image_id, path, settings))
+    pictures = render(picture, [_drawn(one) for one in found.objects], _rejected(found), settings)
     pictures.pop("thumbnail", None)
     return pictures
 
 
-def _rejected(
-    session: Session, row: JobImage, settings: CountSettings, counted: set[str]
-) -> list[DrawnObject]:
-    """Return the candidates that are not counted now; those the settings would count fell to a human."""
-    candidates = stored_candidates(row.job_id, row.image_id)
-    if candidates is None:
-        return []
-    files = {e.file_id for e in settings.exemplars if e.file_id}
-    others: dict[str, Any] = {file: stored_candidates(row.job_id, file) for file in files}
-    instances = count(
-        candidates,
-        settings,
-        object_types(session),
-        others={file: found for file, found in others.items() if found},
-    )
-    by_settings, rejected = drawn_objects(candidates, instances)
-    removed = [
-        DrawnObject(d.object_id, 0, d.label, d.confidence, d.polygon_xy, str(Rejection.HUMAN))
-        for d in by_settings
-        if d.object_id not in counted
-    ]
-    return removed + [d for d in rejected if d.object_id not in counted]
+def _rejected(found: Recounted) -> list[DrawnObject]:
+    """Return the candidates that are not counted now, those that a human removed among them."""
+    drawn = []
+    for object_id, reason in found.rejected.items():
+        index = int(object_id.removeprefix("c"))
+        score = float(found.instances.scores[index])
+        drawn.append(DrawnObject(object_id, 0, "", score, found.candidates.batch.polygon(index), reason))
+    return drawn
 
 
-def _drawn(found: CountedObject) -> DrawnObject:
-    polygon_xy = np.array(found.polygon, dtype=np.float32).reshape(-1, 2)
-    return DrawnObject(found.object_id, found.number, found.label, found.confidence, polygon_xy)
+def _drawn(one: CountedObject) -> DrawnObject:
+    polygon_xy = np.array(one.polygon, dtype=np.float32).reshape(-1, 2)
+    return DrawnObject(one.object_id, one.number, one.label, one.confidence, polygon_xy)

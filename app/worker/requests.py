@@ -8,17 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from app.extensions import db
 from app.jobs.models import JobImage
 from app.storage import NotFoundError, StorageError, storage
 from app.storage.keys import image_key
-from app.types.models import ObjectType as ObjectTypeRow
 from app.uploads.models import Image
 from app.worker.claims import ClaimedImage
 from pipeline.archive import read_candidates
-from pipeline.contract import CountRequest, CountSettings, ErrorCode, ObjectType, PipelineError
+from pipeline.contract import CountRequest, CountSettings, ErrorCode, PipelineError
 from pipeline.settings import settings_from_json
 from pipeline.types import Candidates
 
@@ -56,14 +54,6 @@ def prepared(images: Sequence[ClaimedImage]) -> Iterator[Batch]:
         yield batch
 
 
-def object_types(session: Session) -> list[ObjectType]:
-    """Return the finite set of things that can be asked for."""
-    return [
-        ObjectType(row.name, tuple(row.synonyms), tuple(row.prompts), row.min_area_px, row.max_area_px)
-        for row in session.scalars(select(ObjectTypeRow).order_by(ObjectTypeRow.name))
-    ]
-
-
 def _request(image: ClaimedImage, files: ExitStack) -> CountRequest:
     settings = _with_keys(image.job_id, settings_from_json(image.config))
     return CountRequest(image.key, str(_local(files, image.sha256)), image.type, settings)
@@ -96,7 +86,7 @@ def _add_exemplar_images(batch: Batch, image: ClaimedImage, files: ExitStack) ->
             continue
         try:
             file_id = key.partition("/")[2]
-            if found := stored_candidates(image.job_id, file_id):
+            if found := _stored_candidates(image.job_id, file_id):
                 batch.known[key] = found
             else:
                 helper = replace(request, image_id=key, path=str(_local(files, _sha256(file_id))))
@@ -107,12 +97,8 @@ def _add_exemplar_images(batch: Batch, image: ClaimedImage, files: ExitStack) ->
             return
 
 
-def stored_candidates(job_id: str, file_id: str) -> Candidates | None:
-    """Return the candidates of one image of a job, None while it has not been counted.
-
-    Raises:
-        PipelineError: STORAGE_ERROR, or CORRUPTED_FILE, when they cannot be read.
-    """
+def _stored_candidates(job_id: str, file_id: str) -> Candidates | None:
+    """Return the candidates of one image of a job, None while it has not been counted."""
     key = db.session.scalar(
         select(JobImage.candidates_key).where(JobImage.job_id == job_id, JobImage.image_id == file_id)
     )

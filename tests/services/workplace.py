@@ -152,6 +152,11 @@ class Workplace:
         self._processes.append(process)
         return process
 
+    @staticmethod
+    def run(*command: str) -> str:
+        """Run a program to its end and return what it prints."""
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
     def worker(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a real worker process with the scripted pipeline."""
         return self.start("tests.doubles.worker", *arguments)
