@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import threading
+import unicodedata
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def rules_text(rules: str) -> str:
     """Return the program: of a bundled set where ``rules`` is a name, else ``rules`` itself.
 
     Raises:
-        PipelineError: INVALID_CONFIG for an unknown name or too long a text.
+        PipelineError: INVALID_CONFIG for an unknown name, too long a text, or control characters in it.
     """
     if re.fullmatch(r"\s*[a-z][a-z0-9_]*\s*", rules):
         named = rule_sets()
@@ -74,6 +75,8 @@ def rules_text(rules: str) -> str:
         return named[rules.strip()]
     if len(rules) > MAX_PROGRAM_CHARS:
         raise _refused(f"want at most {MAX_PROGRAM_CHARS} characters, got {len(rules)}")
+    if odd := next((c for c in rules if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t"), None):
+        raise _refused(f"want text, got the control character {odd!r}")
     return rules
 
 

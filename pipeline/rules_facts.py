@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from pipeline.ops.overlap import mask_overlaps
 from pipeline.types import CandidateBatch, Candidates
@@ -75,6 +74,8 @@ def _edges(batch: CandidateBatch) -> list[str]:
 
 def _near(batch: CandidateBatch) -> list[str]:
     """``near(A, B, D)``: B is one of A's nearest, D px between the middles of their boxes."""
+    from scipy.spatial import cKDTree  # not for the web process, which only compares digests of rules
+
     n = len(batch)
     if n < 2:
         return []

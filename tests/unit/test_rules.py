@@ -141,6 +141,8 @@ def test_effects_name_the_program_they_follow_from() -> None:
         ("relabel(0, a). relabel(0, b).", "two labels for candidate 0: a and b"),
         ("boost(C, 1..999) :- candidate(C).", "want at most 140 effects"),
         ("% " + "x" * 20_000, "at most 20000 characters"),
+        ("a.\0 #script", "control character '.x00'"),
+        ("a(\ud800).", "control character"),
         ("no_such_set", "one of counting_frame, parts_name_wholes, typical_size"),
     ],
 )
@@ -162,6 +164,12 @@ def test_endless_programs_are_stopped(program: str) -> None:
     start = time.perf_counter()
     assert "need more than" in refusal_of(program)
     assert time.perf_counter() - start < 15
+
+
+def test_comparing_digests_of_rules_loads_nothing_heavy() -> None:
+    code = "import pipeline.rules, sys; print(*{'scipy', 'clingo', 'torch', 'cv2'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == ""
 
 
 def test_the_sandbox_can_open_and_write_no_files_and_take_no_more_memory(tmp_path: Path) -> None:
