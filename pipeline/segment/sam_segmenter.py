@@ -34,6 +34,10 @@ class SamSegmenter:
         device: where to run; None is CUDA where there is some, else the CPU.
         settings: of mask generation.
         max_images: images encoded at once, at most.
+
+    Attributes:
+        info: engine, model, weights, dtype and device, for provenance.
+        budget: what the next call attempts at once; smaller after memory ran out.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class SamSegmenter:
         self._sam = sam
         home = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._generators = {home.type: Generator(self._net(sam, home), settings)}
-        self._budget = Budget(max_images, settings.points_per_batch or points_that_fit(home), home)
+        self.budget = Budget(max_images, settings.points_per_batch or points_that_fit(home), home)
         half = settings.mode == "fast" and home.type == "cuda"
         dtype = "bfloat16" if half else "float32"
         self.info = EngineInfo(info.engine, info.model, info.weights_sha256, dtype, home.type)
@@ -72,9 +76,9 @@ class SamSegmenter:
             generator = self._generator(budget.device)
             return generator.generate(images[: budget.images], budget.images, budget.points)
 
-        masks, used = within_memory(self._budget, work)
-        on_home = used.device == self._budget.device
-        self._budget = used if on_home else Budget(1, MIN_POINTS, self._budget.device)
+        masks, used = within_memory(self.budget, work)
+        on_home = used.device == self.budget.device
+        self.budget = used if on_home else Budget(1, MIN_POINTS, self.budget.device)
         return masks
 
     def _generator(self, device: torch.device) -> Generator:
