@@ -53,15 +53,7 @@ export interface RecountRequest {
 export const recount = (jobId: string, body: RecountRequest, signal?: AbortSignal) =>
   post<api.RecountAnswer>(`/jobs/${jobId}/recount`, body, signal);
 
-export interface CorrectRequest {
-  job_id: string;
-  file_id: string;
-  version: number;
-  edits?: api.Edit[];
-  count?: number;
-}
-
-export const correct = (body: CorrectRequest) => post<api.CorrectionAnswer>("/correct", body);
+export const correct = (body: api.CorrectRequest) => post<api.CorrectionAnswer>("/correct", body);
 
 /** Return the newest hundred corrections of one image, newest first. */
 export const listCorrections = (jobId: string, fileId: string, signal?: AbortSignal) =>

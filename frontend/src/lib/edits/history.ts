@@ -5,7 +5,7 @@
  * saved together share one correction. Objects that the server does not know yet have a local id,
  * replaced everywhere once the server has named them.
  */
-import type { CorrectionRecord, Edit } from "../api/types";
+import type { CorrectionRecord, Edit, StoredEdit } from "../api/types";
 
 export interface Entry {
   edits: Edit[];
@@ -40,7 +40,7 @@ function entryOf({ correction_id, edits, human_count }: CorrectionRecord): Entry
   };
 }
 
-function editOf({ op, point, object_id }: CorrectionRecord["edits"][number]): Edit | null {
+function editOf({ op, point, object_id }: StoredEdit): Edit | null {
   if (op === "add" && point) return { op, point };
   return op === "remove" && object_id ? { op, object_id } : null;
 }

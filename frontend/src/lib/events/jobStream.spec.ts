@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { StatusAnswer } from "../api/types";
 import { eventOfStatus, jobStream, type JobEvent } from "./jobStream";
 
 // A real HTTP server that speaks the real stream; only the origin of relative addresses is added.
@@ -120,18 +121,21 @@ describe("jobStream", () => {
   });
 });
 
-const status = (state: "queued" | "processing" | "completed" | "failed") => ({
-  job_id: "job_1",
-  status: state,
-  progress: {
-    total_images: 2,
-    processed_images: 1,
-    percentage: 50,
-    current_stage: "segment",
-    estimated_completion: null,
+const status = (state: StatusAnswer["status"]): StatusAnswer => ({
+  ...{
+    job_id: "job_1",
+    status: state,
+    partial: false,
+    error: null,
+    results_url: null,
+    visualization_url: null,
   },
-  summary: { total_detections: 24 },
-  error: null,
+  ...{ created_at: "2026-01-01T00:00:00Z", started_at: null, completed_at: null },
+  progress: {
+    ...{ total_images: 2, processed_images: 1, percentage: 50 },
+    ...{ current_stage: "segment", estimated_completion: null },
+  },
+  summary: { total_detections: 24, average_confidence: 0.9, processing_time_seconds: 1 },
 });
 
 it("says with a polled status what a stream would say", () => {

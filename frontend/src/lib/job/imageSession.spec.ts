@@ -20,8 +20,18 @@ let session: ImageSession;
 const realFetch = globalThis.fetch;
 
 const detection = (object_id: string, x: number): Detection => ({
-  ...{ object_id, number: 1, class_name: "coin", confidence: 0.9, area: 100, group: null, source: "model" },
-  bbox: { x1: x, y1: 0, x2: x + 10, y2: 10 },
+  ...{
+    object_id,
+    number: 1,
+    class_id: 0,
+    class_name: "coin",
+    confidence: 0.9,
+    area: 100,
+    group: null,
+    source: "model",
+  },
+  bbox: { format: "xyxy", x1: x, y1: 0, x2: x + 10, y2: 10 },
+  bbox_normalized: { format: "yolo", x_center: 0, y_center: 0, width: 0, height: 0 },
   segmentation: [x, 0, x + 10, 0, x + 10, 10, x, 10],
 });
 
