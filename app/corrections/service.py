@@ -112,7 +112,7 @@ def list_corrections(
     joined = select(Correction, JobImage.image_id).join(JobImage, JobImage.id == Correction.job_image_id)
     total = db.session.scalar(select(func.count()).select_from(joined.where(*conditions).subquery())) or 0
     page = joined.where(*conditions).order_by(Correction.created_at.desc(), Correction.id.desc())
-    rows = db.session.execute(page.offset(first).limit(size)).tuples()
+    rows = db.session.execute(page.offset(first).limit(size))
     return [_describe(correction, image_id) for correction, image_id in rows], total
 
 

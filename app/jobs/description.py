@@ -157,4 +157,4 @@ def _first_files(session: Session, job_ids: Sequence[str]) -> dict[str, str]:
         .where(JobImage.job_id.in_(job_ids), JobImage.status == ImageStatus.COMPLETED)
         .order_by(JobImage.position.desc())
     )
-    return dict(rows.tuples().all())
+    return {job_id: image_id for job_id, image_id in rows}
