@@ -141,7 +141,7 @@ def best_guess(pixels_hw3: NDArray[np.uint8], only: str | None = None) -> Guess 
             if guess is not None:
                 guesses.append(guess)
     guesses.sort(key=lambda guess: -guess.score)
-    return _complete(lab, guesses, floor) if guesses else None
+    return _trim(_complete(lab, guesses, floor)) if guesses else None
 
 
 def _complete(lab: Floats, guesses: Sequence[Guess], floor: float) -> Guess:
@@ -176,6 +176,17 @@ def _complete(lab: Floats, guesses: Sequence[Guess], floor: float) -> Guess:
     return replace(
         best, labels=_keep(labels, kept), area=area[kept], contrast=contrast[kept], solidity=solidity[kept]
     )
+
+
+def _trim(guess: Guess) -> Guess:
+    """Move outlines to where the contrast has fallen to half of the object's own: low thresholds bulge."""
+    labels, n = guess.labels, len(guess.area)
+    at = np.flatnonzero(labels)
+    total = np.bincount(labels.ravel()[at], weights=guess.contrast_map.ravel()[at], minlength=n + 1)
+    half = (0.5 * total / np.maximum(np.concatenate([[1.0], guess.area]), 1)).astype(np.float32)
+    inner = cv2.erode((labels > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    kept = inner | (guess.contrast_map >= half[labels])
+    return replace(guess, labels=np.where(kept, labels, 0).astype(np.int32))
 
 
 def _otsu(contrast_map: Floats) -> float:
