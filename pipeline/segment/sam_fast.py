@@ -17,8 +17,8 @@ from pipeline.segment.sam_decoder import FastDecoder, ImageMemory
 from pipeline.segment.sam_encoder import FastEncoder
 from pipeline.segment.sam_package import Decoded, join, keep_good
 
-CPU_PIXEL_BYTES = 8 << 20
-"""Prompts' pixels a CPU step holds, so that they stay in the cache: two prompts of ViT-B."""
+CPU_PIXEL_BYTES = 4 << 20
+"""Prompts' pixels a CPU step holds a thread, so that they stay in the cache: one prompt of ViT-B."""
 
 LOGIT_BYTES = 1 << 30
 """Small mask logits a GPU holds before it filters them: a 32 x 32 grid of ViT-B's is 0.8 GB."""
@@ -55,7 +55,8 @@ class FastNet:
     def decode(self, features: Tensor, points_xy: Tensor, pred_iou_thresh: float, at_once: int) -> Decoded:
         """Return the masks of (P, 2) points, px of the model's input, on (C, h, w) features of one image."""
         if self.device.type != "cuda":
-            at_once = max(1, min(at_once, CPU_PIXEL_BYTES // features.nbytes))
+            cached = CPU_PIXEL_BYTES * torch.get_num_threads() // features.nbytes
+            at_once = max(1, min(at_once, cached))
             return self._decode_lazily(self._decoder.remember(features), points_xy, pred_iou_thresh, at_once)
         precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high" if self.half else "highest")
