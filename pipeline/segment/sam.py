@@ -23,7 +23,7 @@ def available() -> tuple[bool, str]:
 
 
 def load(model: str | None = None, settings: SamSettings = COUNTING) -> Segmenter:
-    """Return SAM with verified weights on the best device.
+    """Return SAM with verified weights on the best device, tiling where that helps.
 
     Args:
         model: one of ``SAM_MODELS``; None is ``vit_b``.
@@ -40,6 +40,7 @@ def load(model: str | None = None, settings: SamSettings = COUNTING) -> Segmente
 
     from pipeline import weights
     from pipeline.segment.sam_segmenter import SamSegmenter
+    from pipeline.segment.tiles import TiledSegmenter
 
     state = weights.load_state_dict(f"sam_{name}")
     sam = sam_model_registry[name]()
@@ -48,4 +49,4 @@ def load(model: str | None = None, settings: SamSettings = COUNTING) -> Segmente
     except RuntimeError as error:
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"sam_{name}: {error}") from error
     info = EngineInfo("sam", name, weights.entry(f"sam_{name}").sha256, "float32", "cpu")
-    return SamSegmenter(sam, info, settings=settings)
+    return TiledSegmenter(SamSegmenter(sam, info, settings=settings), sam.image_encoder.img_size)
