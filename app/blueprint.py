@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import flask_smorest
@@ -13,11 +13,18 @@ from flask_smorest.utils import unpack_tuple_response
 from webargs.flaskparser import FlaskParser
 
 from app.error_codes import ERROR_CODES
+from app.errors import TallyError
 
 View = Callable[..., Any]
 
 _WORDS = {200: "success", 201: "success", 202: "accepted"}
 PAGE_SIZE = 20
+MAX_PAGE = 1_000_000
+PAGINATION_HEADER = {
+    "description": "JSON object: total, total_pages, first_page, last_page, page, previous_page, next_page.",
+    "schema": {"type": "string"},
+    "example": '{"total": 41, "total_pages": 3, "first_page": 1, "last_page": 3, "page": 1, "next_page": 2}',
+}
 
 
 class Envelope(ma.Schema):
@@ -140,6 +147,30 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc] # flask-smorest 
             return view
 
         return decorate
+
+    def paginate(self, **sizes: int) -> Callable[[View], View]:
+        """Decorate a list view as flask-smorest does; pages beyond ``MAX_PAGE`` are refused.
+
+        The database's integers end somewhere, and no list is that long.
+        """
+
+        def decorate(view: View) -> View:
+            @wraps(view)
+            def bounded(*args: Any, **kwargs: Any) -> Any:
+                if (page := kwargs["pagination_parameters"].page) > MAX_PAGE:
+                    raise TallyError(
+                        "INVALID_REQUEST", f"want a page up to {MAX_PAGE}, got {page}", field="page"
+                    )
+                return view(*args, **kwargs)
+
+            paginated: View = flask_smorest.Blueprint.paginate(self, **sizes)(bounded)
+            return paginated
+
+        return decorate
+
+    def _document_pagination_metadata(self, spec: Any, resp_doc: dict[str, Any]) -> None:
+        """Describe the header as the text it is: JSON in a header has no schema of its own."""
+        resp_doc.setdefault("headers", {})[self.PAGINATION_HEADER_NAME] = PAGINATION_HEADER
 
     @staticmethod
     def _prepare_response_doc(doc: Any, doc_info: Any, **kwargs: Any) -> Any:
