@@ -30,6 +30,7 @@ class TrainSettings:
     Attributes:
         steps: upper limit; minutes: another, whichever ends first. batch: scenes a step, of which
         fresh: are newly drawn, the rest come again from the last ``replay`` scenes.
+        start: checkpoint whose weights training starts from; "" draws new ones.
     """
 
     seed: int = 0
@@ -41,6 +42,7 @@ class TrainSettings:
     lr: float = 2e-3
     workers: int = 0
     device: str = "cpu"
+    start: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,10 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.settings, self.device = settings, torch.device(settings.device)
         self.net = MiniNet().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if settings.start:
+            self.net.load_state_dict(torch.load(settings.start, map_location="cpu", weights_only=True)["state"])
         self.average = _Average(self.net)
-        self._fused = self.device.type == "cuda"
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), settings.lr, weight_decay=0.01, fused=self._fused)
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), settings.lr, weight_decay=0.01)
         self._choice = np.random.default_rng(settings.seed)
         self._replay = Replay(settings.replay, settings.seed, self.device) if settings.replay else None
         self._batches = drawn_batches(settings.seed, settings.fresh, settings.workers)
@@ -105,7 +108,7 @@ class Trainer:
         images, targets = self._next()
         for group in self.optimiser.param_groups:
             group["lr"] = _rate(self.settings, step, elapsed_s)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._fused):
+        with torch.autocast(self.device.type, torch.bfloat16):
             logits = self.net(images.contiguous(memory_format=torch.channels_last))
         loss = mini_loss(logits, targets)
         self.optimiser.zero_grad(set_to_none=True)
@@ -164,6 +167,7 @@ def main() -> None:
     parser.add_argument("--replay", type=int, default=0)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--start", default="", help="checkpoint to go on from")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = vars(parser.parse_args())
     out = args.pop("out")

@@ -1,0 +1,122 @@
+"""Engine ``mini``: a small bundled network on ONNX Runtime, applied over a pyramid of scales.
+
+In: Images.  Out: one CandidateBatch an image.  Device: CPU.  Settings: CountSettings (none is used:
+thresholds, sizes and regions are the count stage's). The model and how it was made: docs/mini.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.contract import CountSettings, ErrorCode, PipelineError
+from pipeline.segment.base import EngineInfo
+from pipeline.segment.mini_input import stretch_contrast
+from pipeline.segment.mini_maps import STRIDE_PX
+from pipeline.segment.mini_peaks import Found
+from pipeline.segment.mini_search import ScaleSearch
+from pipeline.segment.outline import CandidateBuilder
+from pipeline.types import CandidateBatch, Image
+
+MODEL = Path(__file__).parent.parent / "data" / "mini.onnx"
+_MAX_THREADS = 8
+
+
+def available() -> tuple[bool, str]:
+    """Return whether the engine can run here, and why not."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return False, "onnxruntime is not installed"
+    return (True, "") if MODEL.exists() else (False, f"{MODEL.name} is not in this installation")
+
+
+def load(model: str | None = None) -> MiniSegmenter:
+    """Return the engine with its bundled model; ``model`` is the path of another one, for measuring.
+
+    Raises:
+        PipelineError: MODEL_LOAD_ERROR when the file is missing or is no model.
+    """
+    return MiniSegmenter(Path(model) if model else MODEL)
+
+
+def _open_session(path: Path) -> Any:
+    """Return an onnxruntime session on as many cores as this process may use, at most 8."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = min(_MAX_THREADS, len(os.sched_getaffinity(0)))
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no public base class
+        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"mini: want a model in {path.name}, got: {error}") from error
+
+
+@cache
+def _sha256(path: Path) -> str:
+    """Return the model file's hash, for provenance."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class MiniSegmenter:
+    """The engine, loaded. Deterministic on one machine type; holds no state between images."""
+
+    info: EngineInfo
+
+    def __init__(self, path: Path) -> None:
+        """Load the model.
+
+        Raises:
+            PipelineError: MODEL_LOAD_ERROR.
+        """
+        self._session = _open_session(path)
+        self.info = EngineInfo("mini", path.stem, _sha256(path), "float32", "cpu")
+
+    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+        """Return the candidates of each image, best first."""
+        return [self._segment_one(image.pixels_hw3) for image in images]
+
+    def _segment_one(self, pixels_hw3: NDArray[np.uint8]) -> CandidateBatch:
+        search = ScaleSearch(self._session, stretch_contrast(pixels_hw3))
+        found = search.at(search.best())
+        return candidates_of(found, (pixels_hw3.shape[0], pixels_hw3.shape[1]))
+
+
+def candidates_of(found: Found, size_hw: tuple[int, int]) -> CandidateBatch:
+    """Return instances as masks in image px, outlines smoothed at the image's resolution."""
+    builder = CandidateBuilder(size_hw)
+    for k, window in enumerate(ndimage.find_objects(found.labels, max_label=len(found.area))):
+        if window is not None:
+            mask, offset_xy = _mask_in_image(found, k + 1, window, size_hw)
+            builder.add(mask, offset_xy, float(found.quality[k]), float(found.stability[k]))
+    return builder.finish()
+
+
+def _mask_in_image(
+    found: Found, number: int, window: tuple[slice, slice], size_hw: tuple[int, int]
+) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    """Return one instance as a crop of the image and where the crop starts (x, y)."""
+    rows, columns = window
+    inside = found.labels[window] == number
+    soft = np.pad(np.where(inside, found.maps.foreground[window], 0).astype(np.float32), 1)
+    step = found.maps.scale / STRIDE_PX  # cells an image px
+    top, left = ((s.start - 1) / step for s in (rows, columns))
+    bottom, right = ((s.stop + 1) / step for s in (rows, columns))
+    y0, x0 = max(0, int(top)), max(0, int(left))
+    y1, x1 = min(size_hw[0], int(bottom) + 1), min(size_hw[1], int(right) + 1)
+    # Cell j is about input px 2 j, whose centre in the image is (2 j + 0.5) / scale - 0.5.
+    shift = 0.5 * step - 0.25
+    place = np.array([[step, 0, step * x0 + shift - columns.start + 1], [0, step, step * y0 + shift - rows.start + 1]])
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    values = cv2.warpAffine(soft, place, (max(1, x1 - x0), max(1, y1 - y0)), flags=how)
+    return values > 0.5, (x0, y0)

@@ -1,0 +1,103 @@
+"""Finds the scale at which a picture's objects fit mini: coarse scales whole, fine ones by samples first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.segment.mini_maps import HALO_PX, STRIDE_PX, maps_at_scale
+from pipeline.segment.mini_peaks import Found, find_instances
+from pipeline.segment.mini_scale import scale_score
+
+STEP = 2**0.5
+COARSEST_PX = 56
+"""Long side of the smallest picture looked at: an object of half the picture is then 28 px wide."""
+FINEST_SCALE = 2.0
+"""An object 8 px wide is then 16 px wide."""
+CHEAP_PX = 400_000
+"""Scales with at most this many input px are run on the whole picture."""
+WINDOW_PX = 256
+WINDOWS = 4
+MARGIN = 0.1
+"""By how much a finer scale must win on samples before the whole picture is run at it."""
+
+Window = tuple[int, int, int, int]
+"""Left, top, right, bottom in image px."""
+
+
+def pyramid(size_hw: tuple[int, int]) -> list[float]:
+    """Return the scales from the coarsest to the finest, each √2 times the one before."""
+    long_side = max(size_hw)
+    n = int(np.floor(np.log(FINEST_SCALE * long_side / COARSEST_PX) / np.log(STEP)))
+    return [FINEST_SCALE / STEP**k for k in range(max(0, n), -1, -1)]
+
+
+def _busiest_windows(image_hw3: NDArray[np.uint8], scale: float) -> list[Window]:
+    """Return windows to look at for small things: those with most detail of their size, apart."""
+    side = int(WINDOW_PX / scale)
+    height, width = image_hw3.shape[:2]
+    grey = cv2.resize(image_hw3[..., 1], None, fx=min(1.0, scale), fy=min(1.0, scale), interpolation=cv2.INTER_AREA)
+    grey = grey.astype(np.float32)
+    detail = np.abs(cv2.GaussianBlur(grey, (0, 0), 3) - cv2.GaussianBlur(grey, (0, 0), 10))
+    rows, columns = -(-height // side), -(-width // side)
+    energy = cv2.resize(detail, (columns, rows), interpolation=cv2.INTER_AREA).ravel()
+    order = np.argsort(-energy, kind="stable")
+    picked = sorted({*order[: WINDOWS - 1].tolist(), int(order[len(order) // 4])})
+    corners = [(min(k % columns * side, max(0, width - side)), min(k // columns * side, max(0, height - side))) for k in picked]
+    return [(x, y, min(width, x + side), min(height, y + side)) for x, y in corners]
+
+
+def _window_of(found: Found, window: Window) -> Found:
+    """Return what was found inside a window of the picture; instances keep their scores."""
+    left, top, right, bottom = (round(v * found.maps.scale / STRIDE_PX) for v in window)
+    labels = found.labels[top : bottom + 1, left : right + 1]
+    area = np.bincount(labels.ravel(), minlength=len(found.area) + 1)[1:].astype(np.float32)
+    quality = np.where(area > 0.5 * found.area, found.quality, 0).astype(np.float32)
+    return Found(found.maps, labels, area, quality, found.stability)
+
+
+def _join(founds: list[Found]) -> Found:
+    """Return several windows' instances as one, for scoring only."""
+    labels = np.zeros((sum(f.labels.size for f in founds), 1), np.int32)
+    joined = (np.concatenate([getattr(f, name) for f in founds]) for name in ("area", "quality", "stability"))
+    return Found(founds[0].maps, labels, *joined)
+
+
+class ScaleSearch:
+    """The pyramid of one picture; scales are run when asked for, once."""
+
+    def __init__(self, session: Any, image_hw3: NDArray[np.uint8]) -> None:
+        """Keep the picture: (H, W, 3) uint8 RGB, contrast stretched."""
+        self._session, self._image = session, image_hw3
+        self.scales = pyramid((image_hw3.shape[0], image_hw3.shape[1]))
+        self._done: dict[int, Found] = {}
+
+    def at(self, level: int) -> Found:
+        """Return the instances of the whole picture at a level of ``scales``."""
+        if level not in self._done:
+            self._done[level] = find_instances(maps_at_scale(self._session, self._image, self.scales[level]))
+        return self._done[level]
+
+    def _wins_on_samples(self, level: int, best: Found | None) -> bool:
+        """Return whether a level explains its busiest windows better than the best one so far."""
+        windows = _busiest_windows(self._image, self.scales[level])
+        crops = [self._image[y0:y1, x0:x1] for x0, y0, x1, y1 in windows]
+        fine = _join([find_instances(maps_at_scale(self._session, c, self.scales[level])) for c in crops])
+        if best is None:
+            return scale_score(fine) > -np.inf
+        coarse = _join([_window_of(best, w) for w in windows])
+        return scale_score(fine) > scale_score(coarse) + MARGIN
+
+    def best(self) -> int:
+        """Return the level that explains the picture best."""
+        area = self._image.shape[0] * self._image.shape[1]
+        scores: dict[int, float] = {}
+        for level, scale in enumerate(self.scales):
+            best = max(scores, key=lambda k: scores[k], default=None)
+            known = None if best is None or scores[best] == -np.inf else self.at(best)
+            if area * scale**2 <= CHEAP_PX or level == 0 or self._wins_on_samples(level, known):
+                scores[level] = scale_score(self.at(level))
+        return max(scores, key=lambda k: scores[k])
