@@ -108,7 +108,7 @@ def _engine(name: str) -> Segmenter:
     from tests.doubles.small_sam import small_sam
 
     torch.set_num_threads(2)
-    settings = SamSettings(points_per_side=8, pred_iou_thresh=0.65, stability_score_thresh=0.4)
+    settings = SamSettings(points_per_side=4, pred_iou_thresh=0.65, stability_score_thresh=0.4)
     return SamSegmenter(small_sam(), EngineInfo("sam", "small", None, "", ""), torch.device("cpu"), settings)
 
 

@@ -1,0 +1,96 @@
+"""Count the pictures on which a faster mode changes SAM's number of masks (``fast`` may on 1 % of them).
+
+Drawn pictures and the tests' small SAM with random weights, or with ``--images`` photos and SAM's verified
+weights: random weights make noisy masks near every limit, which real ones seldom do, so only the latter
+settles the question for photos.
+
+    python bench/sam_counts.py --pictures 200 --json bench/results/sam_counts.json
+    python bench/sam_counts.py --model vit_b --images photos/*.jpg --grid 32
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from pipeline import weights  # noqa: E402
+from pipeline.segment.sam_fast import FastNet  # noqa: E402
+from pipeline.segment.sam_generate import Generator  # noqa: E402
+from pipeline.segment.sam_memory import points_that_fit  # noqa: E402
+from pipeline.segment.sam_settings import SamSettings  # noqa: E402
+from tests.doubles.small_sam import iou_quantile, picture, small_sam  # noqa: E402
+
+
+def main() -> None:
+    """Count with every mode, print and write how many pictures differ from the reference."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--images", type=Path, nargs="*", default=[])
+    parser.add_argument("--model", choices=["vit_b", "vit_l", "vit_h"], help="default: the tests' small SAM")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--grid", type=int, default=8)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    device = torch.device(args.device)
+    sam, settings = _model(args)
+    sam.to(device)
+    theirs = SamAutomaticMaskGenerator(sam, output_mode="uncompressed_rle", **settings)
+    ours = {
+        mode: Generator(FastNet(sam, device, half=mode == "fast"), SamSettings(mode=mode, **settings))
+        for mode in ("exact", "fast")
+    }
+    counts: list[dict[str, int]] = []
+    for image in _pictures(args):
+        row = {"reference": len(theirs.generate(image))}
+        for mode, generator in ours.items():
+            row[mode] = len(generator.generate([image], 1, points_that_fit(device))[0].rles)
+        counts.append(row)
+    answer: dict[str, Any] = {"model": args.model or "small, random weights", "device": args.device}
+    answer |= {"pictures": len(counts), "masks": sum(row["reference"] for row in counts)}
+    for mode in ours:
+        off = [abs(row[mode] - row["reference"]) for row in counts]
+        answer[mode] = {
+            "differ": sum(o > 0 for o in off),
+            "share": np.mean(np.array(off) > 0),
+            "masks_off": sum(off),
+        }
+    print(json.dumps(answer, indent=1))
+    if args.json:
+        args.json.write_text(json.dumps(answer, indent=1) + "\n")
+
+
+def _model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """Return the model and the generator's settings."""
+    if args.model:
+        sam = sam_model_registry[args.model]().eval()
+        sam.load_state_dict(weights.load_state_dict(f"sam_{args.model}"))
+        return sam, {"points_per_side": args.grid}
+    sam = small_sam()
+    limit = iou_quantile(sam, picture(128, 128), 6, 0.3)
+    return sam, {"points_per_side": args.grid, "pred_iou_thresh": limit, "stability_score_thresh": 0.5}
+
+
+def _pictures(args: argparse.Namespace) -> list[NDArray[np.uint8]]:
+    """Return the photos, or drawn pictures of many sizes."""
+    if args.images:
+        return [np.asarray(PILImage.open(path).convert("RGB")) for path in args.images]
+    rng = np.random.default_rng(0)
+    return [picture(*rng.integers(80, 260, 2).tolist(), seed) for seed in range(args.pictures)]
+
+
+if __name__ == "__main__":
+    main()
