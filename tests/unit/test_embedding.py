@@ -113,6 +113,13 @@ def test_twice_as_many_specks_as_things_do_not_become_the_kind_that_is_meant() -
     assert probs[:12].min() > 0.8 > 0.25 > probs[12:].max()
 
 
+def test_one_huge_thing_is_not_the_kind_that_is_meant() -> None:
+    tray = np.zeros(SIZE, np.bool_)
+    tray[100:310, 20:460] = True
+    probs = judge(*scene([(tray, GREY)] + [(m, RED) for m in discs(7, 12)]))
+    assert probs[0] < 0.3 < 0.9 < probs[1:].min()
+
+
 def test_a_thing_of_another_colour_is_less_probable_than_its_neighbours() -> None:
     masks = discs(9, 16)
     probs = judge(*scene([(m, RED) for m in masks[:8]] + [(masks[8], GREEN)]))

@@ -41,6 +41,7 @@ SHAPES = [
     bar(100, 0, 102, 150),  # as high as the image
     bar(50, 50, 51, 51),  # one pixel
     np.ones(SIZE, np.bool_),  # everything
+    np.eye(*SIZE, dtype=np.bool_),  # a scratch that shrinking all but averages away
 ]
 
 
