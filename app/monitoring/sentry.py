@@ -26,7 +26,6 @@ def start(config: Config, **options: Any) -> None:
     sentry_sdk.init(
         dsn=config.sentry_dsn,
         release=f"tally@{VERSION}",
-        send_default_pii=False,
         include_local_variables=False,
         max_request_body_size="never",
         before_send=scrub,
