@@ -24,7 +24,7 @@ def drawn_scene(height: int, width: int, radius: int, seed: int) -> tuple[np.nda
     centres = [(x, y) for y in range(step, height - step, step) for x in range(step, width - step, step)]
     for x, y in centres:
         place = int(x + rng.integers(-radius // 3, radius // 3 + 1)), int(y)
-        cv2.circle(scene, place, radius, rng.integers(20, 130, 3).tolist(), -1, cv2.LINE_AA)
+        cv2.circle(scene, place, radius, rng.integers(10, 90, 3).tolist(), -1, cv2.LINE_AA)
     light = np.linspace(1, 0.6, width, dtype=np.float32)[None, :, None]
     return (scene * light + rng.normal(0, 3, scene.shape)).clip(0, 255).astype(np.uint8), len(centres)
 

@@ -64,6 +64,7 @@ def environment() -> dict[str, Any]:
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "system": platform.platform(terse=True),
             "python": platform.python_version(),
+            "load_1_min": round(os.getloadavg()[0], 1),  # above the cores: the times are too long
         },
         "commit": _commit(),
         "versions": {name: version for name in PACKAGES if (version := _version(name))},
