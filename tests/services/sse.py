@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,7 +50,9 @@ class Stream:
     def until(self, event_type: str, n: int = 1) -> list[Event]:
         """Return the events up to the ``n``-th of a type; the stream stays open."""
         found: list[Event] = []
+        deadline = time.monotonic() + LIMIT_S
         for event in self.events():
+            assert time.monotonic() < deadline, f"no {event_type}: {[e.type for e in found]}"
             found.append(event)
             n -= event.type == event_type
             if n == 0:
