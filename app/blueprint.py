@@ -8,7 +8,7 @@ from typing import Any
 
 import flask_smorest
 import marshmallow as ma
-from flask import Response, jsonify
+from flask import Request, Response, jsonify
 from flask_smorest.utils import unpack_tuple_response
 from webargs.flaskparser import FlaskParser
 
@@ -83,9 +83,16 @@ class ErrorSchema(ma.Schema):
 
 
 class Parser(FlaskParser):
-    """Bad input is 400: the contract knows no 422."""
+    """Bad input is 400: the contract knows no 422. A JSON body must say that it is one."""
 
     DEFAULT_VALIDATION_STATUS = 400
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:
+        """Return the JSON body; raise UNSUPPORTED_MEDIA_TYPE for a body of another type."""
+        if req.content_length and not req.is_json:
+            message = f"want Content-Type: application/json, got {req.mimetype or 'none'}"
+            raise TallyError("UNSUPPORTED_MEDIA_TYPE", message, field="Content-Type")
+        return super().load_json(req, schema)
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc] # flask-smorest has no type information

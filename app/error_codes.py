@@ -74,7 +74,6 @@ ERROR_CODES: dict[str, ErrorKind] = {
         2,
     ),
     "METHOD_NOT_ALLOWED": ErrorKind(405, "This address knows other methods.", "See the Allow header."),
-    "NOT_ACCEPTABLE": ErrorKind(406, "The answer exists in no format that was asked for.", "See /docs."),
     "INVALID_STATE": ErrorKind(
         409, "The job's state does not allow this, for example to cancel a finished one.", "Read the job."
     ),

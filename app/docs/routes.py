@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, jsonify, render_template, request
 
 from app.docs import service
 from app.error_codes import ERROR_CODES
@@ -33,7 +33,7 @@ def errors() -> str:
 @blp.get("/openapi.json")
 def openapi() -> Response:
     """Return the OpenAPI 3.1 document."""
-    return Response(service.openapi_json(), mimetype="application/json")
+    return jsonify(service.openapi_document())
 
 
 @blp.get("/docs/assets/<name>")

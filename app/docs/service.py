@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,41 +25,11 @@ _FOLDERS = {
 _FOREIGN_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
 _JOB_CODES = frozenset(ErrorCode)
 
-_HEAD = """\
-# Errors
-
-Every error of the API has this shape; `code` is stable, `message` is for people:
-
-```json
-{"status": "error",
- "error": {"code": "INVALID_CONFIG", "message": "…", "details": [], "field": "config.iou_threshold",
-           "timestamp": "2026-01-01T12:00:00Z", "request_id": "req_…",
-           "documentation_url": "/docs/errors#INVALID_CONFIG"}}
-```
-
-A job or an image that failed carries one of the codes marked *job* as its `error`. `make openapi` writes
-this page from `app/error_codes.py`; a running Tally shows the same at `/docs/errors`.
-"""
-
 
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the running application's routes."""
     document: dict[str, Any] = api.spec.to_dict()
     return document
-
-
-def openapi_json() -> str:
-    """Return the document as text: sorted, so that a snapshot shows only real changes."""
-    return json.dumps(openapi_document(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def errors_markdown() -> str:
-    """Return docs/errors.md."""
-    sections = [
-        f"\n## {code}\n\n*{where(code)}* {kind.meaning}\n\nWhat to do: {kind.remedy}\n"
-        for code, kind in ERROR_CODES.items()
-    ]
-    return _HEAD + "".join(sections)
 
 
 def where(code: str) -> str:

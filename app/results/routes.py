@@ -40,7 +40,14 @@ def get_visualization(query: dict[str, Any], job_id: str) -> Data:
 @blp.answers(
     200,
     schemas.RecountSchema,
-    errors=(*MISSING, "INVALID_CONFIG", "INVALID_STATE", "VERSION_CONFLICT", "STORAGE_ERROR"),
+    errors=(
+        *MISSING,
+        "UNSUPPORTED_MEDIA_TYPE",
+        "INVALID_CONFIG",
+        "INVALID_STATE",
+        "VERSION_CONFLICT",
+        "STORAGE_ERROR",
+    ),
 )
 @blp.doc(operationId="recountJob")
 @blp.arguments(schemas.RecountRequestSchema)

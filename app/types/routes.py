@@ -27,7 +27,9 @@ def list_types(pagination_parameters: Any) -> list[Data]:
 
 
 @blp.route("/types", methods=["POST"])
-@blp.answers(201, schemas.TypeSchema, errors=("TYPE_EXISTS", "IDEMPOTENCY_CONFLICT"))
+@blp.answers(
+    201, schemas.TypeSchema, errors=("UNSUPPORTED_MEDIA_TYPE", "TYPE_EXISTS", "IDEMPOTENCY_CONFLICT")
+)
 @blp.doc(operationId="createType", parameters=[IDEMPOTENCY_KEY])
 @blp.arguments(schemas.TypeRequestSchema)
 def create_type(body: dict[str, Any]) -> Data:
@@ -36,7 +38,7 @@ def create_type(body: dict[str, Any]) -> Data:
 
 
 @blp.route("/types/<string:type_id>", methods=["PATCH"])
-@blp.answers(200, schemas.TypeSchema, errors=("TYPE_NOT_FOUND", "TYPE_EXISTS"))
+@blp.answers(200, schemas.TypeSchema, errors=("UNSUPPORTED_MEDIA_TYPE", "TYPE_NOT_FOUND", "TYPE_EXISTS"))
 @blp.doc(operationId="changeType")
 @blp.arguments(schemas.TypeChangeSchema)
 def change_type(body: dict[str, Any], type_id: str) -> Data:

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import jsonschema
 import pytest
 from werkzeug.test import TestResponse
 
-from app.docs.service import errors_markdown, openapi_json
 from tests.arch.sources import ROOT
 from tests.contract.conftest import Office
 from tests.doubles.painted import painted_png, row_of_discs
 
 
 def test_the_snapshot_is_what_is_served(office: Office) -> None:
-    snapshot = (ROOT / "tests" / "contract" / "openapi.json").read_text(encoding="utf-8")
-    served = office.client.http.get("/openapi.json").get_data(as_text=True)
-    assert served == snapshot, "run `make openapi` and review the difference"
+    snapshot = json.loads((ROOT / "tests" / "contract" / "openapi.json").read_text(encoding="utf-8"))
+    assert office.client.http.get("/openapi.json").json == snapshot, "run `make openapi`"
 
 
-def test_the_page_of_errors_is_made_from_the_table() -> None:
-    assert (ROOT / "docs" / "errors.md").read_text(encoding="utf-8") == errors_markdown(), (
-        "run `make openapi`"
-    )
-
-
-def test_the_document_is_openapi_3_1_and_the_same_each_time(office: Office) -> None:
+def test_the_document_is_openapi_3_1(office: Office) -> None:
     assert office.document["openapi"] == "3.1.0"
-    with office.client.workplace.app.app_context():
-        assert openapi_json() == openapi_json()
 
 
 def test_every_field_has_an_example_or_is_made_of_fields(office: Office) -> None:

@@ -285,6 +285,11 @@ def test_without_a_dsn_sentry_is_not_started(monkeypatch: pytest.MonkeyPatch) ->
     assert started == []
 
 
+def test_a_body_that_is_not_called_json_is_not_read_as_json(make: Make) -> None:
+    answer = make().http.post("/api/types", data='{"name": "nut"}', content_type="text/plain")
+    assert (answer.status_code, error_of(answer)["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
 def test_a_statement_the_database_refuses_is_a_database_error(make: Make) -> None:
     client = make()
     client.workplace.app.view_functions["jobs.get_job"] = lambda **kwargs: (
