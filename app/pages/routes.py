@@ -32,10 +32,10 @@ CONTENT_SECURITY_POLICY = "; ".join(
 @blp.get("/jobs/<job_id>")
 def shell(job_id: str | None = None) -> tuple[Response, int]:
     """Return the page shell; the app in it reads the address. 503 when the frontend is not built."""
-    if (entry := entry_files()) is None:
+    if entry_files() is None:
         title, message = "The pages are not built yet", "Run `make setup`, or `npm run build` in frontend/."
         return _page("error.html", title=title, message=message), 503
-    return _page("shell.html", entry=entry), 200
+    return _page("shell.html"), 200
 
 
 @blp.get("/assets/<path:name>")
@@ -75,7 +75,7 @@ def _wants_page() -> bool:
 
 
 def _page(template: str, **values: object) -> Response:
-    response = current_app.make_response(render_template(template, **values))
+    response = current_app.make_response(render_template(template, entry=entry_files(), **values))
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["Cache-Control"] = "no-cache"
     return response

@@ -28,6 +28,12 @@ it("leaves typing in fields alone", () => {
   expect(press("Delete", "TEXTAREA")).toBeNull();
 });
 
+it("listens while a box to tick has the focus, which needs the space bar alone", () => {
+  const box = { target: { tagName: "INPUT", type: "checkbox" } as unknown as EventTarget };
+  expect(press("Delete", "", box)).toBe("delete");
+  expect(press(" ", "", box)).toBeNull();
+});
+
 it("leaves the space bar to a focused button", () => {
   expect(press(" ", "BUTTON")).toBeNull();
 });

@@ -37,7 +37,7 @@ interface Key {
 
 /** Return what a key press asks for; keys that are typed into a field, or belong to a control, are not ours. */
 export function commandOf(event: Key): Command | null {
-  const tag = (event.target as Element | null)?.tagName ?? "";
+  const tag = tagOf(event.target);
   if (event.altKey || ["INPUT", "SELECT", "TEXTAREA", "DIALOG"].includes(tag)) return null;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.ctrlKey || event.metaKey) {
@@ -45,8 +45,14 @@ export function commandOf(event: Key): Command | null {
     return key === "y" ? "redo" : null;
   }
   if (key === " ") {
-    if (["BUTTON", "A", "SUMMARY"].includes(tag)) return null;
+    if (["BUTTON", "A", "SUMMARY", "CHECKBOX"].includes(tag)) return null;
     return event.shiftKey ? "previousImage" : "nextImage";
   }
   return PLAIN[key] ?? null;
+}
+
+/** Return the kind of element that has the focus; boxes to tick and sliders take no text. */
+function tagOf(target: EventTarget | null): string {
+  const { tagName = "", type = "" } = (target ?? {}) as Partial<HTMLInputElement>;
+  return tagName === "INPUT" && ["checkbox", "range"].includes(type) ? type.toUpperCase() : tagName;
 }

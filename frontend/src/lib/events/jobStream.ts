@@ -22,6 +22,8 @@ interface ImageFacts extends Facts {
   image_count: number;
   count_interval: [number, number] | null;
   needs_review: boolean;
+  annotated_url: string | null;
+  thumbnail_url: string | null;
 }
 export type JobEvent =
   | { type: "job.queued" | "job.processing" | "job.cancelled"; data: Facts }

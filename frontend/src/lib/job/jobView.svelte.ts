@@ -54,9 +54,10 @@ export class JobView {
         break;
       }
       case "image.completed": {
-        const { file_id, image_count, count_interval, needs_review } = event.data;
-        const known = { count: image_count, count_interval, needs_review };
-        this.updateImage(file_id, { status: "completed", ...known });
+        const { file_id, image_count, count_interval, needs_review, annotated_url, thumbnail_url } =
+          event.data;
+        const known = { status: "completed", count: image_count, count_interval, needs_review } as const;
+        this.updateImage(file_id, known, { annotated: annotated_url, thumbnail: thumbnail_url });
         break;
       }
       case "image.failed":
@@ -81,9 +82,11 @@ export class JobView {
   }
 
   /** Take over new facts about one image, and add up the job's count again. */
-  private updateImage(fileId: string, values: Partial<JobImage>): void {
+  private updateImage(fileId: string, values: Partial<JobImage>, urls: Partial<JobImage["urls"]> = {}): void {
     if (!this.job) return;
-    const images = this.job.images.map((i) => (i.file_id === fileId ? { ...i, ...values } : i));
+    const images = this.job.images.map((image) =>
+      image.file_id === fileId ? { ...image, ...values, urls: { ...image.urls, ...urls } } : image,
+    );
     this.job = { ...this.job, images, count: images.reduce((sum, i) => sum + (i.count ?? 0), 0) };
   }
 }

@@ -3,7 +3,6 @@ import {
   countedAlready,
   discShape,
   meantCandidate,
-  pathOf,
   polygonArea,
   shapeAt,
   typicalArea,
@@ -41,14 +40,6 @@ describe("shapes", () => {
   it("meets a tiny object beside it, but not a large one", () => {
     expect(shapeAt([square("tiny", 10, 10, 2)], { x: 15, y: 11 }, 6)?.id).toBe("tiny");
     expect(shapeAt([square("large", 10, 10, 50)], { x: 8, y: 20 }, 6)).toBeNull();
-  });
-
-  it("draws all outlines as one path", () => {
-    expect(pathOf([square("a", 0, 0, 2), square("b", 5, 5, 1)])).toBe("M0 0 2 0 2 2 0 2ZM5 5 6 5 6 6 5 6Z");
-  });
-
-  it("draws the box of an object without an outline", () => {
-    expect(pathOf([{ ...square("a", 1, 2, 3), polygon: [] }])).toBe("M1 2H4V5H1Z");
   });
 
   it("makes a disc of the wanted size", () => {

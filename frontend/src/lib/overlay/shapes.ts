@@ -72,16 +72,6 @@ export function polygonArea(polygon: number[]): number {
   return Math.abs(twice) / 2;
 }
 
-/** Return one SVG path for many outlines: thousands of objects stay one element. */
-export function pathOf(shapes: Shape[]): string {
-  return shapes.map((shape) => subpath(shape)).join("");
-}
-
-function subpath({ polygon, bounds: { x1, y1, x2, y2 } }: Shape): string {
-  if (polygon.length < 6) return `M${x1} ${y1}H${x2}V${y2}H${x1}Z`;
-  return `M${polygon.join(" ")}Z`;
-}
-
 export const centreOf = ({ bounds }: Shape): Point => ({
   x: (bounds.x1 + bounds.x2) / 2,
   y: (bounds.y1 + bounds.y2) / 2,
