@@ -4,6 +4,215 @@
  */
 
 export interface paths {
+    "/api/v1/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List jobs, newest first. */
+        get: operations["listJobs"];
+        put?: never;
+        /**
+         * Upload images and count something in them.
+         * @description All errors of a request are reported together, with the names of the files.
+         */
+        post: operations["createJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        /** Show one job with its images. */
+        get: operations["getJob"];
+        put?: never;
+        post?: never;
+        /** Delete a job that has ended, with its results. */
+        delete: operations["deleteJob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        /** Show how far a job is. */
+        get: operations["getJobStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancel a job that has not ended; images that are done keep their counts. */
+        post: operations["cancelJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Count the images of an ended job again that did not complete, as a new job. */
+        post: operations["retryJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Follow a job as server-sent events.
+         * @description Durable events carry an `id`; a client that comes back with `Last-Event-ID` misses none. `stage.progress`
+         *     comes at most four times a second and has no id. The stream ends after `job.completed`, `job.failed` or
+         *     `job.cancelled`; a stream that ends without one was cut off and should be opened again.
+         */
+        get: operations["followJob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/results": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Show every counted object.
+         * @description 404 `RESULTS_NOT_READY` before the job's end; with `file_id` an image answers as soon as it is counted.
+         */
+        get: operations["getResults"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/visualization": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        /** Show the pictures of every counted image. */
+        get: operations["getVisualization"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job_id}/recount": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decide again with other settings, at once and without any model.
+         * @description Human edits are kept. `dry_run` changes nothing. Settings that decide before anything is counted
+         *     (engine, model, sahi, pages, mask_background) need a new job.
+         */
+        post: operations["recountJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/{file_id}/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file_id: string;
+                kind: "original" | "annotated" | "heatmap" | "rejected" | "thumbnail";
+            };
+            cookie?: never;
+        };
+        /**
+         * Download an image, a picture of its count, or its thumbnail.
+         * @description A picture that does not show the current count is not served: 404 `RESULTS_NOT_READY` with `Retry-After`.
+         */
+        get: operations["getFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/correct": {
         parameters: {
             query?: never;
@@ -62,215 +271,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/files/{file_id}/{kind}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                file_id: string;
-                kind: "original" | "annotated" | "heatmap" | "rejected" | "thumbnail";
-            };
-            cookie?: never;
-        };
-        /**
-         * Download an image, a picture of its count, or its thumbnail.
-         * @description A picture that does not show the current count is not served: 404 `RESULTS_NOT_READY` with `Retry-After`.
-         */
-        get: operations["getFile"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/jobs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List jobs, newest first. */
-        get: operations["listJobs"];
-        put?: never;
-        /**
-         * Upload images and count something in them.
-         * @description All errors of a request are reported together, with the names of the files.
-         */
-        post: operations["createJob"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/jobs/{job_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        /** Show one job with its images. */
-        get: operations["getJob"];
-        put?: never;
-        post?: never;
-        /** Delete a job that has ended, with its results. */
-        delete: operations["deleteJob"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/jobs/{job_id}/cancel": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Cancel a job that has not ended; images that are done keep their counts. */
-        post: operations["cancelJob"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/jobs/{job_id}/events": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        /**
-         * Follow a job as server-sent events.
-         * @description Durable events carry an `id`; a client that comes back with `Last-Event-ID` misses none. `stage.progress`
-         *     comes at most four times a second and has no id. The stream ends after `job.completed`, `job.failed` or
-         *     `job.cancelled`; a stream that ends without one was cut off and should be opened again.
-         */
-        get: operations["followJob"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/jobs/{job_id}/recount": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Decide again with other settings, at once and without any model.
-         * @description Human edits are kept. `dry_run` changes nothing. Settings that decide before anything is counted
-         *     (engine, model, sahi, pages, mask_background) need a new job.
-         */
-        post: operations["recountJob"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/jobs/{job_id}/results": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        /**
-         * Show every counted object.
-         * @description 404 `RESULTS_NOT_READY` before the job's end; with `file_id` an image answers as soon as it is counted.
-         */
-        get: operations["getResults"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/jobs/{job_id}/retry": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Count the images of an ended job again that did not complete, as a new job. */
-        post: operations["retryJob"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/jobs/{job_id}/status": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        /** Show how far a job is. */
-        get: operations["getJobStatus"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/jobs/{job_id}/visualization": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        /** Show the pictures of every counted image. */
-        get: operations["getVisualization"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/types": {
         parameters: {
             query?: never;
@@ -312,299 +312,7 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        Box: {
-            /** @example xyxy */
-            format: string;
-            /** @example 10 */
-            x1: number;
-            /** @example 52 */
-            x2: number;
-            /** @example 20 */
-            y1: number;
-            /** @example 61 */
-            y2: number;
-        };
-        Corrected: {
-            /** @example cor_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            correction_id: string;
-            /** @example 25 */
-            count: number;
-            /** @example 24 */
-            count_before: number;
-            /**
-             * @example [
-             *       24,
-             *       26
-             *     ]
-             */
-            count_interval: number[];
-            /** @example human */
-            count_source: string;
-            detections: components["schemas"]["Detection"][];
-            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            file_id: string;
-            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            job_id: string;
-            /** @example 2 */
-            version: number;
-        };
-        CorrectedAnswer: {
-            data: components["schemas"]["Corrected"];
-            /**
-             * @example success
-             * @enum {string}
-             */
-            status: "success";
-        };
-        Correction: {
-            /** @example cor_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            correction_id: string;
-            /** @example 25 */
-            count_after: number;
-            /** @example 24 */
-            count_before: number;
-            /**
-             * Format: date-time
-             * @example 2026-01-31T12:00:00Z
-             */
-            created_at: string;
-            /**
-             * @example [
-             *       {
-             *         "object_id": "c7",
-             *         "op": "remove"
-             *       }
-             *     ]
-             */
-            edits: {
-                [key: string]: unknown;
-            }[];
-            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            file_id: string;
-            /** @example null */
-            human_count: number | null;
-            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            job_id: string;
-            /**
-             * @description count, edits or both
-             * @example edits
-             */
-            kind: string;
-            /**
-             * Format: date-time
-             * @example null
-             */
-            reverted_at: string | null;
-            /**
-             * @description of the result after it
-             * @example 2
-             */
-            version: number;
-        };
-        CorrectionListAnswer: {
-            data: components["schemas"]["Correction"][];
-            /**
-             * @example success
-             * @enum {string}
-             */
-            status: "success";
-        };
-        CorrectionRequest: {
-            /**
-             * @description the true number
-             * @example 25
-             */
-            count?: number;
-            /**
-             * @description done in order, all or none
-             * @example [
-             *       {
-             *         "object_id": "c7",
-             *         "op": "remove"
-             *       }
-             *     ]
-             */
-            edits?: components["schemas"]["Edit"][];
-            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            file_id: string;
-            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            job_id: string;
-            /**
-             * @description of the result that was corrected; a stale one is a 409
-             * @example 1
-             */
-            version: number;
-        };
-        Deleted: {
-            /** @example true */
-            deleted: boolean;
-            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            job_id: string;
-        };
-        DeletedAnswer: {
-            data: components["schemas"]["Deleted"];
-            /**
-             * @example success
-             * @enum {string}
-             */
-            status: "success";
-        };
-        Detection: {
-            /**
-             * @description px
-             * @example 1352
-             */
-            area: number;
-            bbox: components["schemas"]["Box"];
-            bbox_normalized: components["schemas"]["NormalizedBox"];
-            /**
-             * @description within this answer
-             * @example 0
-             */
-            class_id: number;
-            /** @example coin */
-            class_name: string;
-            /**
-             * @description 1 for what a human stated
-             * @example 0.93
-             */
-            confidence: number;
-            /**
-             * @description visual group
-             * @example 0
-             */
-            group: number | null;
-            /**
-             * @description as drawn on the overlay
-             * @example 1
-             */
-            number: number;
-            /**
-             * @description stable; corrections name it
-             * @example c0
-             */
-            object_id: string;
-            /**
-             * @description outline [x1, y1, x2, y2, ...] in px
-             * @example [
-             *       10,
-             *       40.5,
-             *       31,
-             *       20,
-             *       52,
-             *       40.5
-             *     ]
-             */
-            segmentation: number[];
-            /**
-             * @description model or human
-             * @example model
-             */
-            source: string;
-        };
-        Edit: {
-            /**
-             * @description x, y, w, h
-             * @example [
-             *       10,
-             *       20,
-             *       42,
-             *       41
-             *     ]
-             */
-            box?: number[];
-            /** @example coin */
-            label?: string;
-            /** @example c7 */
-            object_id?: string;
-            /**
-             * @example [
-             *       "c7",
-             *       "c8"
-             *     ]
-             */
-            object_ids?: string[];
-            /**
-             * @example add
-             * @enum {string}
-             */
-            op: "add" | "merge" | "move" | "relabel" | "remove" | "split";
-            /**
-             * @description x, y
-             * @example [
-             *       120.5,
-             *       88
-             *     ]
-             */
-            point?: number[];
-            /**
-             * @example [
-             *       [
-             *         10,
-             *         20
-             *       ],
-             *       [
-             *         30,
-             *         20
-             *       ]
-             *     ]
-             */
-            points?: number[][];
-            /**
-             * @example [
-             *       [
-             *         10,
-             *         20
-             *       ],
-             *       [
-             *         52,
-             *         20
-             *       ],
-             *       [
-             *         31,
-             *         61
-             *       ]
-             *     ]
-             */
-            polygon?: number[][];
-        };
-        Error: {
-            error: components["schemas"]["ErrorBody"];
-            /**
-             * @example error
-             * @enum {string}
-             */
-            status: "error";
-        };
-        ErrorBody: {
-            /**
-             * @description Stable; see /docs/errors.
-             * @example INVALID_CONFIG
-             * @enum {string}
-             */
-            code: "CORRECTION_NOT_FOUND" | "CORRUPTED_FILE" | "DATABASE_ERROR" | "DATABASE_UNAVAILABLE" | "FILE_ERROR" | "FILE_NOT_FOUND" | "FILE_TOO_LARGE" | "FORBIDDEN" | "IDEMPOTENCY_CONFLICT" | "INFERENCE_ERROR" | "INTERNAL_ERROR" | "INVALID_CONFIG" | "INVALID_DIMENSIONS" | "INVALID_FORMAT" | "INVALID_REQUEST" | "INVALID_STATE" | "JOB_NOT_FOUND" | "MAX_RETRIES" | "METHOD_NOT_ALLOWED" | "MODEL_LOAD_ERROR" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "NO_FILES" | "OUT_OF_MEMORY" | "QUEUE_FULL" | "QUEUE_TIMEOUT" | "RANGE_NOT_SATISFIABLE" | "RATE_LIMIT_EXCEEDED" | "RESULTS_NOT_READY" | "STORAGE_ERROR" | "TOO_MANY_FILES" | "TYPE_EXISTS" | "TYPE_NOT_FOUND" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "UPLOAD_NOT_FOUND" | "VERSION_CONFLICT";
-            /** @description All problems. */
-            details: components["schemas"]["ErrorDetail"][];
-            /** @example /docs/errors#INVALID_CONFIG */
-            documentation_url: string;
-            /** @example config.confidence_threshold */
-            field?: string;
-            /** @example want a number from 0 to 1, got 3 */
-            message: string;
-            /** @example req_01jz0000000000000000000000 */
-            request_id: string;
-            /**
-             * Format: date-time
-             * @example 2026-01-31T12:00:00Z
-             */
-            timestamp: string;
-        };
         ErrorDetail: {
-            /**
-             * @description Code of this problem.
-             * @example INVALID_FORMAT
-             */
-            code?: string;
             /**
              * @description The bad input.
              * @example config.iou_threshold
@@ -615,16 +323,76 @@ export interface components {
              * @example tray.gif
              */
             filename?: string;
+            /**
+             * @description Code of this problem.
+             * @example INVALID_FORMAT
+             */
+            code?: string;
             /** @example want a number from 0 to 1, got 3 */
             message?: string;
         } & {
             [key: string]: unknown;
         };
-        Failure: {
-            /** @example CORRUPTED_FILE */
-            code: string;
-            /** @example tray.jpg does not decode */
-            message: string | null;
+        ErrorBody: {
+            /**
+             * @description Stable; see /docs/errors.
+             * @example INVALID_CONFIG
+             * @enum {string}
+             */
+            code: "CORRECTION_NOT_FOUND" | "CORRUPTED_FILE" | "DATABASE_ERROR" | "DATABASE_UNAVAILABLE" | "FILE_ERROR" | "FILE_NOT_FOUND" | "FILE_TOO_LARGE" | "FORBIDDEN" | "IDEMPOTENCY_CONFLICT" | "INFERENCE_ERROR" | "INTERNAL_ERROR" | "INVALID_CONFIG" | "INVALID_DIMENSIONS" | "INVALID_FORMAT" | "INVALID_REQUEST" | "INVALID_STATE" | "JOB_NOT_FOUND" | "MAX_RETRIES" | "METHOD_NOT_ALLOWED" | "MODEL_LOAD_ERROR" | "NOT_FOUND" | "NO_FILES" | "OUT_OF_MEMORY" | "QUEUE_FULL" | "QUEUE_TIMEOUT" | "RANGE_NOT_SATISFIABLE" | "RATE_LIMIT_EXCEEDED" | "RESULTS_NOT_READY" | "STORAGE_ERROR" | "TOO_MANY_FILES" | "TYPE_EXISTS" | "TYPE_NOT_FOUND" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "UPLOAD_NOT_FOUND" | "VERSION_CONFLICT";
+            /** @example want a number from 0 to 1, got 3 */
+            message: string;
+            /** @description All problems. */
+            details: components["schemas"]["ErrorDetail"][];
+            /** @example config.confidence_threshold */
+            field?: string;
+            /**
+             * Format: date-time
+             * @example 2026-01-31T12:00:00Z
+             */
+            timestamp: string;
+            /** @example req_01jz0000000000000000000000 */
+            request_id: string;
+            /** @example /docs/errors#INVALID_CONFIG */
+            documentation_url: string;
+        };
+        Error: {
+            /**
+             * @example error
+             * @enum {string}
+             */
+            status: "error";
+            error: components["schemas"]["ErrorBody"];
+        };
+        PaginationMetadata: {
+            /** @description Total number of items. */
+            total?: number;
+            /** @description Total number of pages. */
+            total_pages?: number;
+            /** @description First available page number. */
+            first_page?: number;
+            /** @description Last available page number. */
+            last_page?: number;
+            /** @description Current page number. */
+            page?: number;
+            /** @description Previous page number. */
+            previous_page?: number;
+            /** @description Next page number. */
+            next_page?: number;
+        };
+        JobForm: {
+            /** @description 1 to 100 files: JPEG, PNG, TIFF or WebP, 64 to 8192 px a side, 50 MB each. */
+            images: string[];
+            /**
+             * @description What to count: a type's name (GET /types) or any other words.
+             * @example coin
+             */
+            type: string;
+            /**
+             * @description JSON object; every key has a default.
+             * @example {"confidence_threshold": 0.3}
+             */
+            config?: string;
         };
         File: {
             /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
@@ -635,10 +403,10 @@ export interface components {
              */
             filename: string;
             /**
-             * @description jpeg, png, tiff or webp
-             * @example jpeg
+             * @description px, EXIF orientation applied
+             * @example 1024
              */
-            format: string;
+            width: number;
             /**
              * @description px, EXIF orientation applied
              * @example 768
@@ -647,97 +415,64 @@ export interface components {
             /** @example 183204 */
             size_bytes: number;
             /**
-             * @description px, EXIF orientation applied
-             * @example 1024
+             * @description jpeg, png, tiff or webp
+             * @example jpeg
              */
-            width: number;
+            format: string;
         };
-        Group: {
-            /** @example 24 */
-            count: number;
-            /** @example 0 */
-            id: number;
-            /** @example group 1 */
-            name: string;
-        };
-        ImageResult: {
-            /**
-             * @example {
-             *       "coin": 24
-             *     }
-             */
-            by_type: {
-                [key: string]: number;
-            };
-            /**
-             * @description what holds now
-             * @example 24
-             */
-            count: number;
-            /**
-             * @description 90 %, inclusive
-             * @example [
-             *       23,
-             *       25
-             *     ]
-             */
-            count_interval: number[];
-            /** @example model */
-            count_source: string;
-            detections: components["schemas"]["Detection"][];
-            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            file_id: string;
-            /** @example tray.jpg */
+        RejectedFile: {
+            /** @example images[1] */
+            field: string;
+            /** @example notes.gif */
             filename: string;
-            /** @example [] */
-            groups: components["schemas"]["Group"][];
-            /** @example 303 */
-            height: number;
-            /** @example request */
-            labelled_by: string;
-            /**
-             * @description before human corrections
-             * @example 24
-             */
-            model_count: number;
-            /** @example false */
-            needs_review: boolean;
-            /**
-             * @description code, weights and settings of this count
-             * @example {
-             *       "engine": "classical"
-             *     }
-             */
-            provenance: {
-                [key: string]: unknown;
-            };
-            /**
-             * @description only with rejected=true
-             * @example []
-             */
-            rejected?: components["schemas"]["Rejected"][];
-            /** @example null */
-            review_reason: string | null;
-            stats: components["schemas"]["Stats"];
-            /**
-             * @example {
-             *       "segment": 0.31
-             *     }
-             */
-            timings_s: {
-                [key: string]: number;
-            };
-            /** @example 1 */
-            version: number;
-            /** @example 384 */
-            width: number;
+            /** @example INVALID_FORMAT */
+            code: string;
+            /** @example want JPEG, PNG, TIFF or WebP, got other bytes */
+            message: string;
         };
-        Job: {
+        JobAccepted: {
+            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            job_id: string;
+            /** @example /api/v1/jobs/job_01jz4k8e7b2w3x4y5z6a7b8c9d/status */
+            status_url: string;
+            /** @example /api/v1/jobs/job_01jz4k8e7b2w3x4y5z6a7b8c9d/events */
+            events_url: string;
+            /** @example /api/v1/jobs/job_01jz4k8e7b2w3x4y5z6a7b8c9d/results */
+            results_url: string;
             /**
              * Format: date-time
+             * @description null until a job of this engine has been measured
              * @example 2026-01-31T12:00:00Z
              */
-            completed_at: string | null;
+            estimated_completion: string | null;
+            /** @description In order. */
+            images: components["schemas"]["File"][];
+            rejected_files: components["schemas"]["RejectedFile"][];
+        };
+        JobAcceptedAnswer: {
+            /**
+             * @example accepted
+             * @enum {string}
+             */
+            status: "accepted";
+            data: components["schemas"]["JobAccepted"];
+        };
+        Failure: {
+            /** @example CORRUPTED_FILE */
+            code: string;
+            /** @example tray.jpg does not decode */
+            message: string | null;
+        };
+        JobListItem: {
+            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            job_id: string;
+            /** @example coin */
+            type: string;
+            /**
+             * @example completed
+             * @enum {string}
+             */
+            status: "queued" | "processing" | "completed" | "failed" | "cancelled";
             /**
              * @description as it was sent
              * @example {
@@ -748,19 +483,32 @@ export interface components {
                 [key: string]: unknown;
             };
             /**
-             * @description objects so far, over all images
-             * @example 24
-             */
-            count: number;
-            /**
              * Format: date-time
              * @example 2026-01-31T12:00:00Z
              */
             created_at: string;
-            error: components["schemas"]["Failure"] | null;
-            images: components["schemas"]["JobImage"][];
-            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            job_id: string;
+            /**
+             * Format: date-time
+             * @example 2026-01-31T12:00:00Z
+             */
+            started_at: string | null;
+            /**
+             * Format: date-time
+             * @example 2026-01-31T12:00:00Z
+             */
+            completed_at: string | null;
+            /** @example 1 */
+            total_images: number;
+            /**
+             * @description counted or failed
+             * @example 1
+             */
+            processed_images: number;
+            /**
+             * @description objects so far, over all images
+             * @example 24
+             */
+            count: number;
             /** @example false */
             needs_review: boolean;
             /**
@@ -768,78 +516,59 @@ export interface components {
              * @example false
              */
             partial: boolean;
-            /**
-             * @description counted or failed
-             * @example 1
-             */
-            processed_images: number;
             /** @example null */
             retry_of: string | null;
-            /**
-             * Format: date-time
-             * @example 2026-01-31T12:00:00Z
-             */
-            started_at: string | null;
-            /**
-             * @example completed
-             * @enum {string}
-             */
-            status: "queued" | "processing" | "completed" | "failed" | "cancelled";
-            /** @example 1 */
-            total_images: number;
-            /** @example coin */
-            type: string;
+            error: components["schemas"]["Failure"] | null;
+            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/thumbnail */
+            thumbnail_url: string | null;
         };
-        JobAccepted: {
-            /**
-             * Format: date-time
-             * @description null until a job of this engine has been measured
-             * @example 2026-01-31T12:00:00Z
-             */
-            estimated_completion: string | null;
-            /** @example /api/v1/jobs/job_01jz4k8e7b2w3x4y5z6a7b8c9d/events */
-            events_url: string;
-            /** @description In order. */
-            images: components["schemas"]["File"][];
-            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            job_id: string;
-            rejected_files: components["schemas"]["RejectedFile"][];
-            /** @example /api/v1/jobs/job_01jz4k8e7b2w3x4y5z6a7b8c9d/results */
-            results_url: string;
-            /** @example /api/v1/jobs/job_01jz4k8e7b2w3x4y5z6a7b8c9d/status */
-            status_url: string;
-        };
-        JobAcceptedAnswer: {
-            data: components["schemas"]["JobAccepted"];
-            /**
-             * @example accepted
-             * @enum {string}
-             */
-            status: "accepted";
-        };
-        JobAnswer: {
-            data: components["schemas"]["Job"];
+        JobListItemListAnswer: {
             /**
              * @example success
              * @enum {string}
              */
             status: "success";
+            data: components["schemas"]["JobListItem"][];
         };
-        JobForm: {
-            /**
-             * @description JSON object; every key has a default.
-             * @example {"confidence_threshold": 0.3}
-             */
-            config?: string;
-            /** @description 1 to 100 files: JPEG, PNG, TIFF or WebP, 64 to 8192 px a side, 50 MB each. */
-            images: string[];
-            /**
-             * @description What to count: a type's name (GET /types) or any other words.
-             * @example coin
-             */
-            type: string;
+        PictureURLs: {
+            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/original */
+            original: string;
+            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/annotated */
+            annotated: string | null;
+            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/heatmap */
+            heatmap: string | null;
+            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/rejected */
+            rejected: string | null;
+            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/thumbnail */
+            thumbnail: string | null;
         };
         JobImage: {
+            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            file_id: string;
+            /**
+             * @description For display only.
+             * @example tray.jpg
+             */
+            filename: string;
+            /**
+             * @description px, EXIF orientation applied
+             * @example 1024
+             */
+            width: number;
+            /**
+             * @description px, EXIF orientation applied
+             * @example 768
+             */
+            height: number;
+            /** @example 183204 */
+            size_bytes: number;
+            /**
+             * @description jpeg, png, tiff or webp
+             * @example jpeg
+             */
+            format: string;
+            /** @example completed */
+            status: string;
             /**
              * @description null before it is counted
              * @example 24
@@ -858,58 +587,36 @@ export interface components {
              * @example model
              */
             count_source: string;
-            error: components["schemas"]["Failure"] | null;
-            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            file_id: string;
-            /**
-             * @description For display only.
-             * @example tray.jpg
-             */
-            filename: string;
-            /**
-             * @description jpeg, png, tiff or webp
-             * @example jpeg
-             */
-            format: string;
-            /**
-             * @description px, EXIF orientation applied
-             * @example 768
-             */
-            height: number;
-            /**
-             * @description a human should look
-             * @example false
-             */
-            needs_review: boolean;
-            /**
-             * @description annotated JPEG, only with overlay=bytes
-             * @example /9j/4AAQSk...
-             */
-            overlay_base64?: string | null;
-            /** @example wide interval: 19 to 31 */
-            review_reason: string | null;
-            /** @example 183204 */
-            size_bytes: number;
-            /** @example completed */
-            status: string;
-            urls: components["schemas"]["PictureURLs"];
             /**
              * @description named by corrections; raised by each change
              * @example 1
              */
             version: number;
             /**
-             * @description px, EXIF orientation applied
-             * @example 1024
+             * @description a human should look
+             * @example false
              */
-            width: number;
-        };
-        JobListItem: {
+            needs_review: boolean;
+            /** @example wide interval: 19 to 31 */
+            review_reason: string | null;
+            error: components["schemas"]["Failure"] | null;
+            urls: components["schemas"]["PictureURLs"];
             /**
-             * Format: date-time
-             * @example 2026-01-31T12:00:00Z
+             * @description annotated JPEG, only with overlay=bytes
+             * @example /9j/4AAQSk...
              */
-            completed_at: string | null;
+            overlay_base64?: string | null;
+        };
+        Job: {
+            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            job_id: string;
+            /** @example coin */
+            type: string;
+            /**
+             * @example completed
+             * @enum {string}
+             */
+            status: "queued" | "processing" | "completed" | "failed" | "cancelled";
             /**
              * @description as it was sent
              * @example {
@@ -920,18 +627,32 @@ export interface components {
                 [key: string]: unknown;
             };
             /**
-             * @description objects so far, over all images
-             * @example 24
-             */
-            count: number;
-            /**
              * Format: date-time
              * @example 2026-01-31T12:00:00Z
              */
             created_at: string;
-            error: components["schemas"]["Failure"] | null;
-            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            job_id: string;
+            /**
+             * Format: date-time
+             * @example 2026-01-31T12:00:00Z
+             */
+            started_at: string | null;
+            /**
+             * Format: date-time
+             * @example 2026-01-31T12:00:00Z
+             */
+            completed_at: string | null;
+            /** @example 1 */
+            total_images: number;
+            /**
+             * @description counted or failed
+             * @example 1
+             */
+            processed_images: number;
+            /**
+             * @description objects so far, over all images
+             * @example 24
+             */
+            count: number;
             /** @example false */
             needs_review: boolean;
             /**
@@ -939,79 +660,40 @@ export interface components {
              * @example false
              */
             partial: boolean;
-            /**
-             * @description counted or failed
-             * @example 1
-             */
-            processed_images: number;
             /** @example null */
             retry_of: string | null;
-            /**
-             * Format: date-time
-             * @example 2026-01-31T12:00:00Z
-             */
-            started_at: string | null;
-            /**
-             * @example completed
-             * @enum {string}
-             */
-            status: "queued" | "processing" | "completed" | "failed" | "cancelled";
-            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/thumbnail */
-            thumbnail_url: string | null;
-            /** @example 1 */
-            total_images: number;
-            /** @example coin */
-            type: string;
+            error: components["schemas"]["Failure"] | null;
+            images: components["schemas"]["JobImage"][];
         };
-        JobListItemListAnswer: {
-            data: components["schemas"]["JobListItem"][];
+        JobAnswer: {
             /**
              * @example success
              * @enum {string}
              */
             status: "success";
+            data: components["schemas"]["Job"];
         };
-        NormalizedBox: {
-            /** @example yolo */
-            format: string;
-            /** @example 0.1353 */
-            height: number;
-            /** @example 0.1094 */
-            width: number;
-            /** @example 0.0807 */
-            x_center: number;
-            /** @example 0.1336 */
-            y_center: number;
+        Deleted: {
+            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            job_id: string;
+            /** @example true */
+            deleted: boolean;
         };
-        PaginationMetadata: {
-            /** @description First available page number. */
-            first_page?: number;
-            /** @description Last available page number. */
-            last_page?: number;
-            /** @description Next page number. */
-            next_page?: number;
-            /** @description Current page number. */
-            page?: number;
-            /** @description Previous page number. */
-            previous_page?: number;
-            /** @description Total number of items. */
-            total?: number;
-            /** @description Total number of pages. */
-            total_pages?: number;
-        };
-        PictureURLs: {
-            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/annotated */
-            annotated: string | null;
-            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/heatmap */
-            heatmap: string | null;
-            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/original */
-            original: string;
-            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/rejected */
-            rejected: string | null;
-            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/thumbnail */
-            thumbnail: string | null;
+        DeletedAnswer: {
+            /**
+             * @example success
+             * @enum {string}
+             */
+            status: "success";
+            data: components["schemas"]["Deleted"];
         };
         Progress: {
+            /** @example 4 */
+            total_images: number;
+            /** @example 2 */
+            processed_images: number;
+            /** @example 62.5 */
+            percentage: number;
             /** @example segment */
             current_stage: string | null;
             /**
@@ -1019,29 +701,295 @@ export interface components {
              * @example 2026-01-31T12:00:00Z
              */
             estimated_completion: string | null;
-            /** @example 62.5 */
-            percentage: number;
-            /** @example 2 */
-            processed_images: number;
-            /** @example 4 */
-            total_images: number;
         };
-        Recount: {
-            /** @example 22 */
-            count: number;
-            /** @example true */
-            dry_run: boolean;
-            images: components["schemas"]["RecountedImage"][];
+        StatusSummary: {
+            /** @example 24 */
+            total_detections: number;
+            /** @example 0.91 */
+            average_confidence: number | null;
+            /** @example 1.42 */
+            processing_time_seconds: number | null;
+        };
+        Status: {
             /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
             job_id: string;
+            /** @example processing */
+            status: string;
+            /** @example false */
+            partial: boolean;
+            /**
+             * Format: date-time
+             * @example 2026-01-31T12:00:00Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @example 2026-01-31T12:00:00Z
+             */
+            started_at: string | null;
+            /**
+             * Format: date-time
+             * @example 2026-01-31T12:00:00Z
+             */
+            completed_at: string | null;
+            progress: components["schemas"]["Progress"];
+            summary: components["schemas"]["StatusSummary"];
+            /** @example /api/v1/jobs/job_01jz4k8e7b2w3x4y5z6a7b8c9d/results */
+            results_url: string | null;
+            /** @example /api/v1/jobs/job_01jz4k8e7b2w3x4y5z6a7b8c9d/visualization */
+            visualization_url: string | null;
+            error: components["schemas"]["Failure"] | null;
         };
-        RecountAnswer: {
-            data: components["schemas"]["Recount"];
+        StatusAnswer: {
             /**
              * @example success
              * @enum {string}
              */
             status: "success";
+            data: components["schemas"]["Status"];
+        };
+        Group: {
+            /** @example 0 */
+            id: number;
+            /** @example group 1 */
+            name: string;
+            /** @example 24 */
+            count: number;
+        };
+        Stats: {
+            /** @example 1352 */
+            median_area_px: number;
+            /** @example 1102 */
+            p10_area_px: number;
+            /** @example 1689 */
+            p90_area_px: number;
+            /** @example 27.9 */
+            coverage_percent: number;
+            /** @example 206.2 */
+            density_per_megapixel: number;
+        };
+        Box: {
+            /** @example xyxy */
+            format: string;
+            /** @example 10 */
+            x1: number;
+            /** @example 20 */
+            y1: number;
+            /** @example 52 */
+            x2: number;
+            /** @example 61 */
+            y2: number;
+        };
+        NormalizedBox: {
+            /** @example yolo */
+            format: string;
+            /** @example 0.0807 */
+            x_center: number;
+            /** @example 0.1336 */
+            y_center: number;
+            /** @example 0.1094 */
+            width: number;
+            /** @example 0.1353 */
+            height: number;
+        };
+        Detection: {
+            /**
+             * @description stable; corrections name it
+             * @example c0
+             */
+            object_id: string;
+            /**
+             * @description as drawn on the overlay
+             * @example 1
+             */
+            number: number;
+            /**
+             * @description within this answer
+             * @example 0
+             */
+            class_id: number;
+            /** @example coin */
+            class_name: string;
+            /**
+             * @description 1 for what a human stated
+             * @example 0.93
+             */
+            confidence: number;
+            bbox: components["schemas"]["Box"];
+            bbox_normalized: components["schemas"]["NormalizedBox"];
+            /**
+             * @description outline [x1, y1, x2, y2, ...] in px
+             * @example [
+             *       10,
+             *       40.5,
+             *       31,
+             *       20,
+             *       52,
+             *       40.5
+             *     ]
+             */
+            segmentation: number[];
+            /**
+             * @description px
+             * @example 1352
+             */
+            area: number;
+            /**
+             * @description visual group
+             * @example 0
+             */
+            group: number | null;
+            /**
+             * @description model or human
+             * @example model
+             */
+            source: string;
+        };
+        Rejected: {
+            /** @example c7 */
+            object_id: string;
+            /** @example duplicate_of:c3 */
+            reason: string;
+            /** @example 0.41 */
+            confidence: number;
+            bbox: components["schemas"]["Box"];
+            /**
+             * @description outline [x1, y1, x2, y2, ...] in px
+             * @example [
+             *       10,
+             *       40.5,
+             *       31,
+             *       20,
+             *       52,
+             *       40.5
+             *     ]
+             */
+            segmentation: number[];
+        };
+        ImageResult: {
+            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            file_id: string;
+            /** @example tray.jpg */
+            filename: string;
+            /** @example 384 */
+            width: number;
+            /** @example 303 */
+            height: number;
+            /** @example 1 */
+            version: number;
+            /**
+             * @description what holds now
+             * @example 24
+             */
+            count: number;
+            /**
+             * @description before human corrections
+             * @example 24
+             */
+            model_count: number;
+            /**
+             * @description 90 %, inclusive
+             * @example [
+             *       23,
+             *       25
+             *     ]
+             */
+            count_interval: number[];
+            /** @example model */
+            count_source: string;
+            /**
+             * @example {
+             *       "coin": 24
+             *     }
+             */
+            by_type: {
+                [key: string]: number;
+            };
+            /** @example [] */
+            groups: components["schemas"]["Group"][];
+            stats: components["schemas"]["Stats"];
+            /** @example false */
+            needs_review: boolean;
+            /** @example null */
+            review_reason: string | null;
+            /** @example request */
+            labelled_by: string;
+            /**
+             * @example {
+             *       "segment": 0.31
+             *     }
+             */
+            timings_s: {
+                [key: string]: number;
+            };
+            /**
+             * @description code, weights and settings of this count
+             * @example {
+             *       "engine": "classical"
+             *     }
+             */
+            provenance: {
+                [key: string]: unknown;
+            };
+            detections: components["schemas"]["Detection"][];
+            /**
+             * @description only with rejected=true
+             * @example []
+             */
+            rejected?: components["schemas"]["Rejected"][];
+        };
+        Results: {
+            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            job_id: string;
+            /** @example coin */
+            type: string;
+            /**
+             * @description over all images of this answer
+             * @example 24
+             */
+            count: number;
+            images: components["schemas"]["ImageResult"][];
+        };
+        ResultsAnswer: {
+            /**
+             * @example success
+             * @enum {string}
+             */
+            status: "success";
+            data: components["schemas"]["Results"];
+        };
+        VisualizedImage: {
+            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/original */
+            original: string;
+            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/annotated */
+            annotated: string | null;
+            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/heatmap */
+            heatmap: string | null;
+            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/rejected */
+            rejected: string | null;
+            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/thumbnail */
+            thumbnail: string | null;
+            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            file_id: string;
+            /** @example tray.jpg */
+            filename: string;
+            /** @example 24 */
+            detection_count: number;
+            /** @example 1 */
+            version: number;
+        };
+        Visualization: {
+            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            job_id: string;
+            images: components["schemas"]["VisualizedImage"][];
+        };
+        VisualizationAnswer: {
+            /**
+             * @example success
+             * @enum {string}
+             */
+            status: "success";
+            data: components["schemas"]["Visualization"];
         };
         RecountRequest: {
             /**
@@ -1067,6 +1015,8 @@ export interface components {
             file_id: string | null;
         };
         RecountedImage: {
+            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            file_id: string;
             /** @example 22 */
             count: number;
             /**
@@ -1076,6 +1026,8 @@ export interface components {
              *     ]
              */
             count_interval: number[];
+            /** @example 2 */
+            version: number;
             /**
              * @description object ids, in order
              * @example [
@@ -1084,8 +1036,6 @@ export interface components {
              *     ]
              */
             counted: string[];
-            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            file_id: string;
             /**
              * @example {
              *       "c7": "low_score"
@@ -1094,133 +1044,206 @@ export interface components {
             rejected: {
                 [key: string]: string;
             };
-            /** @example 2 */
-            version: number;
         };
-        Rejected: {
-            bbox: components["schemas"]["Box"];
-            /** @example 0.41 */
-            confidence: number;
-            /** @example c7 */
-            object_id: string;
-            /** @example duplicate_of:c3 */
-            reason: string;
-            /**
-             * @description outline [x1, y1, x2, y2, ...] in px
-             * @example [
-             *       10,
-             *       40.5,
-             *       31,
-             *       20,
-             *       52,
-             *       40.5
-             *     ]
-             */
-            segmentation: number[];
-        };
-        RejectedFile: {
-            /** @example INVALID_FORMAT */
-            code: string;
-            /** @example images[1] */
-            field: string;
-            /** @example notes.gif */
-            filename: string;
-            /** @example want JPEG, PNG, TIFF or WebP, got other bytes */
-            message: string;
-        };
-        Results: {
-            /**
-             * @description over all images of this answer
-             * @example 24
-             */
-            count: number;
-            images: components["schemas"]["ImageResult"][];
+        Recount: {
             /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
             job_id: string;
-            /** @example coin */
-            type: string;
+            /** @example true */
+            dry_run: boolean;
+            /** @example 22 */
+            count: number;
+            images: components["schemas"]["RecountedImage"][];
         };
-        ResultsAnswer: {
-            data: components["schemas"]["Results"];
+        RecountAnswer: {
             /**
              * @example success
              * @enum {string}
              */
             status: "success";
+            data: components["schemas"]["Recount"];
         };
-        Stats: {
-            /** @example 27.9 */
-            coverage_percent: number;
-            /** @example 206.2 */
-            density_per_megapixel: number;
-            /** @example 1352 */
-            median_area_px: number;
-            /** @example 1102 */
-            p10_area_px: number;
-            /** @example 1689 */
-            p90_area_px: number;
-        };
-        Status: {
+        Edit: {
             /**
-             * Format: date-time
-             * @example 2026-01-31T12:00:00Z
+             * @example add
+             * @enum {string}
              */
-            completed_at: string | null;
+            op: "add" | "merge" | "move" | "relabel" | "remove" | "split";
+            /** @example c7 */
+            object_id?: string;
+            /**
+             * @example [
+             *       "c7",
+             *       "c8"
+             *     ]
+             */
+            object_ids?: string[];
+            /**
+             * @description x, y
+             * @example [
+             *       120.5,
+             *       88
+             *     ]
+             */
+            point?: number[];
+            /**
+             * @example [
+             *       [
+             *         10,
+             *         20
+             *       ],
+             *       [
+             *         30,
+             *         20
+             *       ]
+             *     ]
+             */
+            points?: number[][];
+            /**
+             * @description x, y, w, h
+             * @example [
+             *       10,
+             *       20,
+             *       42,
+             *       41
+             *     ]
+             */
+            box?: number[];
+            /**
+             * @example [
+             *       [
+             *         10,
+             *         20
+             *       ],
+             *       [
+             *         52,
+             *         20
+             *       ],
+             *       [
+             *         31,
+             *         61
+             *       ]
+             *     ]
+             */
+            polygon?: number[][];
+            /** @example coin */
+            label?: string;
+        };
+        CorrectionRequest: {
+            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            job_id: string;
+            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            file_id: string;
+            /**
+             * @description of the result that was corrected; a stale one is a 409
+             * @example 1
+             */
+            version: number;
+            /**
+             * @description the true number
+             * @example 25
+             */
+            count?: number;
+            /**
+             * @description done in order, all or none
+             * @example [
+             *       {
+             *         "op": "remove",
+             *         "object_id": "c7"
+             *       }
+             *     ]
+             */
+            edits?: components["schemas"]["Edit"][];
+        };
+        Corrected: {
+            /** @example cor_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            correction_id: string;
+            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            job_id: string;
+            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            file_id: string;
+            /** @example 2 */
+            version: number;
+            /** @example 25 */
+            count: number;
+            /** @example 24 */
+            count_before: number;
+            /**
+             * @example [
+             *       24,
+             *       26
+             *     ]
+             */
+            count_interval: number[];
+            /** @example human */
+            count_source: string;
+            detections: components["schemas"]["Detection"][];
+        };
+        CorrectedAnswer: {
+            /**
+             * @example success
+             * @enum {string}
+             */
+            status: "success";
+            data: components["schemas"]["Corrected"];
+        };
+        Correction: {
+            /** @example cor_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            correction_id: string;
+            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            job_id: string;
+            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            file_id: string;
+            /**
+             * @description count, edits or both
+             * @example edits
+             */
+            kind: string;
+            /**
+             * @example [
+             *       {
+             *         "op": "remove",
+             *         "object_id": "c7"
+             *       }
+             *     ]
+             */
+            edits: {
+                [key: string]: unknown;
+            }[];
+            /** @example null */
+            human_count: number | null;
+            /** @example 24 */
+            count_before: number;
+            /** @example 25 */
+            count_after: number;
+            /**
+             * @description of the result after it
+             * @example 2
+             */
+            version: number;
             /**
              * Format: date-time
              * @example 2026-01-31T12:00:00Z
              */
             created_at: string;
-            error: components["schemas"]["Failure"] | null;
-            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            job_id: string;
-            /** @example false */
-            partial: boolean;
-            progress: components["schemas"]["Progress"];
-            /** @example /api/v1/jobs/job_01jz4k8e7b2w3x4y5z6a7b8c9d/results */
-            results_url: string | null;
             /**
              * Format: date-time
-             * @example 2026-01-31T12:00:00Z
+             * @example null
              */
-            started_at: string | null;
-            /** @example processing */
-            status: string;
-            summary: components["schemas"]["StatusSummary"];
-            /** @example /api/v1/jobs/job_01jz4k8e7b2w3x4y5z6a7b8c9d/visualization */
-            visualization_url: string | null;
+            reverted_at: string | null;
         };
-        StatusAnswer: {
-            data: components["schemas"]["Status"];
+        CorrectionListAnswer: {
             /**
              * @example success
              * @enum {string}
              */
             status: "success";
-        };
-        StatusSummary: {
-            /** @example 0.91 */
-            average_confidence: number | null;
-            /** @example 1.42 */
-            processing_time_seconds: number | null;
-            /** @example 24 */
-            total_detections: number;
+            data: components["schemas"]["Correction"][];
         };
         Type: {
-            /** @example #c32222 */
-            colour: string;
-            /** @example null */
-            max_area_px: number | null;
-            /** @example 200 */
-            min_area_px: number | null;
+            /** @example typ_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            type_id: string;
             /** @example coin */
             name: string;
-            /**
-             * @example [
-             *       "a metal coin"
-             *     ]
-             */
-            prompts: string[];
             /**
              * @example [
              *       "coins",
@@ -1228,78 +1251,69 @@ export interface components {
              *     ]
              */
             synonyms: string[];
-            /** @example typ_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            type_id: string;
-        };
-        TypeAnswer: {
-            data: components["schemas"]["Type"];
             /**
-             * @example success
-             * @enum {string}
-             */
-            status: "success";
-        };
-        TypeChange: {
-            /** @example #c32222 */
-            colour?: string;
-            /**
-             * @description larger is not counted
-             * @example null
-             */
-            max_area_px?: number | null;
-            /**
-             * @description smaller is not counted
-             * @example 200
-             */
-            min_area_px?: number | null;
-            /** @example coin */
-            name?: string;
-            /**
-             * @description what the zero-shot classifier is asked
              * @example [
              *       "a metal coin"
              *     ]
              */
-            prompts?: string[];
-            /**
-             * @description other words for it
-             * @example [
-             *       "coins",
-             *       "cent"
-             *     ]
-             */
-            synonyms?: string[];
+            prompts: string[];
+            /** @example #c32222 */
+            colour: string;
+            /** @example 200 */
+            min_area_px: number | null;
+            /** @example null */
+            max_area_px: number | null;
         };
         TypeListAnswer: {
-            data: components["schemas"]["Type"][];
             /**
              * @example success
              * @enum {string}
              */
             status: "success";
+            data: components["schemas"]["Type"][];
         };
         TypeRequest: {
-            /** @example #c32222 */
-            colour?: string;
-            /**
-             * @description larger is not counted
-             * @example null
-             */
-            max_area_px?: number | null;
-            /**
-             * @description smaller is not counted
-             * @example 200
-             */
-            min_area_px?: number | null;
             /** @example coin */
             name: string;
             /**
+             * @description other words for it
+             * @example [
+             *       "coins",
+             *       "cent"
+             *     ]
+             */
+            synonyms?: string[];
+            /**
              * @description what the zero-shot classifier is asked
              * @example [
              *       "a metal coin"
              *     ]
              */
             prompts?: string[];
+            /** @example #c32222 */
+            colour?: string;
+            /**
+             * @description smaller is not counted
+             * @example 200
+             */
+            min_area_px?: number | null;
+            /**
+             * @description larger is not counted
+             * @example null
+             */
+            max_area_px?: number | null;
+        };
+        TypeAnswer: {
+            /**
+             * @example success
+             * @enum {string}
+             */
+            status: "success";
+            data: components["schemas"]["Type"];
+        };
+        TypeChange: {
+            /** @example coin */
+            name?: string;
             /**
              * @description other words for it
              * @example [
@@ -1308,44 +1322,30 @@ export interface components {
              *     ]
              */
             synonyms?: string[];
-        };
-        Visualization: {
-            images: components["schemas"]["VisualizedImage"][];
-            /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            job_id: string;
-        };
-        VisualizationAnswer: {
-            data: components["schemas"]["Visualization"];
             /**
-             * @example success
-             * @enum {string}
+             * @description what the zero-shot classifier is asked
+             * @example [
+             *       "a metal coin"
+             *     ]
              */
-            status: "success";
-        };
-        VisualizedImage: {
-            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/annotated */
-            annotated: string | null;
-            /** @example 24 */
-            detection_count: number;
-            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
-            file_id: string;
-            /** @example tray.jpg */
-            filename: string;
-            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/heatmap */
-            heatmap: string | null;
-            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/original */
-            original: string;
-            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/rejected */
-            rejected: string | null;
-            /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/thumbnail */
-            thumbnail: string | null;
-            /** @example 1 */
-            version: number;
+            prompts?: string[];
+            /** @example #c32222 */
+            colour?: string;
+            /**
+             * @description smaller is not counted
+             * @example 200
+             */
+            min_area_px?: number | null;
+            /**
+             * @description larger is not counted
+             * @example null
+             */
+            max_area_px?: number | null;
         };
     };
     responses: {
-        /** @description Bad Request */
-        BAD_REQUEST: {
+        /** @description Default error response */
+        DEFAULT_ERROR: {
             headers: {
                 [name: string]: unknown;
             };
@@ -1353,8 +1353,8 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description Default error response */
-        DEFAULT_ERROR: {
+        /** @description Bad Request */
+        BAD_REQUEST: {
             headers: {
                 [name: string]: unknown;
             };
@@ -1365,324 +1365,11 @@ export interface components {
     };
     parameters: never;
     requestBodies: never;
-    headers: {
-        /** @description Pagination metadata */
-        PAGINATION: components["schemas"]["PaginationMetadata"];
-    };
+    headers: never;
     pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    correctCount: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same key and request returns the first answer; another request with it is a 409. */
-                "Idempotency-Key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CorrectionRequest"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CorrectedAnswer"];
-                };
-            };
-            /** @description INVALID_REQUEST */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description VERSION_CONFLICT, IDEMPOTENCY_CONFLICT */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description RATE_LIMIT_EXCEEDED */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description STORAGE_ERROR */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description DATABASE_UNAVAILABLE */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            default: components["responses"]["DEFAULT_ERROR"];
-        };
-    };
-    listCorrections: {
-        parameters: {
-            query?: {
-                job_id?: string | null;
-                file_id?: string | null;
-                page?: number;
-                page_size?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    "X-Pagination": components["headers"]["PAGINATION"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CorrectionListAnswer"];
-                };
-            };
-            400: components["responses"]["BAD_REQUEST"];
-            /** @description RATE_LIMIT_EXCEEDED */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description DATABASE_UNAVAILABLE */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            default: components["responses"]["DEFAULT_ERROR"];
-        };
-    };
-    revertCorrection: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                correction_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CorrectedAnswer"];
-                };
-            };
-            /** @description INVALID_REQUEST */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description CORRECTION_NOT_FOUND */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description INVALID_STATE, VERSION_CONFLICT */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description RATE_LIMIT_EXCEEDED */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description STORAGE_ERROR */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description DATABASE_UNAVAILABLE */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            default: components["responses"]["DEFAULT_ERROR"];
-        };
-    };
-    getFile: {
-        parameters: {
-            query?: {
-                /** @description the run; the newest without */
-                job_id?: string | null;
-                /** @description ignored; makes an address new */
-                v?: number | null;
-            };
-            header?: never;
-            path: {
-                file_id: string;
-                kind: "original" | "annotated" | "heatmap" | "rejected" | "thumbnail";
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The file. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "image/jpeg": string;
-                    "image/png": string;
-                    "image/tiff": string;
-                    "image/webp": string;
-                };
-            };
-            /** @description The part that Range asks for. */
-            206: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "image/jpeg": string;
-                    "image/png": string;
-                    "image/tiff": string;
-                    "image/webp": string;
-                };
-            };
-            /** @description The file that If-None-Match names. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description INVALID_REQUEST */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description FILE_NOT_FOUND, RESULTS_NOT_READY */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description RANGE_NOT_SATISFIABLE */
-            416: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description RATE_LIMIT_EXCEEDED */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description STORAGE_ERROR */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description DATABASE_UNAVAILABLE */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            default: components["responses"]["DEFAULT_ERROR"];
-        };
-    };
     listJobs: {
         parameters: {
             query?: {
@@ -1705,7 +1392,11 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    "X-Pagination": components["headers"]["PAGINATION"];
+                    /**
+                     * @description JSON object: total, total_pages, first_page, last_page, page, previous_page, next_page.
+                     * @example {"total": 41, "total_pages": 3, "first_page": 1, "last_page": 3, "page": 1, "next_page": 2}
+                     */
+                    "X-Pagination"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1946,6 +1637,65 @@ export interface operations {
             default: components["responses"]["DEFAULT_ERROR"];
         };
     };
+    getJobStatus: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatusAnswer"];
+                };
+            };
+            /** @description INVALID_REQUEST */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description JOB_NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
     cancelJob: {
         parameters: {
             query?: never;
@@ -2003,6 +1753,77 @@ export interface operations {
                 };
             };
             /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    retryJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and request returns the first answer; another request with it is a 409. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobAcceptedAnswer"];
+                };
+            };
+            /** @description INVALID_REQUEST */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description JOB_NOT_FOUND, FILE_NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description INVALID_STATE, IDEMPOTENCY_CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE, QUEUE_FULL */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2074,87 +1895,6 @@ export interface operations {
             };
             /** @description RATE_LIMIT_EXCEEDED */
             429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description DATABASE_UNAVAILABLE */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            default: components["responses"]["DEFAULT_ERROR"];
-        };
-    };
-    recountJob: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RecountRequest"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RecountAnswer"];
-                };
-            };
-            /** @description INVALID_REQUEST, INVALID_CONFIG */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description INVALID_STATE, VERSION_CONFLICT */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description RATE_LIMIT_EXCEEDED */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description STORAGE_ERROR */
-            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2249,136 +1989,6 @@ export interface operations {
             default: components["responses"]["DEFAULT_ERROR"];
         };
     };
-    retryJob: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The same key and request returns the first answer; another request with it is a 409. */
-                "Idempotency-Key"?: string;
-            };
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Accepted */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["JobAcceptedAnswer"];
-                };
-            };
-            /** @description INVALID_REQUEST */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description JOB_NOT_FOUND, FILE_NOT_FOUND */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description INVALID_STATE, IDEMPOTENCY_CONFLICT */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description RATE_LIMIT_EXCEEDED */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description DATABASE_UNAVAILABLE, QUEUE_FULL */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            default: components["responses"]["DEFAULT_ERROR"];
-        };
-    };
-    getJobStatus: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StatusAnswer"];
-                };
-            };
-            /** @description INVALID_REQUEST */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description JOB_NOT_FOUND */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description RATE_LIMIT_EXCEEDED */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description DATABASE_UNAVAILABLE */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            default: components["responses"]["DEFAULT_ERROR"];
-        };
-    };
     getVisualization: {
         parameters: {
             query?: {
@@ -2452,6 +2062,419 @@ export interface operations {
             default: components["responses"]["DEFAULT_ERROR"];
         };
     };
+    recountJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecountRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecountAnswer"];
+                };
+            };
+            /** @description INVALID_REQUEST, INVALID_CONFIG */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description INVALID_STATE, VERSION_CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description UNSUPPORTED_MEDIA_TYPE */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description STORAGE_ERROR */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    getFile: {
+        parameters: {
+            query?: {
+                /** @description the run; the newest without */
+                job_id?: string | null;
+                /** @description ignored; makes an address new */
+                v?: number | null;
+            };
+            header?: never;
+            path: {
+                file_id: string;
+                kind: "original" | "annotated" | "heatmap" | "rejected" | "thumbnail";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "image/tiff": string;
+                    "image/webp": string;
+                };
+            };
+            /** @description The part that Range asks for. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "image/tiff": string;
+                    "image/webp": string;
+                };
+            };
+            /** @description The file that If-None-Match names. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description INVALID_REQUEST */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description FILE_NOT_FOUND, RESULTS_NOT_READY */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RANGE_NOT_SATISFIABLE */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description STORAGE_ERROR */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    correctCount: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and request returns the first answer; another request with it is a 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CorrectionRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrectedAnswer"];
+                };
+            };
+            /** @description INVALID_REQUEST */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VERSION_CONFLICT, IDEMPOTENCY_CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description UNSUPPORTED_MEDIA_TYPE */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description STORAGE_ERROR */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    listCorrections: {
+        parameters: {
+            query?: {
+                job_id?: string | null;
+                file_id?: string | null;
+                page?: number;
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /**
+                     * @description JSON object: total, total_pages, first_page, last_page, page, previous_page, next_page.
+                     * @example {"total": 41, "total_pages": 3, "first_page": 1, "last_page": 3, "page": 1, "next_page": 2}
+                     */
+                    "X-Pagination"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrectionListAnswer"];
+                };
+            };
+            400: components["responses"]["BAD_REQUEST"];
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    revertCorrection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                correction_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrectedAnswer"];
+                };
+            };
+            /** @description INVALID_REQUEST */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description CORRECTION_NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description INVALID_STATE, VERSION_CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description STORAGE_ERROR */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
     listTypes: {
         parameters: {
             query?: {
@@ -2467,7 +2490,11 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    "X-Pagination": components["headers"]["PAGINATION"];
+                    /**
+                     * @description JSON object: total, total_pages, first_page, last_page, page, previous_page, next_page.
+                     * @example {"total": 41, "total_pages": 3, "first_page": 1, "last_page": 3, "page": 1, "next_page": 2}
+                     */
+                    "X-Pagination"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2532,6 +2559,15 @@ export interface operations {
             };
             /** @description TYPE_EXISTS, IDEMPOTENCY_CONFLICT */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description UNSUPPORTED_MEDIA_TYPE */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2604,6 +2640,15 @@ export interface operations {
             };
             /** @description TYPE_EXISTS */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description UNSUPPORTED_MEDIA_TYPE */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
