@@ -153,7 +153,8 @@ class FastDecoder(nn.Module):
         x = gelu_2(_upscale(x, second))  # (R, L, 4, 4, C / 8)
         logits = prompted.hyper[prompts] @ x.flatten(1, 3).transpose(1, 2)  # (R, M, 16 L)
         logits = logits.view(*logits.shape[:2], h, w, 2, 2, 2, 2)
-        return logits.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*logits.shape[:2], 4 * h, 4 * w)
+        square: Tensor = logits.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*logits.shape[:2], 4 * h, 4 * w)
+        return square
 
 
 def _scale(attn: Attention) -> float:
@@ -163,7 +164,8 @@ def _scale(attn: Attention) -> float:
 
 def _heads(x: Tensor, attn: Attention) -> Tensor:
     """Return (..., heads, N, d) of (..., N, heads * d)."""
-    return x.unflatten(-1, (attn.num_heads, -1)).transpose(-2, -3)
+    heads = int(attn.num_heads)
+    return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(-2, -3)
 
 
 def _fold(tokens: Tensor, projection: nn.Linear, heads: int) -> Tensor:
@@ -217,5 +219,6 @@ def _mix(
 def _upscale(x: Tensor, deconvolution: nn.ConvTranspose2d) -> Tensor:
     """Return (..., 4, D): each pixel (..., C) doubled in both directions, as one product."""
     weight = deconvolution.weight.flatten(2).permute(0, 2, 1).flatten(1)  # (C, 4 D)
-    y = functional.linear(x, weight.t(), deconvolution.bias.repeat(4))
-    return y.unflatten(-1, (4, -1))
+    bias = deconvolution.bias
+    y = functional.linear(x, weight.t(), None if bias is None else bias.repeat(4))
+    return y.reshape(*y.shape[:-1], 4, y.shape[-1] // 4)

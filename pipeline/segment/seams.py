@@ -54,7 +54,8 @@ class _Pieces:
     def pairs(self) -> NDArray[np.int64]:
         """Return (P, 2) candidates of different tiles whose boxes overlap."""
         pairs = overlapping_pairs(self.boxes)
-        return pairs[self._tile_of[pairs[:, 0]] != self._tile_of[pairs[:, 1]]]
+        apart = self._tile_of[pairs[:, 0]] != self._tile_of[pairs[:, 1]]
+        return np.asarray(pairs[apart], dtype=np.int64)
 
 
 def join_at_seams(
