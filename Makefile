@@ -77,10 +77,11 @@ golden: $(DONE)/dev ## Rewrite the golden results; review the difference before 
 	pytest tests/golden --update-golden
 
 train-mini: $(DONE)/dev ## Train the bundled model from its seed
-	python -m pipeline.train.mini
+	python -m pipeline.train.mini --seed 0 --out pipeline/data/mini.onnx
 
 train-mini-smoke: $(DONE)/dev ## Prove in two minutes that training still learns
-	python -m pipeline.train.mini --smoke
+	@mkdir -p $(DONE)
+	python -m pipeline.train.mini --smoke --out $(DONE)/mini-smoke.onnx
 
 ##@ Look after
 .PHONY: migrate lock frontend clean

@@ -135,6 +135,12 @@ def resident_bytes(master: psutil.Process) -> int:
     return sum(process.memory_info().rss for process in [master, *master.children(recursive=True)])
 
 
+def cpu_seconds(master: psutil.Process) -> float:
+    """Return the processor time that all web processes have used."""
+    times = [process.cpu_times() for process in [master, *master.children(recursive=True)]]
+    return sum(t.user + t.system for t in times)
+
+
 def measure_uploads(port: int, master: psutil.Process, n_uploads: int) -> dict[str, Any]:
     """Upload 10 MB files one after the other, and watch the memory meanwhile."""
     images = [noise_png(UPLOAD_BYTES, seed) for seed in range(n_uploads + WEB_CORES * 2)]
@@ -162,7 +168,9 @@ def measure_uploads(port: int, master: psutil.Process, n_uploads: int) -> dict[s
     }
 
 
-def measure_users(port: int, n_users: int, seconds: float, think_s: float) -> list[dict[str, Any]]:
+def measure_users(
+    port: int, master: psutil.Process, n_users: int, seconds: float, think_s: float
+) -> list[dict[str, Any]]:
     """Return one row for all requests together and one for each endpoint."""
     job_id, _ = submit(port, noise_png(50_000, 1))
     command = [
@@ -179,6 +187,7 @@ def measure_users(port: int, n_users: int, seconds: float, think_s: float) -> li
         job_id,
     ]
     others = sorted(os.sched_getaffinity(0))[WEB_CORES:] or [0]
+    used_s = cpu_seconds(master)
     done = subprocess.run(
         list(map(str, command)),
         cwd=ROOT,
@@ -187,9 +196,12 @@ def measure_users(port: int, n_users: int, seconds: float, think_s: float) -> li
         check=True,
         preexec_fn=lambda: os.sched_setaffinity(0, others),
     )
+    used_s = cpu_seconds(master) - used_s
     samples = json.loads(done.stdout)
     names = [None, *sorted({name for name, _, _ in samples})]
-    return [latency_row(name, samples, n_users, seconds) for name in names]
+    rows = [latency_row(name, samples, n_users, seconds) for name in names]
+    rows[0] |= {"web_cpu_ms_per_request": used_s * 1e3 / len(samples), "load_average": os.getloadavg()[0]}
+    return rows
 
 
 def latency_row(name: str | None, samples: list[Any], n_users: int, seconds: float) -> dict[str, Any]:
@@ -220,7 +232,7 @@ def main() -> None:
     seconds = options.seconds or (10.0 if options.quick else 60.0)
     with tempfile.TemporaryDirectory(prefix="tally-") as folder:
         with web_server(Path(folder), options.database_url) as (port, master):
-            rows = measure_users(port, n_users, seconds, options.think)
+            rows = measure_users(port, master, n_users, seconds, options.think)
             rows.append(measure_uploads(port, master, 3 if options.quick else 10))
     report("api_load", rows, options.json)
 
