@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from flask import Blueprint, Response, current_app, render_template, request, send_from_directory
+from flask.blueprints import BlueprintSetupState
 
 from app.pages.shell import ASSETS, DIST, entry_files
 
@@ -27,12 +30,17 @@ CONTENT_SECURITY_POLICY = "; ".join(
 """Stricter than the API's own: our pages need no inline styles."""
 
 
+@blp.record_once
+def _set_up(state: BlueprintSetupState) -> None:
+    state.app.config.setdefault("FRONTEND_DIST", DIST)
+
+
 @blp.get("/")
 @blp.get("/jobs")
 @blp.get("/jobs/<job_id>")
 def shell(job_id: str | None = None) -> tuple[Response, int]:
     """Return the page shell; the app in it reads the address. 503 when the frontend is not built."""
-    if entry_files() is None:
+    if entry_files(_dist()) is None:
         title, message = "The pages are not built yet", "Run `make setup`, or `npm run build` in frontend/."
         return _page("error.html", title=title, message=message), 503
     return _page("shell.html"), 200
@@ -41,7 +49,7 @@ def shell(job_id: str | None = None) -> tuple[Response, int]:
 @blp.get("/assets/<path:name>")
 def asset(name: str) -> Response:
     """Return a hashed file of the built frontend, cacheable for ever."""
-    response = send_from_directory(DIST / ASSETS, name, max_age=ASSET_MAX_AGE_S)
+    response = send_from_directory(_dist() / ASSETS, name, max_age=ASSET_MAX_AGE_S)
     response.cache_control.public = True
     response.cache_control.immutable = True
     return response
@@ -50,7 +58,7 @@ def asset(name: str) -> Response:
 @blp.get("/favicon.svg")
 def icon() -> Response:
     """Return the icon."""
-    return send_from_directory(DIST, "favicon.svg", max_age=ICON_MAX_AGE_S)
+    return send_from_directory(_dist(), "favicon.svg", max_age=ICON_MAX_AGE_S)
 
 
 @blp.after_app_request
@@ -58,13 +66,20 @@ def explain_to_people(response: Response) -> Response:
     """Turn an error payload into a page where a browser asked for one; the API keeps its JSON."""
     if response.status_code < 400 or not response.is_json or not _wants_page():
         return response
-    error = (response.get_json(silent=True) or {}).get("error", {})
+    error = (response.get_json(silent=True) or {}).get("error")
+    if not isinstance(error, dict):
+        return response
     title = "There is no such page" if response.status_code == 404 else "That did not work"
     page = _page("error.html", title=title, message=error.get("message"), request_id=error.get("request_id"))
     response.data = page.data
     response.mimetype = "text/html"
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response
+
+
+def _dist() -> Path:
+    folder: Path = current_app.config["FRONTEND_DIST"]
+    return folder
 
 
 def _wants_page() -> bool:
@@ -75,7 +90,7 @@ def _wants_page() -> bool:
 
 
 def _page(template: str, **values: object) -> Response:
-    response = current_app.make_response(render_template(template, entry=entry_files(), **values))
+    response = current_app.make_response(render_template(template, entry=entry_files(_dist()), **values))
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["Cache-Control"] = "no-cache"
     return response

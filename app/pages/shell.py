@@ -26,7 +26,7 @@ class EntryFiles:
     preloads: tuple[str, ...]
 
 
-def entry_files(dist: Path = DIST) -> EntryFiles | None:
+def entry_files(dist: Path) -> EntryFiles | None:
     """Return what the shell loads, None when the frontend is not built; a new build is seen at once."""
     manifest = dist / ".vite" / "manifest.json"
     try:

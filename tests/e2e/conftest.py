@@ -18,7 +18,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
-from app.pages.shell import entry_files
+from app.pages.shell import DIST, entry_files
 from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -55,7 +55,7 @@ class Product:
 @pytest.fixture(scope="session")
 def product(server_folder: Path) -> Iterator[Product]:
     """Start the product with an empty database on a free port."""
-    if entry_files() is None:
+    if entry_files(DIST) is None:
         pytest.fail("the frontend is not built: make setup builds it", pytrace=False)
     port, folder = free_port(), server_folder / "product"
     folder.mkdir()

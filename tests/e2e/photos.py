@@ -19,6 +19,14 @@ def coins(folder: Path) -> Path:
     return _write(folder / "coins.png", data.coins())
 
 
+def large_coins(folder: Path, turns: int) -> Path:
+    """Write the coins four times as large and turned: a photo that takes a while to count."""
+    picture = Image.fromarray(np.rot90(data.coins(), turns))
+    path = folder / f"large-coins-{turns}.png"
+    picture.resize((picture.width * 4, picture.height * 4), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
 def discs(folder: Path, count: int, *, name: str | None = None) -> Path:
     """Write a drawn photo with ``count`` discs well apart."""
     rows = -(-count // COLUMNS)

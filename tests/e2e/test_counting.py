@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Product, Visit
-from tests.e2e.photos import N_COINS, coins, discs
+from tests.e2e.photos import N_COINS, coins, discs, large_coins
 
 SAVED = re.compile(r"^Saved|^$")
 
@@ -160,6 +160,23 @@ def test_a_job_survives_reloads_while_it_runs(visit: Visit, product: Product, tm
     expect(page.get_by_role("row", name=re.compile(r"discs-7\.png"))).to_contain_text("7")
     page.keyboard.press("Space")
     assert count_of(page) == 5
+
+
+def test_photos_that_are_done_are_shown_while_others_wait(
+    visit: Visit, product: Product, tmp_path: Path
+) -> None:
+    page = visit.page
+    upload(page, visit.url, discs(tmp_path, 4), *[large_coins(tmp_path, turns) for turns in range(4)])
+    progress = page.get_by_test_id("progress")
+    expect(progress).to_contain_text(re.compile("[1-4] of 5 photos"), timeout=60_000)
+    with product.worker_asleep():
+        page.reload()
+        expect(progress).to_contain_text(re.compile("[1-4] of 5 photos"))
+        assert count_of(page) == 4
+        expect(page.get_by_text("Count again with other settings")).to_have_count(0)
+    expect(page.get_by_test_id("job-count")).to_be_visible(timeout=60_000)
+    assert count_of(page) == 4
+    expect(progress).to_have_count(0)
 
 
 def test_a_waiting_job_can_be_cancelled(visit: Visit, product: Product, tmp_path: Path) -> None:
