@@ -32,7 +32,19 @@ def worker(max_batches: int, metrics_port: int | None) -> None:
     from app.worker.main import run_worker  # loads the pipeline
     from pipeline.run import count_batch
 
+    _warm_up()
     run_worker(app, count_batch, max_batches=max_batches)
+
+
+def _warm_up() -> None:
+    """Load the default engine before the first image asks for it; one that is missing fails its images."""
+    from pipeline.contract import PipelineError
+    from pipeline.segment.registry import load
+
+    try:
+        load("auto")
+    except PipelineError as error:
+        click.echo(f"the default engine cannot be loaded: {error}", err=True)
 
 
 @click.command()
