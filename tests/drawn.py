@@ -81,6 +81,7 @@ SCENES: dict[str, tuple[Callable[[], Scene], int]] = {
     "discs in uneven light": (lambda: shaded(discs(ground(), CENTRES, 20)), 28),
     "discs with shadows": (lambda: discs(with_shadows(ground(), CENTRES, 20), CENTRES, 20, RED), 28),
     "small discs": (lambda: discs(ground(), grid(25, 16, 22, start=20), 6), 400),
+    "discs close together": (lambda: discs(ground(), grid(32, 21, 18, start=20), 6), 672),
     "one large disc": (lambda: discs(ground(), [(300, 200)], 100), 1),
     "bright and dark discs": (
         lambda: discs(

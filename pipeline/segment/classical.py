@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 WORK_SIDE_PX = 512
 """Longer side at which the guesses are compared."""
 
-FINE_SIDE_PX = 1600
+FINE_SIDE_PX = 2048
 """Longer side of the second look, when the objects turn out small."""
 
 SMALL_AREA_PX = 140
@@ -72,13 +72,26 @@ def load(model: str | None) -> ClassicalSegmenter:
 
 def _segment(pixels_hw3: NDArray[np.uint8]) -> CandidateBatch:
     guess = best_guess(_shrink(pixels_hw3, WORK_SIDE_PX))
-    is_small = guess is not None and float(np.median(guess.area)) < SMALL_AREA_PX
-    if guess and is_small and max(pixels_hw3.shape[:2]) > 1.3 * WORK_SIDE_PX:
-        guess = best_guess(_shrink(pixels_hw3, FINE_SIDE_PX), guess.name) or guess
+    if max(pixels_hw3.shape[:2]) > 1.3 * WORK_SIDE_PX:
+        fine = _shrink(pixels_hw3, FINE_SIDE_PX)
+        close_up = guess if _is_small(guess) else best_guess(_middle(fine, WORK_SIDE_PX))
+        if close_up and (guess is None or (_is_small(close_up) and close_up.score >= guess.score)):
+            guess = best_guess(fine, close_up.name) or guess
     builder = CandidateBuilder((pixels_hw3.shape[0], pixels_hw3.shape[1]))
     if guess is not None:
         _add_objects(builder, guess)
     return builder.finish()
+
+
+def _is_small(guess: Guess | None) -> bool:
+    return guess is not None and float(np.median(guess.area)) < SMALL_AREA_PX
+
+
+def _middle(pixels_hw3: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    """Return the middle of an image, no side over ``side_px``: shows whether small things are there."""
+    height, width = pixels_hw3.shape[:2]
+    y, x = max(0, (height - side_px) // 2), max(0, (width - side_px) // 2)
+    return pixels_hw3[y : y + side_px, x : x + side_px]
 
 
 def _shrink(pixels_hw3: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:

@@ -79,11 +79,17 @@ def test_background_is_fitted_through_uneven_light():
     assert np.abs(fit_background(lab, plain[200, 300]) - plain).max() < 6
 
 
-def test_noise_is_measured_beside_objects():
-    scene = np.random.default_rng(0).normal(128, 10, (300, 300, 3)).clip(0, 255).astype(np.uint8)
-    with_objects = discs(scene, [(80, 80), (200, 200)], 40)
-    clean, busy = noise_sigma(to_lab(scene)), noise_sigma(to_lab(with_objects))
-    assert 0.8 * clean < busy < 1.1 * clean
+@pytest.mark.parametrize("radius", [6, 40])
+def test_noise_is_measured_beside_objects(radius):
+    noise = np.random.default_rng(0).normal(0, 10, (300, 300, 3))
+    step = 3 * radius
+    centres = [(x, y) for x in range(step, 300 - radius, step) for y in range(step, 300 - radius, step)]
+    empty = np.full((300, 300, 3), 128, np.uint8)
+    clean, busy = (
+        noise_sigma(to_lab((scene + noise).clip(0, 255).astype(np.uint8)))
+        for scene in (empty, discs(empty, centres, radius, (60, 60, 60)))
+    )
+    assert 0.8 * clean < busy < 2 * clean
 
 
 def test_holes_of_rings_are_filled_and_gaps_between_discs_are_not():
