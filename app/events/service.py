@@ -96,11 +96,13 @@ def events_after(session: Session, after: dict[str, int]) -> list[dict[str, Any]
         session: any.
         after: job id -> number of the last event already known.
     """
-    if not after:
+    heads = session.execute(select(Job.id, Job.event_seq).where(Job.id.in_(after)))
+    behind = {row.id for row in heads if row.event_seq > after[row.id]}
+    if not behind:
         return []
     rows = session.execute(
         select(JobEvent.job_id, JobEvent.seq, JobEvent.type, JobEvent.data)
-        .where(JobEvent.job_id.in_(after), JobEvent.seq > min(after.values()))
+        .where(JobEvent.job_id.in_(behind), JobEvent.seq > min(after[job_id] for job_id in behind))
         .order_by(JobEvent.job_id, JobEvent.seq)
     )
     return [row._asdict() for row in rows if row.seq > after[row.job_id]]

@@ -33,6 +33,8 @@ def transition(session: Session, job_id: str, to: JobStatus, **values: Any) -> b
         False when the job is gone or in a state that does not lead to ``to``: somebody else won.
     """
     sources = [state for state, targets in TRANSITIONS.items() if to in targets]
+    if not sources:
+        return False
     changed = execute(
         session,
         update(Job)
