@@ -233,21 +233,30 @@ it("starts again from what holds when a step was taken back elsewhere", async ()
   await session.flush();
   corrections = [];
   version = 9;
-  vi.stubGlobal("fetch", failOnce(globalThis.fetch));
+  vi.stubGlobal("fetch", failOnce(globalThis.fetch, 409, "INVALID_STATE"));
   await session.undo();
   expect(session.error).toMatchObject({ code: "INVALID_STATE" });
   expect(session.canUndo).toBe(false);
   expect(counted()).toEqual(["c0", "c1", "c2"]);
 });
 
-/** Answer the first request as the server does for a correction that was reverted before. */
-function failOnce(next: typeof fetch): typeof fetch {
+it("keeps unsaved edits when the server is too busy for them", async () => {
+  session.remove("c0");
+  vi.stubGlobal("fetch", failOnce(globalThis.fetch, 429, "RATE_LIMIT_EXCEEDED"));
+  await session.flush();
+  expect(session.error).toMatchObject({ code: "RATE_LIMIT_EXCEEDED" });
+  await session.retry();
+  expect(session.error).toBeNull();
+  expect(counted()).toEqual(["c1", "c2"]);
+  expect(version).toBe(2);
+});
+
+/** Refuse the first request; the server answers the others. */
+function failOnce(next: typeof fetch, status: number, code: string): typeof fetch {
   let isFirst = true;
   return async (...request) => {
     if (!isFirst) return next(...request);
     isFirst = false;
-    return new Response(JSON.stringify({ error: { code: "INVALID_STATE", message: "reverted before" } }), {
-      status: 409,
-    });
+    return new Response(JSON.stringify({ error: { code, message: "not now" } }), { status });
   };
 }
