@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.extensions import db
+
+BUSY_TIMEOUT_MS = 5000
+"""How long SQLite itself waits: for a checkpoint or a recovery, never for another transaction of ours."""
+
+LOCK_TIMEOUT_S = 30.0
+LOCK_POLL_S = 0.005
+"""How long a SQLite transaction waits for another writer, and how often it looks."""
 
 
 def engine_options(url: str) -> dict[str, Any]:
     """Return ``create_engine`` keywords for ``url``."""
     if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": 30}}
+        return {"connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000}}
     # REPEATABLE READ would let a worker decide on rows as they were before the claim it waited for.
     return {"pool_pre_ping": True, "pool_recycle": 1800, "isolation_level": "READ COMMITTED"}
 
@@ -31,14 +40,33 @@ def prepare(engine: Engine, path: Path) -> None:
 
 def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # the driver's own BEGIN is deferred; _on_begin sends ours
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _on_begin(connection: Any) -> None:
-    """Take the write lock when the transaction will write: a later upgrade would fail, not wait."""
-    writes = connection.get_execution_options().get("sqlite_immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _on_begin(connection: Connection) -> None:
+    """Take the write lock when the transaction will write: a later upgrade would fail, not wait.
+
+    SQLite's own waiting would stop the whole gevent process, and with it the request that holds the lock.
+    """
+    if not connection.get_execution_options().get("sqlite_immediate", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while not _takes_lock(connection, last_try=time.monotonic() > deadline):
+        time.sleep(LOCK_POLL_S)
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+
+
+def _takes_lock(connection: Connection, *, last_try: bool) -> bool:
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except OperationalError as error:
+        if last_try or "locked" not in str(error.orig):
+            raise
+        return False
+    return True
 
 
 @contextmanager
