@@ -13,6 +13,7 @@ from pipeline.contract import STAGES, CountRequest, CountSettings, ErrorCode, Ex
 from pipeline.count import count
 from pipeline.explain import DrawnObject
 from pipeline.run import count_batch, render
+from tests.doubles.segmenters import PoisonedSegmenter
 from tests.drawn import CENTRES, discs, ground
 
 CLASSICAL = CountSettings(engine="classical")
@@ -66,6 +67,27 @@ def test_a_bad_image_fails_alone(scene, tmp_path):
         ErrorCode.FILE_NOT_FOUND,
         4,
     ]
+
+
+def test_a_failing_batch_is_retried_image_by_image(scene, monkeypatch):
+    engine = PoisonedSegmenter("b")
+    monkeypatch.setattr("pipeline.run.load", lambda name, model: (engine, "a double"))
+    outcomes = count_batch([CountRequest(image_id, scene(3), "disc", CLASSICAL) for image_id in "abc"])
+    assert engine.batches == [["a", "b", "c"], ["a"], ["b"], ["c"]]
+    assert [o.result.count if o.result else o.error.code for o in outcomes] == [
+        3,
+        ErrorCode.INFERENCE_ERROR,
+        3,
+    ]
+
+
+def test_images_of_different_settings_share_no_engine_call(scene, monkeypatch):
+    engine = PoisonedSegmenter("none")
+    monkeypatch.setattr("pipeline.run.load", lambda name, model: (engine, "a double"))
+    other = CountSettings(engine="classical", min_area_px=50)
+    settings = {"a": CLASSICAL, "b": other, "c": CLASSICAL}
+    count_batch([CountRequest(name, scene(3), "disc", chosen) for name, chosen in settings.items()])
+    assert engine.batches == [["a", "c"], ["b"]]
 
 
 def test_an_engine_that_cannot_run_is_the_error_of_every_image(scene):
