@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import CountSettings
+from pipeline.ops.reading_order import reading_order
 from pipeline.types import Candidates, Image, Instances
 
 MAX_SIDE_PX = 4096
@@ -78,7 +79,7 @@ def drawn_objects(
     candidates: Candidates, instances: Instances
 ) -> tuple[list[DrawnObject], list[DrawnObject]]:
     """Return the counted objects, numbered in reading order, and the rejected ones."""
-    counted = _reading_order(candidates.batch.bbox_xyxy, instances.counted)
+    counted = instances.counted[reading_order(candidates.batch.bbox_xyxy[instances.counted])].tolist()
     number = {index: i + 1 for i, index in enumerate(counted)}
     types = candidates.type_probs.types
     objects = [
@@ -123,19 +124,6 @@ def render(
     pictures["heatmap"] = _jpeg(_heatmap(small, objects, scale))
     pictures["rejected"] = _jpeg(_draw_rejected(small, rejected, scale))
     return pictures
-
-
-def _reading_order(bbox_xyxy: NDArray[np.float32], indices: NDArray[np.int64]) -> list[int]:
-    """Rows from the top, each about as high as the median object; left to right in a row."""
-    box = bbox_xyxy[indices]
-    x, y = ((box[:, :2] + box[:, 2:]) / 2).T
-    height = float(np.median(box[:, 3] - box[:, 1])) if len(box) else 0.0
-    row, row_top = np.zeros(len(box), dtype=np.int64), -np.inf
-    for place in np.argsort(y, kind="stable"):
-        starts_row = y[place] - row_top > 0.6 * height
-        row_top = y[place] if starts_row else row_top
-        row[place] = row.max() + starts_row
-    return [int(i) for i in indices[np.lexsort((x, row))]]
 
 
 def _fit(pixels_hw3: NDArray[np.uint8], max_side: int) -> tuple[NDArray[np.uint8], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
@@ -22,6 +23,7 @@ from app.jobs.transitions import lock_job
 from app.monitoring.metrics import CORRECTIONS, COUNT_ERROR
 from app.results.description import describe_object
 from app.results.edits import Edit, EditError, Editor
+from app.results.objects import CountedObject
 from app.results.recount import (
     Recounted,
     bare_number,
@@ -119,9 +121,9 @@ def list_corrections(
 def _apply(session: Session, job: Job, image: JobImage, correction_id: str, body: Data) -> Data:
     earlier = standing_corrections(session, image)
     settings = settings_of(image)
-    types, others = object_types(session), exemplar_candidates(job, settings)
-    now = recounted(image, settings, types, others, edits_of(earlier))
-    completed = _completed(now, body.get("edits", ()), _ids(correction_id), job.type)
+    others = exemplar_candidates(job, settings)
+    now = recounted(image, settings, object_types(session), others, edits_of(earlier))
+    completed, objects = _completed(now, body.get("edits", ()), _ids(correction_id), job.type)
     before = current_count(image) or 0
     correction = Correction(
         id=correction_id,
@@ -134,8 +136,8 @@ def _apply(session: Session, job: Job, image: JobImage, correction_id: str, body
         count_after=before,
         version=image.version + 1,
     )
-    found = recounted(image, settings, types, others, [*edits_of(earlier), *completed])
-    correction.count_after = _count_after(correction, len(found.objects) - len(now.objects), before)
+    correction.count_after = _count_after(correction, len(objects) - len(now.objects), before)
+    found = replace(now, objects=objects, is_edited=now.is_edited or bool(completed))
     session.add(correction)
     session.flush()
     return _write(session, image, found, bare_number([*earlier, correction]), correction_id, before)
@@ -147,8 +149,8 @@ def _count_after(correction: Correction, added: int, before: int) -> int:
 
 def _completed(
     now: Recounted, edits: Sequence[Edit], new_object_id: Callable[[], str], label: str
-) -> list[Data]:
-    """Return the edits with all that decides their outcome.
+) -> tuple[list[Data], list[CountedObject]]:
+    """Return the edits with all that decides their outcome, and the objects after them.
 
     Raises:
         TallyError: INVALID_REQUEST with every edit that cannot be done after those before it.
@@ -165,7 +167,7 @@ def _completed(
     if wrong:
         message = "; ".join(f"{w['field']}: {w['message']}" for w in wrong)
         raise TallyError("INVALID_REQUEST", message, field=wrong[0]["field"], details=wrong)
-    return completed
+    return completed, editor.objects()
 
 
 def _ids(correction_id: str) -> Callable[[], str]:

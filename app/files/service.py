@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.database import transaction
 from app.errors import TallyError
 from app.extensions import db
-from app.jobs.description import PICTURES
+from app.jobs.description import PICTURES, is_visualized
 from app.jobs.idempotency import forget_old
 from app.jobs.models import Job, JobImage
 from app.jobs.states import LIVE, ImageStatus
@@ -200,9 +200,17 @@ def _drawn(image: Image, run: JobImage | None, kind: str) -> StoredFile:
                 "FILE_NOT_FOUND", f"{image.filename} was deleted: its pictures cannot be redrawn"
             )
         raise TallyError("RESULTS_NOT_READY", f"the pictures of {image.filename} are being drawn anew")
+    if not is_visualized(run):
+        raise TallyError("FILE_NOT_FOUND", f"{image.filename} was counted with visualization off")
     key = picture_key(run.job_id, run.image_id, run.pictures_version, kind, PICTURE_EXTENSION)
     etag = f"{run.job_id}-{run.image_id}-{run.pictures_version}-{kind}"
+    if image.purged_at is not None and not storage().exists(key):
+        raise _never_again(image)
     return _picture(key, f"{kind} of {image.filename}", etag, is_final=False)
+
+
+def _never_again(image: Image) -> TallyError:
+    return TallyError("FILE_NOT_FOUND", f"{image.filename} was deleted: its pictures cannot be drawn anew")
 
 
 def _picture(key: str, name: str, etag: str, *, is_final: bool) -> StoredFile:

@@ -91,7 +91,7 @@ def picture_urls(image: JobImage) -> dict[str, str | None]:
     base = f"{API}/files/{image.image_id}"
     asked = f"?job_id={image.job_id}"
     is_done = image.status == ImageStatus.COMPLETED
-    is_drawn = is_done and _is_visualized(image)
+    is_drawn = is_done and is_visualized(image)
     drawn = {name: f"{base}/{name}{asked}&v={image.version}" if is_drawn else None for name in PICTURES}
     return {
         "original": f"{base}/original{asked}",
@@ -105,7 +105,8 @@ def error_of(code: str | None, message: str | None) -> dict[str, str | None] | N
     return {"code": code, "message": message} if code else None
 
 
-def _is_visualized(image: JobImage) -> bool:
+def is_visualized(image: JobImage) -> bool:
+    """Return whether pictures are drawn of an image's count, as its settings say."""
     settings = (image.result or {}).get("provenance", {}).get("settings", {})
     return bool(settings.get("visualization", {}).get("enabled", True))
 

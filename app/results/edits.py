@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from app.results.objects import HUMAN, CountedObject, candidate_object, numbered
+from app.results.objects import HUMAN, CountedObject, human_candidate, numbered
 from app.results.polygons import (
     Points,
     bounds_xyxy,
@@ -239,7 +239,7 @@ class Editor:
         if index is None:
             raise EditError("object_id", f"want a stored candidate, got {identifier!r}")
         if identifier in self._objects or self._twin(index) is None:
-            self._put(candidate_object(self._candidates, index, label, 1.0, -1, HUMAN))
+            self._put(human_candidate(self._candidates, index, label))
 
     def _remove(self, edit: Edit) -> None:
         del self._objects[self._find(edit["object_id"]).object_id]

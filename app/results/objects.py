@@ -48,33 +48,48 @@ def objects_of(candidates: Candidates, instances: Instances) -> list[CountedObje
         candidates: N candidates of one image.
         instances: the N decisions on them.
     """
-    types = candidates.type_probs.types
-    labels = [types[i] if types else "object" for i in instances.type_ids.tolist()]
+    types, counted = candidates.type_probs.types, instances.counted
+    batch = candidates.batch
+    columns = zip(
+        counted.tolist(),
+        instances.type_ids[counted].tolist(),
+        np.round(instances.scores[counted].astype(np.float64), 6).tolist(),
+        instances.group_ids[counted].tolist(),
+        batch.bbox_xyxy[counted].tolist(),
+        batch.area[counted].tolist(),
+        strict=True,
+    )
+    flat, offsets = batch.polygon_xy.ravel().tolist(), (2 * batch.polygon_offsets).tolist()
     return numbered(
         [
-            candidate_object(
-                candidates, i, labels[i], float(instances.scores[i]), int(instances.group_ids[i])
+            CountedObject(
+                object_id=object_id(i),
+                number=0,
+                label=types[type_id] if types else "object",
+                confidence=score,
+                bbox_xyxy=tuple(box),
+                area=area,
+                group_id=group_id,
+                polygon=tuple(flat[offsets[i] : offsets[i + 1]]),
             )
-            for i in instances.counted.tolist()
+            for i, type_id, score, group_id, box, area in columns
         ]
     )
 
 
-def candidate_object(
-    candidates: Candidates, index: int, label: str, confidence: float, group_id: int, source: str = MODEL
-) -> CountedObject:
-    """Return candidate ``index`` as an object that has no number yet."""
+def human_candidate(candidates: Candidates, index: int, label: str) -> CountedObject:
+    """Return candidate ``index`` as an object that a human counts; it has no number yet."""
     x_min, y_min, x_max, y_max = candidates.batch.bbox_xyxy[index].tolist()
     return CountedObject(
         object_id=object_id(index),
         number=0,
         label=label,
-        confidence=round(confidence, 6),
+        confidence=1.0,
         bbox_xyxy=(x_min, y_min, x_max, y_max),
         area=int(candidates.batch.area[index]),
-        group_id=group_id,
+        group_id=-1,
         polygon=tuple(candidates.batch.polygon(index).ravel().tolist()),
-        source=source,
+        source=HUMAN,
     )
 
 

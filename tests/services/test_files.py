@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 from werkzeug.test import TestResponse
 
 from app.columns import utcnow
+from app.database import transaction
 from app.files.service import SHORTENED, purge_expired
 from app.storage import storage
 from app.storage.keys import image_key
 from app.storage.local import LocalStorage
+from app.uploads.models import Image, Upload
 from tests.doubles.painted import painted_png, row_of_discs
+from tests.servers import free_port
 from tests.services.client import Client, error_of
 from tests.services.conftest import MakeWorkplace
 
@@ -104,9 +110,6 @@ def test_an_upload_that_a_live_job_needs_stays(client: Client) -> None:
 def test_bytes_that_a_younger_upload_shares_stay(client: Client) -> None:
     old, young = client.counted(PHOTO), client.counted(PHOTO)
     with client.workplace.app.app_context():
-        from app.database import transaction
-        from app.uploads.models import Image, Upload
-
         with transaction() as session:
             upload_id = session.get_one(Image, young["images"][0]["file_id"]).upload_id
             session.get_one(Upload, upload_id).expires_at = utcnow() + timedelta(days=100)
@@ -169,3 +172,47 @@ def test_bytes_that_are_lost_are_named_as_missing(client: Client) -> None:
         storage().delete(key)
     answer = original(client, job)
     assert (answer.status_code, error_of(answer)["code"]) == (404, "FILE_NOT_FOUND")
+
+
+def test_without_visualization_there_are_no_pictures_to_wait_for(client: Client) -> None:
+    job = client.counted(PHOTO, config={"visualization": {"enabled": False}})
+    assert job["images"][0]["urls"]["annotated"] is None
+    answer = client.get(f"/files/{job['images'][0]['file_id']}/annotated")
+    assert error_of(answer)["code"] == "FILE_NOT_FOUND"
+
+
+def test_a_picture_that_could_not_be_drawn_before_the_purge_is_gone(client: Client) -> None:
+    job = client.counted(PHOTO)
+    purge(client, 8)
+    with client.workplace.app.app_context():
+        storage().delete_prefix("pictures")
+    answer = client.http.get(job["images"][0]["urls"]["annotated"])
+    assert error_of(answer)["code"] == "FILE_NOT_FOUND"
+
+
+@pytest.fixture
+def s3_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
+    for name, value in {
+        "ACCESS_KEY_ID": "a",
+        "SECRET_ACCESS_KEY": "b",
+        "DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port())
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="tally")
+    yield "s3://tally/lab", endpoint
+    server.stop()
+
+
+def test_the_whole_way_works_on_s3(make_workplace: MakeWorkplace, s3_bucket: tuple[str, str]) -> None:
+    url, endpoint = s3_bucket
+    client = Client(make_workplace(storage_url=url, s3_endpoint_url=endpoint))
+    job = client.counted(PHOTO)
+    assert original(client, job, Range="bytes=5-8").data == PHOTO[5:9]
+    recount = client.post(f"/jobs/{job['job_id']}/recount", {"config": {"confidence_threshold": 0.95}})
+    assert (recount.json or {})["data"]["count"] == 0
+    assert purge(client, 8) == 1
+    assert error_of(original(client, job))["code"] == "FILE_NOT_FOUND"

@@ -15,6 +15,7 @@ from app.results.objects import CountedObject, objects_of
 from app.results.polygons import points_of, polygon_area
 from pipeline.contract import CountSettings
 from pipeline.count import count
+from pipeline.explain import drawn_objects
 from pipeline.types import Candidates
 from tests.candidates import candidates_of, disc
 from tests.doubles.painted import with_outlines
@@ -60,6 +61,16 @@ def test_objects_are_numbered_row_by_row_from_the_left() -> None:
         ("c2", 3),
         ("c0", 4),
     ]
+
+
+def test_an_object_has_the_number_that_is_drawn_on_it() -> None:
+    rng = np.random.default_rng(5)
+    found = candidates(*[(x, y, 4.0) for x, y in rng.uniform((8, 8), (190, 90), (30, 2)).tolist()])
+    decided = count(found, CountSettings(iou_threshold=1.0, max_overlap=1.0, min_area_px=0))
+    drawn, _ = drawn_objects(found, decided)
+    assert {one.object_id: one.number for one in drawn} == {
+        one.object_id: one.number for one in objects_of(found, decided)
+    }
 
 
 def test_a_removed_object_is_gone_and_the_others_are_numbered_anew() -> None:
