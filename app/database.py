@@ -54,9 +54,11 @@ def _on_begin(connection: Connection) -> None:
         return
     connection.exec_driver_sql("PRAGMA busy_timeout=0")
     deadline = time.monotonic() + LOCK_TIMEOUT_S
-    while not _takes_lock(connection, last_try=time.monotonic() > deadline):
-        time.sleep(LOCK_POLL_S)
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    try:
+        while not _takes_lock(connection, last_try=time.monotonic() > deadline):
+            time.sleep(LOCK_POLL_S)
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
 
 def _takes_lock(connection: Connection, *, last_try: bool) -> bool:
