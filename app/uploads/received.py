@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -29,8 +31,9 @@ class ReceivedFile:
 
     @property
     def path(self) -> Path:
-        """Where the bytes lie until ``close``."""
-        self._file.flush()
+        """Where the bytes lie until ``close``; raises StorageError when the disk is full."""
+        with _full_disk_named():
+            self._file.flush()
         return Path(self._file.name)
 
     @property
@@ -52,10 +55,8 @@ class ReceivedFile:
         self.size_bytes += len(data)
         if not self.is_too_large:
             self._hash.update(data)
-            try:
+            with _full_disk_named():
                 self._file.write(data)
-            except OSError as error:
-                raise StorageError(f"cannot keep an upload: {error.strerror}") from error
         return len(data)
 
     def read(self, size: int = -1) -> bytes:
@@ -63,12 +64,22 @@ class ReceivedFile:
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a position."""
-        return self._file.seek(offset, whence)
+        """Go to a position; raises StorageError when the disk is full."""
+        with _full_disk_named():
+            return self._file.seek(offset, whence)
 
     def close(self) -> None:
         """Delete the temporary file."""
-        self._file.close()
+        with suppress(OSError):  # bytes that did not fit on the disk are not missed
+            self._file.close()
+
+
+@contextmanager
+def _full_disk_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot keep an upload: {error.strerror}") from error
 
 
 class UploadRequest(Request):
