@@ -18,10 +18,24 @@ def db() -> None:
 def upgrade() -> None:
     """Apply the migrations that are missing; safe to repeat."""
     try:
-        upgrade_to_head(Config.from_env())
+        prepare(Config.from_env())
         click.echo("the database is up to date")
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
+
+
+def prepare(config: Config) -> None:
+    """Migrate the configured database and add the built-in object types that are missing.
+
+    Raises:
+        ConfigError: the database does not answer.
+    """
+    from app import create_app
+    from app.types.service import seed_defaults
+
+    upgrade_to_head(config)
+    with create_app(replace(config, log_level="WARNING")).app_context():
+        seed_defaults()
 
 
 def upgrade_to_head(config: Config) -> None:

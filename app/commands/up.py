@@ -31,7 +31,7 @@ def up() -> None:
         if kill_leftovers(folder / "children.json"):
             time.sleep(0.5)  # the kernel needs a moment to free the port
         _check_port(config.host, config.port)
-        _migrate(config)
+        _prepare(config)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_empty_folder(folder / "metrics"))
         supervisor = Supervisor(_children(config, folder), folder / "children.json", _Announcement(config))
         status = supervisor.run()
@@ -97,10 +97,10 @@ def _check_port(host: str, port: int) -> None:
             ) from None
 
 
-def _migrate(config: Config) -> None:
-    from app.commands.db import upgrade_to_head  # imports Flask: not before the cheap checks
+def _prepare(config: Config) -> None:
+    from app.commands.db import prepare  # imports Flask: not before the cheap checks
 
-    upgrade_to_head(config)
+    prepare(config)
 
 
 def _empty_folder(folder: Path) -> Path:

@@ -110,6 +110,7 @@ def test_ctrl_c_ends_every_process_and_frees_the_port(tally: Tally) -> None:
     tally.start()
     family = tally.family()
     assert "Tally is ready" in tally.log.read_text()
+    assert "coin" in [row["name"] for row in tally.get("/api/v1/types")["data"]]
     tally.process.send_signal(signal.SIGINT)
     assert tally.process.wait(60) == 0
     assert alive(family) == []
