@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from app.pages.shell import DIST, entry_files
 from tests.servers import free_port
@@ -24,6 +24,7 @@ from tests.servers import free_port
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_LIMIT_S = 60.0
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+expect.set_options(timeout=15_000)  # a busy machine is no reason to fail
 DESKTOP = {"width": 1280, "height": 900}
 
 

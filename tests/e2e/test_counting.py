@@ -26,8 +26,10 @@ def upload(page: Page, url: str, *photos: Path, type_name: str = "coin") -> str:
 
 
 def count_of(page: Page) -> int:
+    """Return the big number, once the photo is counted and ready to be corrected."""
+    expect(page.get_by_test_id("stage")).to_have_attribute("aria-busy", "false", timeout=60_000)
     shown = page.get_by_test_id("count")
-    expect(shown).to_have_text(re.compile(r"^\d+$"), timeout=60_000)
+    expect(shown).to_have_text(re.compile(r"^\d+$"))
     return int(shown.inner_text())
 
 

@@ -81,6 +81,16 @@ def test_the_list_shows_jobs_and_filters_them(visit: Visit, tmp_path: Path) -> N
     assert count_of(page) == 8
 
 
+def test_the_list_follows_jobs_that_run(visit: Visit, product: Product, tmp_path: Path) -> None:
+    page = visit.page
+    with product.worker_asleep():
+        upload(page, visit.url, discs(tmp_path, 2), type_name="slow disc")
+        page.get_by_role("link", name="Jobs", exact=True).click()
+        row = page.get_by_role("link", name=re.compile("slow disc"))
+        expect(row).to_contain_text(re.compile("Waiting|Counting"))
+    expect(row).to_contain_text("Done")
+
+
 def test_a_job_that_does_not_exist_says_so(visit: Visit) -> None:
     visit.expected = ("404",)
     visit.page.goto(f"{visit.url}/jobs/job_00000000000000000000000000")
