@@ -187,4 +187,4 @@ def test_a_waiting_job_can_be_cancelled(visit: Visit, product: Product, tmp_path
         upload(page, visit.url, discs(tmp_path, 6), type_name="disc")
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_text("Cancelled")).to_be_visible()
-    expect(page.get_by_role("button", name="Try the rest again")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
