@@ -31,6 +31,9 @@ WORK_SIDE_PX = 512
 FINE_SIDE_PX = 2048
 """Longer side of the second look, when the objects turn out small."""
 
+LOST_WHEN_SHRUNK_BY = 2.5
+"""Images shrunk by more may hold things that the first look cannot see."""
+
 SMALL_AREA_PX = 140
 LEVELS = (0.6, 0.85, 1.15)
 """Thresholds of each map, in units of Otsu's."""
@@ -72,9 +75,12 @@ def load(model: str | None) -> ClassicalSegmenter:
 
 def _segment(pixels_hw3: NDArray[np.uint8]) -> CandidateBatch:
     guess = best_guess(_shrink(pixels_hw3, WORK_SIDE_PX))
-    if max(pixels_hw3.shape[:2]) > 1.3 * WORK_SIDE_PX:
+    shrunk_by = max(pixels_hw3.shape[:2]) / WORK_SIDE_PX
+    if shrunk_by > 1.3:
         fine = _shrink(pixels_hw3, FINE_SIDE_PX)
-        close_up = guess if _is_small(guess) else best_guess(_middle(fine, WORK_SIDE_PX))
+        close_up = guess
+        if guess is None or (shrunk_by > LOST_WHEN_SHRUNK_BY and not _is_small(guess)):
+            close_up = best_guess(_middle(fine, WORK_SIDE_PX))
         if close_up and (guess is None or (_is_small(close_up) and close_up.score >= guess.score)):
             guess = best_guess(fine, close_up.name) or guess
     builder = CandidateBuilder((pixels_hw3.shape[0], pixels_hw3.shape[1]))
