@@ -30,6 +30,8 @@ from pipeline.types import CandidateBatch, Image
 
 MODEL = Path(__file__).parent.parent / "data" / "mini.onnx"
 _MAX_THREADS = 8
+MIN_QUALITY = 0.38
+"""Instances below this are noise: on drawn scenes less than half of them are objects (docs/mini.md)."""
 
 
 def available() -> tuple[bool, str]:
@@ -59,7 +61,9 @@ def _open_session(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no public base class
-        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"mini: want a model in {path.name}, got: {error}") from error
+        raise PipelineError(
+            ErrorCode.MODEL_LOAD_ERROR, f"mini: want a model in {path.name}, got: {error}"
+        ) from error
 
 
 @cache
@@ -96,7 +100,7 @@ def candidates_of(found: Found, size_hw: tuple[int, int]) -> CandidateBatch:
     """Return instances as masks in image px, outlines smoothed at the image's resolution."""
     builder = CandidateBuilder(size_hw)
     for k, window in enumerate(ndimage.find_objects(found.labels, max_label=len(found.area))):
-        if window is not None:
+        if window is not None and found.quality[k] >= MIN_QUALITY:
             mask, offset_xy = _mask_in_image(found, k + 1, window, size_hw)
             builder.add(mask, offset_xy, float(found.quality[k]), float(found.stability[k]))
     return builder.finish()
@@ -116,7 +120,9 @@ def _mask_in_image(
     y1, x1 = min(size_hw[0], int(bottom) + 1), min(size_hw[1], int(right) + 1)
     # Cell j is about input px 2 j, whose centre in the image is (2 j + 0.5) / scale - 0.5.
     shift = 0.5 * step - 0.25
-    place = np.array([[step, 0, step * x0 + shift - columns.start + 1], [0, step, step * y0 + shift - rows.start + 1]])
+    place = np.array(
+        [[step, 0, step * x0 + shift - columns.start + 1], [0, step, step * y0 + shift - rows.start + 1]]
+    )
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     values = cv2.warpAffine(soft, place, (max(1, x1 - x0), max(1, y1 - y0)), flags=how)
     return values > 0.5, (x0, y0)

@@ -57,7 +57,9 @@ def _peaks(field: Array) -> NDArray[np.int64]:
 
 def _merge_peaks(peaks: NDArray[np.int64], field: Array) -> NDArray[np.int64]:
     """Return (P,) the group of each peak: those with no valley between them belong together."""
-    pairs = cKDTree(peaks).query_pairs(_REACH, output_type="ndarray") if len(peaks) > 1 else np.zeros((0, 2), int)
+    pairs = (
+        cKDTree(peaks).query_pairs(_REACH, output_type="ndarray") if len(peaks) > 1 else np.zeros((0, 2), int)
+    )
     a, b = peaks[pairs[:, 0]], peaks[pairs[:, 1]]
     shares = np.linspace(0, 1, _STEPS)[:, None, None]
     way = np.rint(a + (b - a) * shares).astype(np.int64)
@@ -76,7 +78,9 @@ def _ideal_cone(labels: NDArray[np.int32], n: int) -> Array:
     area = np.maximum(np.bincount(k, minlength=n + 1), 1)
     mx, my = (np.bincount(k, v, n + 1) / area for v in (xs, ys))
     dx, dy = xs - mx[k], ys - my[k]
-    sxx, syy, sxy = (np.bincount(k, v, n + 1) / area + e for v, e in ((dx * dx, 0.1), (dy * dy, 0.1), (dx * dy, 0.0)))
+    sxx, syy, sxy = (
+        np.bincount(k, v, n + 1) / area + e for v, e in ((dx * dx, 0.1), (dy * dy, 0.1), (dx * dy, 0.0))
+    )
     det = np.maximum(sxx * syy - sxy * sxy, 1e-3)
     m2 = (syy[k] * dx * dx - 2 * sxy[k] * dx * dy + sxx[k] * dy * dy) / det[k]
     out = np.zeros(labels.shape, np.float32)
@@ -120,5 +124,5 @@ def find_instances(maps: Maps) -> Found:
     table = np.zeros(len(cells), np.int32)
     table[keep] = np.arange(1, len(keep) + 1)
     labels = table[labels]
-    area, quality, stability = _judge(labels, len(keep), maps, field)
+    _, quality, stability = _judge(labels, len(keep), maps, field)
     return Found(maps, labels, cells[keep].astype(np.float32), quality, stability)

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segment.mini_maps import HALO_PX, STRIDE_PX, maps_at_scale
+from pipeline.segment.mini_maps import STRIDE_PX, maps_at_scale
 from pipeline.segment.mini_peaks import Found, find_instances
-from pipeline.segment.mini_scale import scale_score
+from pipeline.segment.mini_scale import SURE, scale_score
 
 STEP = 2**0.5
 COARSEST_PX = 56
@@ -23,6 +23,10 @@ WINDOW_PX = 256
 WINDOWS = 4
 MARGIN = 0.1
 """By how much a finer scale must win on samples before the whole picture is run at it."""
+DEAR_PX = 1_500_000
+"""Scales above this many input px are run only where the things found so far are very small."""
+_LARGE_PX, _SMALL_PX = 48.0, 8.0
+_CLEAR, _SEVERAL = 0.55, 3
 
 Window = tuple[int, int, int, int]
 """Left, top, right, bottom in image px."""
@@ -39,14 +43,19 @@ def _busiest_windows(image_hw3: NDArray[np.uint8], scale: float) -> list[Window]
     """Return windows to look at for small things: those with most detail of their size, apart."""
     side = int(WINDOW_PX / scale)
     height, width = image_hw3.shape[:2]
-    grey = cv2.resize(image_hw3[..., 1], None, fx=min(1.0, scale), fy=min(1.0, scale), interpolation=cv2.INTER_AREA)
+    grey = cv2.resize(
+        image_hw3[..., 1], None, fx=min(1.0, scale), fy=min(1.0, scale), interpolation=cv2.INTER_AREA
+    )
     grey = grey.astype(np.float32)
     detail = np.abs(cv2.GaussianBlur(grey, (0, 0), 3) - cv2.GaussianBlur(grey, (0, 0), 10))
     rows, columns = -(-height // side), -(-width // side)
     energy = cv2.resize(detail, (columns, rows), interpolation=cv2.INTER_AREA).ravel()
     order = np.argsort(-energy, kind="stable")
     picked = sorted({*order[: WINDOWS - 1].tolist(), int(order[len(order) // 4])})
-    corners = [(min(k % columns * side, max(0, width - side)), min(k // columns * side, max(0, height - side))) for k in picked]
+    corners = [
+        (min(k % columns * side, max(0, width - side)), min(k // columns * side, max(0, height - side)))
+        for k in picked
+    ]
     return [(x, y, min(width, x + side), min(height, y + side)) for x, y in corners]
 
 
@@ -64,6 +73,17 @@ def _join(founds: list[Found]) -> Found:
     labels = np.zeros((sum(f.labels.size for f in founds), 1), np.int32)
     joined = (np.concatenate([getattr(f, name) for f in founds]) for name in ("area", "quality", "stability"))
     return Found(founds[0].maps, labels, *joined)
+
+
+def _is_worth_a_look(known: Found | None, scale: float, input_px: float) -> bool:
+    """Return whether a finer scale could show more than the parts of things already found clearly."""
+    if known is None:
+        return True
+    sure = known.quality >= SURE
+    if sure.sum() < _SEVERAL or np.median(known.quality[sure]) < _CLEAR:
+        return True
+    radius = float(np.median(known.radius_px[sure]))
+    return radius < _SMALL_PX if input_px > DEAR_PX else radius * scale / known.maps.scale <= _LARGE_PX
 
 
 class ScaleSearch:
@@ -98,6 +118,9 @@ class ScaleSearch:
         for level, scale in enumerate(self.scales):
             best = max(scores, key=lambda k: scores[k], default=None)
             known = None if best is None or scores[best] == -np.inf else self.at(best)
-            if area * scale**2 <= CHEAP_PX or level == 0 or self._wins_on_samples(level, known):
+            cheap = area * scale**2 <= CHEAP_PX or level == 0
+            if cheap or (
+                _is_worth_a_look(known, scale, area * scale**2) and self._wins_on_samples(level, known)
+            ):
                 scores[level] = scale_score(self.at(level))
         return max(scores, key=lambda k: scores[k])

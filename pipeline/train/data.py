@@ -38,6 +38,7 @@ def drawn_batches(seed: int, batch: int, workers: int) -> Iterator[Sample]:
 
     Args:
         seed: scenes of different seeds do not overlap for the first 10 million.
+        batch: scenes a batch.
         workers: processes that draw; 0 draws in this one.
     """
     start = seed * 10_000_000
@@ -71,7 +72,9 @@ class Replay:
 
     def sample(self, n: int) -> tuple[Tensor, Tensor]:
         """Return ``n`` kept samples, drawn with replacement."""
-        rows = torch.from_numpy(self._choice.integers(0, min(self._seen, self._capacity), n)).to(self._images.device)
+        rows = torch.from_numpy(self._choice.integers(0, min(self._seen, self._capacity), n)).to(
+            self._images.device
+        )
         return self._images[rows], self._targets[rows]
 
 

@@ -27,8 +27,9 @@ class _WithProbs(nn.Module):
 
 def _commit() -> str:
     """Return the short commit of the code, or "unknown" outside a checkout."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
     here = Path(__file__).parent
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False)  # noqa: S607
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)  # noqa: S603
     return done.stdout.strip() or "unknown"
 
 
@@ -47,7 +48,11 @@ def export_onnx(state: Path, out: Path) -> None:
         raise RuntimeError("torch.onnx.export: want a program, got None")
     model = program.model_proto
     history = {k: str(v) for k, v in saved["meta"].items()}
-    history |= {"commit": _commit(), "outputs": " ".join(OUTPUTS), "radii_px": f"{COUNTED_RADII[0]} {COUNTED_RADII[1]}"}
+    history |= {
+        "commit": _commit(),
+        "outputs": " ".join(OUTPUTS),
+        "radii_px": f"{COUNTED_RADII[0]} {COUNTED_RADII[1]}",
+    }
     onnx.helper.set_model_props(model, history)
     onnx.save(model, str(out))
 

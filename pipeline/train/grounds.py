@@ -80,7 +80,9 @@ def _weave(rng: np.random.Generator, size: int) -> Array:
     u, v = xx * np.cos(turn) + yy * np.sin(turn), yy * np.cos(turn) - xx * np.sin(turn)
     pattern = np.sin(2 * np.pi * u / period) * np.sin(2 * np.pi * v / (period * rng.uniform(0.6, 1.6)))
     a = colour(rng)
-    return _mix(a, a * rng.uniform(0.5, 0.9), 0.5 + pattern * rng.uniform(0.1, 0.8) + fractal(rng, size) - 0.5)
+    return _mix(
+        a, a * rng.uniform(0.5, 0.9), 0.5 + pattern * rng.uniform(0.1, 0.8) + fractal(rng, size) - 0.5
+    )
 
 
 def _creased(rng: np.random.Generator, size: int) -> Array:
@@ -97,7 +99,9 @@ def _straw(rng: np.random.Generator, size: int) -> Array:
         p, t = rng.uniform(0, size, 2), turn + rng.normal(0, spread)
         q = p + length * rng.uniform(0.4, 1) * np.array([np.cos(t), np.sin(t)])
         tint = np.clip(base * rng.uniform(0.4, 1.3), 0, 255).tolist()
-        cv2.line(out, p.astype(int).tolist(), q.astype(int).tolist(), tint, int(rng.integers(1, 4)), cv2.LINE_AA)
+        cv2.line(
+            out, p.astype(int).tolist(), q.astype(int).tolist(), tint, int(rng.integers(1, 4)), cv2.LINE_AA
+        )
     return out
 
 
@@ -156,7 +160,10 @@ def _grid(rng: np.random.Generator, image: Array) -> None:
 
 def _rims(rng: np.random.Generator, image: Array) -> None:
     size = image.shape[0]
-    centre, radius = rng.uniform(-0.3 * size, 1.3 * size, 2).astype(int).tolist(), rng.uniform(0.3, 1.2) * size
+    centre, radius = (
+        rng.uniform(-0.3 * size, 1.3 * size, 2).astype(int).tolist(),
+        rng.uniform(0.3, 1.2) * size,
+    )
     for _ in range(int(rng.integers(1, 5))):
         cv2.circle(image, centre, int(radius), colour(rng).tolist(), int(rng.integers(1, 7)), cv2.LINE_AA)
         radius *= rng.uniform(0.88, 0.99)
@@ -185,7 +192,9 @@ def _specks(rng: np.random.Generator, image: Array) -> None:
     size, tint = image.shape[0], colour(rng)
     for _ in range(int(rng.integers(3, 80))):
         at = rng.uniform(0, size, 2).astype(int).tolist()
-        cv2.circle(image, at, int(rng.integers(0, 3)), (tint * rng.uniform(0.5, 1.2)).tolist(), -1, cv2.LINE_AA)
+        cv2.circle(
+            image, at, int(rng.integers(0, 3)), (tint * rng.uniform(0.5, 1.2)).tolist(), -1, cv2.LINE_AA
+        )
 
 
 def _shade(rng: np.random.Generator, image: Array) -> None:

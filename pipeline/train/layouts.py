@@ -53,8 +53,18 @@ def gridded(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap
     row, col = np.mgrid[-n : n + 1, -n : n + 1].astype(float)
     x = (col + 0.5 * (row % 2) * hexagonal) * pitch
     y = row * pitch * (0.87 if hexagonal else rng.uniform(1.0, 1.4))
-    points = np.stack([x.ravel() * np.cos(turn) - y.ravel() * np.sin(turn), x.ravel() * np.sin(turn) + y.ravel() * np.cos(turn)], 1)
-    points = points + size * rng.uniform(0.3, 0.7, 2) + rng.normal(0, pitch * rng.choice([0.0, 0.03, 0.08]), points.shape)
+    points = np.stack(
+        [
+            x.ravel() * np.cos(turn) - y.ravel() * np.sin(turn),
+            x.ravel() * np.sin(turn) + y.ravel() * np.cos(turn),
+        ],
+        1,
+    )
+    points = (
+        points
+        + size * rng.uniform(0.3, 0.7, 2)
+        + rng.normal(0, pitch * rng.choice([0.0, 0.03, 0.08]), points.shape)
+    )
     window = (points > -0.3 * pitch).all(1) & (points < size + 0.3 * pitch).all(1)
     points = points[window & (rng.random(len(points)) < rng.choice([1.0, 0.95, 0.7]))]
     near = np.argsort(np.hypot(*(points - size * rng.uniform(0.3, 0.7, 2)).T))[: len(radii)]
@@ -69,7 +79,9 @@ def heaped(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap:
         best, room = None, -np.inf
         for _ in range(6):
             p = middle + spread * rng.uniform(-0.6, 0.6, 2)
-            free = np.min(np.hypot(*(np.array(placed) - p).T) - gap * 0.75 * (radii[:i] + r)) if placed else 1.0
+            free = (
+                np.min(np.hypot(*(np.array(placed) - p).T) - gap * 0.75 * (radii[:i] + r)) if placed else 1.0
+            )
             if free > room:
                 best, room = p, free
         if best is not None and room > -0.35 * r:
@@ -79,4 +91,9 @@ def heaped(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap:
     return np.array(placed).reshape(-1, 2)
 
 
-LAYOUTS: dict[str, Layout] = {"scattered": scattered, "clumped": clumped, "gridded": gridded, "heaped": heaped}
+LAYOUTS: dict[str, Layout] = {
+    "scattered": scattered,
+    "clumped": clumped,
+    "gridded": gridded,
+    "heaped": heaped,
+}

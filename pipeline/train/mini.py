@@ -87,7 +87,9 @@ class Trainer:
         self.settings, self.device = settings, torch.device(settings.device)
         self.net = MiniNet().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.start:
-            self.net.load_state_dict(torch.load(settings.start, map_location="cpu", weights_only=True)["state"])
+            self.net.load_state_dict(
+                torch.load(settings.start, map_location="cpu", weights_only=True)["state"]
+            )
         self.average = _Average(self.net)
         self.optimiser = torch.optim.AdamW(self.net.parameters(), settings.lr, weight_decay=0.01)
         self._choice = np.random.default_rng(settings.seed)
@@ -96,7 +98,9 @@ class Trainer:
 
     def _next(self) -> tuple[Tensor, Tensor]:
         """Return the next step's images and targets on the device."""
-        images, targets = (torch.from_numpy(a).to(self.device, non_blocking=True) for a in next(self._batches))
+        images, targets = (
+            torch.from_numpy(a).to(self.device, non_blocking=True) for a in next(self._batches)
+        )
         if self._replay:
             self._replay.add(images, targets)
             again = self._replay.sample(self.settings.batch - len(images))
@@ -129,7 +133,9 @@ def train(settings: TrainSettings, out: Path, every: int = 100) -> list[Progress
         since, step = since + 1, step + 1
         if since == every or step == settings.steps:
             mean = (sums / since).tolist()
-            log.append(Progress(step, round(time.monotonic() - started, 1), round(mean[0], 4), round(mean[1], 4)))
+            log.append(
+                Progress(step, round(time.monotonic() - started, 1), round(mean[0], 4), round(mean[1], 4))
+            )
             print(json.dumps(asdict(log[-1])), flush=True)
             sums, since = torch.zeros(2), 0
             save_state(trainer, step, out)
@@ -140,7 +146,11 @@ def train(settings: TrainSettings, out: Path, every: int = 100) -> list[Progress
 
 def save_state(trainer: Trainer, step: int, out: Path) -> None:
     """Write the averaged weights and how they came about beside ``out``."""
-    meta = asdict(trainer.settings) | {"steps": step, "torch": str(torch.__version__), "scenes": step * trainer.settings.fresh}
+    meta = asdict(trainer.settings) | {
+        "steps": step,
+        "torch": str(torch.__version__),
+        "scenes": step * trainer.settings.fresh,
+    }
     if trainer.device.type == "cuda":
         meta["device"] = torch.cuda.get_device_name(trainer.device)
     state = {k: v.cpu().contiguous() for k, v in trainer.average.net.state_dict().items()}
@@ -151,12 +161,14 @@ def save_state(trainer: Trainer, step: int, out: Path) -> None:
 
 def smoke(out: Path, seed: int = 0) -> list[Progress]:
     """Train for a minute on two cores; the log must show that the loss falls."""
-    return train(TrainSettings(seed=seed, steps=60, batch=8, fresh=8, lr=3e-3), out, every=10)
+    return train(TrainSettings(seed=seed, steps=40, batch=6, fresh=6, lr=3e-3), out, every=8)
 
 
 def main() -> None:
     """Parse arguments and train."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=1e9)

@@ -13,7 +13,9 @@ def _conv(n_in: int, n_out: int, stride: int = 1, dilation: int = 1, size: int =
     """Return convolution, batch norm and ReLU."""
     pad = dilation * (size // 2)
     return nn.Sequential(
-        nn.Conv2d(n_in, n_out, size, stride, pad, dilation, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)
+        nn.Conv2d(n_in, n_out, size, stride, pad, dilation, bias=False),
+        nn.BatchNorm2d(n_out),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -53,6 +55,7 @@ class MiniNet(nn.Module):
     """
 
     def __init__(self) -> None:
+        """Draw new weights from torch's generator."""
         super().__init__()
         a, b, c, d = _WIDTHS
         self.stem = nn.Sequential(_conv(3, a, stride=2, size=5), _conv(a, a))

@@ -79,7 +79,9 @@ class Sprite:
     shine: Array
 
 
-def draw_sprite(rng: np.random.Generator, kind: Prototype, radius: float, angle: float, matter: Material) -> Sprite:
+def draw_sprite(
+    rng: np.random.Generator, kind: Prototype, radius: float, angle: float, matter: Material
+) -> Sprite:
     """Return the object at an area-equivalent radius in px, turned by ``angle``."""
     scale = radius / kind.unit
     half = int(np.ceil(kind.reach * scale + 2 * matter.soft_px))
@@ -97,7 +99,9 @@ def draw_sprite(rng: np.random.Generator, kind: Prototype, radius: float, angle:
     shade = matter.ambient + matter.diffuse * facing - matter.rim * np.clip(1 + form.solid / 0.35, 0, 1) ** 2
     if matter.speckle:
         shade = shade + matter.speckle * (noise(rng, len(axis), matter.speckle_cells) - 0.5) * 2
-    return Sprite(form.outer < 0, alpha, np.clip(form.tone, 0, 1), np.clip(shade, 0.05, 1.6), matter.gloss * mirrored)
+    return Sprite(
+        form.outer < 0, alpha, np.clip(form.tone, 0, 1), np.clip(shade, 0.05, 1.6), matter.gloss * mirrored
+    )
 
 
 def _overlap(at: tuple[int, int], side: int, size: int) -> tuple[slice, slice, slice, slice] | None:

@@ -81,16 +81,31 @@ def _generic(rng: np.random.Generator, size: int) -> Plan:
 def _glowing(rng: np.random.Generator, size: int) -> Plan:
     """Fluorescent nuclei: soft, dim and bright ones on black, often touching."""
     plan = _generic(rng, size)
-    tint = rng.choice([[255, 255, 255], [255, 255, 255], [80, 140, 255], [80, 255, 120], [255, 80, 80]]).astype(np.float32)
+    tint = rng.choice(
+        [[255, 255, 255], [255, 255, 255], [80, 140, 255], [80, 255, 120], [255, 80, 80]]
+    ).astype(np.float32)
     level = rng.uniform(0.12, 0.9)
-    ground = np.broadcast_to(tint * np.float32(level * rng.uniform(0, 0.25)), (size, size, 3)) * (0.4 + fractal(rng, size)[..., None])
-    matter = replace(plan.material, diffuse=0.0, gloss=0.0, shadow=0.0, opacity=1.0, rim=float(rng.choice([0.0, 0.3, 0.5])))
-    matter = replace(matter, speckle=float(rng.choice([0.05, 0.15, 0.3])), soft_px=float(rng.uniform(1.5, 4.0)))
+    ground = np.broadcast_to(tint * np.float32(level * rng.uniform(0, 0.25)), (size, size, 3)) * (
+        0.4 + fractal(rng, size)[..., None]
+    )
+    matter = replace(
+        plan.material, diffuse=0.0, gloss=0.0, shadow=0.0, opacity=1.0, rim=float(rng.choice([0.0, 0.3, 0.5]))
+    )
+    matter = replace(
+        matter, speckle=float(rng.choice([0.05, 0.15, 0.3])), soft_px=float(rng.uniform(1.5, 4.0))
+    )
     pair = tint * np.float32(level)
     return replace(
-        plan, ground=np.ascontiguousarray(ground, dtype=np.float32), makers=tuple(rng.choice(["disc", "blob", "blob"], 1)),
-        palette=((pair, pair * 0.9),), colour_spread=0.0, layout=str(rng.choice(["scattered", "clumped", "heaped"])),
-        gap=float(rng.uniform(0.9, 1.1)), holder="none", brightness_spread=float(rng.choice([0.15, 0.4, 0.6])), material=matter,
+        plan,
+        ground=np.ascontiguousarray(ground, dtype=np.float32),
+        makers=tuple(rng.choice(["disc", "blob", "blob"], 1)),
+        palette=((pair, pair * 0.9),),
+        colour_spread=0.0,
+        layout=str(rng.choice(["scattered", "clumped", "heaped"])),
+        gap=float(rng.uniform(0.9, 1.1)),
+        holder="none",
+        brightness_spread=float(rng.choice([0.15, 0.4, 0.6])),
+        material=matter,
     )
 
 
@@ -101,11 +116,24 @@ def _stained(rng: np.random.Generator, size: int) -> Plan:
     rose = pale * np.array([0.9, 0.72, 0.88], np.float32)
     amount = np.clip(0.5 + (fractal(rng, size) - 0.5) * rng.uniform(2, 6), 0, 1)[..., None]
     dark = np.array([rng.uniform(50, 140), rng.uniform(20, 90), rng.uniform(90, 190)], np.float32)
-    matter = replace(plan.material, diffuse=0.05, gloss=0.0, shadow=0.0, opacity=float(rng.uniform(0.7, 1.0)), soft_px=float(rng.uniform(1.0, 2.5)))
+    matter = replace(
+        plan.material,
+        diffuse=0.05,
+        gloss=0.0,
+        shadow=0.0,
+        opacity=float(rng.uniform(0.7, 1.0)),
+        soft_px=float(rng.uniform(1.0, 2.5)),
+    )
     return replace(
-        plan, ground=np.ascontiguousarray(pale + (rose - pale) * amount, dtype=np.float32), makers=tuple(rng.choice(["disc", "blob"], 1)),
-        palette=((dark, dark * 0.7),), colour_spread=15.0, layout=str(rng.choice(["scattered", "clumped", "heaped"])),
-        holder="none", brightness_spread=0.2, material=replace(matter, speckle=float(rng.choice([0.1, 0.25, 0.4]))),
+        plan,
+        ground=np.ascontiguousarray(pale + (rose - pale) * amount, dtype=np.float32),
+        makers=tuple(rng.choice(["disc", "blob"], 1)),
+        palette=((dark, dark * 0.7),),
+        colour_spread=15.0,
+        layout=str(rng.choice(["scattered", "clumped", "heaped"])),
+        holder="none",
+        brightness_spread=0.2,
+        material=replace(matter, speckle=float(rng.choice([0.1, 0.25, 0.4]))),
     )
 
 
@@ -119,14 +147,27 @@ def _dish(rng: np.random.Generator, size: int) -> Plan:
     cv2.circle(ground, point, int(radius), agar.tolist(), -1, cv2.LINE_AA)
     for _ in range(int(rng.integers(2, 7))):
         tint = np.clip(agar * rng.uniform(0.5, 1.5), 0, 255).tolist()
-        cv2.circle(ground, point, int(radius * rng.uniform(0.88, 1.02)), tint, int(rng.integers(1, 5)), cv2.LINE_AA)
+        cv2.circle(
+            ground, point, int(radius * rng.uniform(0.88, 1.02)), tint, int(rng.integers(1, 5)), cv2.LINE_AA
+        )
     ground *= 0.9 + 0.2 * fractal(rng, size)[..., None]
     if rng.random() < 0.4:
         draw_furniture(rng, ground)
-    matter = replace(plan.material, shadow=float(rng.choice([0.0, 0.3])), shadow_xy=(0.1, 0.1), soft_px=float(rng.uniform(1, 3)))
+    matter = replace(
+        plan.material,
+        shadow=float(rng.choice([0.0, 0.3])),
+        shadow_xy=(0.1, 0.1),
+        soft_px=float(rng.uniform(1, 3)),
+    )
     return replace(
-        plan, ground=ground, makers=(str(rng.choice(["disc", "disc", "blob"])),), palette=_palette(rng, ground, 1),
-        layout="scattered", gap=float(rng.uniform(0.95, 1.4)), holder="none", material=matter,
+        plan,
+        ground=ground,
+        makers=(str(rng.choice(["disc", "disc", "blob"])),),
+        palette=_palette(rng, ground, 1),
+        layout="scattered",
+        gap=float(rng.uniform(0.95, 1.4)),
+        holder="none",
+        material=matter,
     )
 
 
@@ -137,10 +178,19 @@ def _stacked(rng: np.random.Generator, size: int) -> Plan:
     maker = str(rng.choice(["log_end", "log_end", "pipe_mouth", "pipe_mouth", "disc", "blob"]))
     brown = np.array([rng.uniform(150, 240), rng.uniform(110, 190), rng.uniform(60, 140)], np.float32)
     dark = np.full(3, rng.uniform(5, 60), np.float32)
-    palette: Palette = {"log_end": ((brown, dark + 20),), "pipe_mouth": ((colour(rng), dark),)}.get(maker, _palette(rng, ground, 2))
+    palette: Palette = {"log_end": ((brown, dark + 20),), "pipe_mouth": ((colour(rng), dark),)}.get(
+        maker, _palette(rng, ground, 2)
+    )
     return replace(
-        plan, ground=ground, makers=(maker,), palette=palette, colour_spread=18.0, layout=str(rng.choice(["gridded", "clumped", "heaped"])),
-        gap=float(rng.uniform(0.9, 1.02)), spread=float(rng.choice([0.0, 0.1, 0.25])), holder="none",
+        plan,
+        ground=ground,
+        makers=(maker,),
+        palette=palette,
+        colour_spread=18.0,
+        layout=str(rng.choice(["gridded", "clumped", "heaped"])),
+        gap=float(rng.uniform(0.9, 1.02)),
+        spread=float(rng.choice([0.0, 0.1, 0.25])),
+        holder="none",
     )
 
 
@@ -148,43 +198,96 @@ def _packed(rng: np.random.Generator, size: int) -> Plan:
     """Trays, blisters, crates and lots: things in their places, in rows, each in its holder or alone."""
     plan = _generic(rng, size)
     maker = str(rng.choice(["disc", "disc", "plate", "pipe_mouth", "capsule", "blob", "coin"]))
-    matter = replace(plan.material, diffuse=float(rng.uniform(0.1, 0.6)), gloss=float(rng.choice([0.0, 0.4, 0.8])))
+    matter = replace(
+        plan.material, diffuse=float(rng.uniform(0.1, 0.6)), gloss=float(rng.choice([0.0, 0.4, 0.8]))
+    )
     return replace(
-        plan, makers=(maker,), layout="gridded", gap=float(rng.uniform(1.0, 1.3)), spread=float(rng.choice([0.0, 0.06])), aligned=True,
-        holder=str(rng.choice(["none", "ring", "dimple", "cell", "dimple"])), material=matter,
+        plan,
+        makers=(maker,),
+        layout="gridded",
+        gap=float(rng.uniform(1.0, 1.3)),
+        spread=float(rng.choice([0.0, 0.06])),
+        aligned=True,
+        holder=str(rng.choice(["none", "ring", "dimple", "cell", "dimple"])),
+        material=matter,
     )
 
 
 def _hardware(rng: np.random.Generator, size: int) -> Plan:
     """Metal parts and coins of many sizes on a plain ground: shiny, with shadows."""
     plan = _generic(rng, size)
-    metal = np.array(rng.choice([[190, 190, 195], [205, 180, 120], [150, 150, 155], [190, 120, 80], [120, 100, 60]]), np.float32)
+    metal = np.array(
+        rng.choice([[190, 190, 195], [205, 180, 120], [150, 150, 155], [190, 120, 80], [120, 100, 60]]),
+        np.float32,
+    )
     pair = metal * np.float32(rng.uniform(0.7, 1.2))
-    matter = replace(plan.material, ambient=float(rng.uniform(0.45, 0.8)), diffuse=float(rng.uniform(0.3, 0.8)), gloss=float(rng.uniform(0.2, 0.9)), opacity=1.0)
+    matter = replace(
+        plan.material,
+        ambient=float(rng.uniform(0.45, 0.8)),
+        diffuse=float(rng.uniform(0.3, 0.8)),
+        gloss=float(rng.uniform(0.2, 0.9)),
+        opacity=1.0,
+    )
     return replace(
-        plan, makers=tuple(rng.choice(["screw", "screw", "screw", "nut", "ring", "ring", "coin", "coin"], int(rng.choice([1, 1, 1, 3])))),
-        palette=((pair, pair * np.float32(rng.uniform(0.4, 1.0))),), layout=str(rng.choice(["scattered", "scattered", "clumped"])),
-        spread=float(rng.choice([0.1, 0.3, 0.45])), aligned=False, holder="none", material=matter,
+        plan,
+        makers=tuple(
+            rng.choice(
+                ["screw", "screw", "screw", "nut", "ring", "ring", "coin", "coin"],
+                int(rng.choice([1, 1, 1, 3])),
+            )
+        ),
+        palette=((pair, pair * np.float32(rng.uniform(0.4, 1.0))),),
+        layout=str(rng.choice(["scattered", "scattered", "clumped"])),
+        spread=float(rng.choice([0.1, 0.3, 0.45])),
+        aligned=False,
+        holder="none",
+        material=matter,
     )
 
 
 def _heap(rng: np.random.Generator, size: int) -> Plan:
     """Heaps and baskets of things like fruit, potatoes, sweets and stones that cover each other."""
     plan = _generic(rng, size)
-    matter = replace(plan.material, ambient=float(rng.uniform(0.4, 0.7)), diffuse=float(rng.uniform(0.3, 0.8)), rim=float(rng.uniform(0.2, 0.6)), opacity=1.0)
-    matter = replace(matter, shadow=float(rng.uniform(0.3, 0.8)), shadow_xy=(float(rng.uniform(-0.2, 0.2)), float(rng.uniform(-0.2, 0.2))))
+    matter = replace(
+        plan.material,
+        ambient=float(rng.uniform(0.4, 0.7)),
+        diffuse=float(rng.uniform(0.3, 0.8)),
+        rim=float(rng.uniform(0.2, 0.6)),
+        opacity=1.0,
+    )
+    matter = replace(
+        matter,
+        shadow=float(rng.uniform(0.3, 0.8)),
+        shadow_xy=(float(rng.uniform(-0.2, 0.2)), float(rng.uniform(-0.2, 0.2))),
+    )
     ground = draw_ground(rng, size, busy=rng.random() < 0.7)
     near = ground.reshape(-1, 3).mean(0)
     palette = _palette(rng, ground, int(rng.choice([1, 1, 2, 4])))
     if rng.random() < 0.3:
         palette = ((np.clip(near * np.float32(rng.uniform(1.1, 1.6)) + 15, 0, 255), near),)
     return replace(
-        plan, ground=ground, makers=tuple(rng.choice(["disc", "blob", "blob", "capsule", "worm", "grain"], 1)), palette=palette,
-        colour_spread=15.0, layout=str(rng.choice(["heaped", "heaped", "clumped"])), gap=float(rng.uniform(0.8, 1.0)), holder="none", material=matter,
+        plan,
+        ground=ground,
+        makers=tuple(rng.choice(["disc", "blob", "blob", "capsule", "worm", "grain"], 1)),
+        palette=palette,
+        colour_spread=15.0,
+        layout=str(rng.choice(["heaped", "heaped", "clumped"])),
+        gap=float(rng.uniform(0.8, 1.0)),
+        holder="none",
+        material=matter,
     )
 
 
-_PLANS: tuple[Callable[[np.random.Generator, int], Plan], ...] = (_generic, _glowing, _stained, _dish, _stacked, _packed, _hardware, _heap)
+_PLANS: tuple[Callable[[np.random.Generator, int], Plan], ...] = (
+    _generic,
+    _glowing,
+    _stained,
+    _dish,
+    _stacked,
+    _packed,
+    _hardware,
+    _heap,
+)
 _WEIGHTS = (0.36, 0.09, 0.04, 0.06, 0.1, 0.11, 0.12, 0.12)
 
 

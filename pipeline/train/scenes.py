@@ -39,7 +39,7 @@ class Scene:
 
 
 def _draw_radius(rng: np.random.Generator) -> float:
-    """Return the scene's object radius in px: mostly counted sizes, else much larger or smaller; 0 is none."""
+    """Return the scene's object radius in px: mostly counted sizes, else much larger or smaller, or 0."""
     regime = rng.random()
     if regime < 0.70:
         return float(np.exp(rng.uniform(np.log(6.4), np.log(25.0))))
@@ -64,14 +64,23 @@ def _label_of(number: int, radius: float) -> int:
     return IGNORE if IGNORED_RADII[0] <= radius <= IGNORED_RADII[1] else 0
 
 
-def _draw_holder(rng: np.random.Generator, image: Array, at: tuple[int, int], reach: float, plan: Plan, tint: Array) -> None:
+def _draw_holder(
+    rng: np.random.Generator, image: Array, at: tuple[int, int], reach: float, plan: Plan, tint: Array
+) -> None:
     """Draw the ring, dimple or cell an object lies in."""
     radius, thick = int(reach * 1.35) + 1, max(1, int(reach * 0.15))
     if plan.holder == "ring":
         cv2.circle(image, at, radius, tint.tolist(), thick, cv2.LINE_AA)
     elif plan.holder == "dimple":
         cv2.circle(image, at, radius, tint.tolist(), -1, cv2.LINE_AA)
-        cv2.circle(image, (at[0] + thick, at[1] + thick), radius, (tint * 0.7).tolist(), max(1, thick // 2), cv2.LINE_AA)
+        cv2.circle(
+            image,
+            (at[0] + thick, at[1] + thick),
+            radius,
+            (tint * 0.7).tolist(),
+            max(1, thick // 2),
+            cv2.LINE_AA,
+        )
     else:
         low, high = (at[0] - radius, at[1] - radius), (at[0] + radius, at[1] + radius)
         cv2.rectangle(image, low, high, tint.tolist(), -1 if reach % 2 < 1 else thick, cv2.LINE_AA)
@@ -122,7 +131,9 @@ def _keep_visible(labels: NDArray[np.int32], full: dict[int, tuple[int, int]]) -
     return np.where(labels > 0, table[np.clip(labels, 0, None)], labels).astype(np.int32)
 
 
-def _place(rng: np.random.Generator, plan: Plan, image: Array, labels: NDArray[np.int32], radius: float) -> None:
+def _place(
+    rng: np.random.Generator, plan: Plan, image: Array, labels: NDArray[np.int32], radius: float
+) -> None:
     """Draw the scene's objects over ``image`` and their numbers into ``labels``."""
     kinds = [make_prototype(rng, name) for name in plan.makers]
     n = _draw_number(rng, radius, plan)
@@ -130,7 +141,11 @@ def _place(rng: np.random.Generator, plan: Plan, image: Array, labels: NDArray[n
     variants = _draw_variants(rng, plan, kinds, radii)
     chosen = [variants[i % len(variants)] for i in range(n)]
     slender = np.array([k.reach / k.unit for _, _, k in chosen])
-    apart = slender if plan.layout in ("scattered", "gridded") and rng.random() < 0.7 else np.minimum(slender, 1.15)
+    apart = (
+        slender
+        if plan.layout in ("scattered", "gridded") and rng.random() < 0.7
+        else np.minimum(slender, 1.15)
+    )
     room = np.array([r for _, r, _ in chosen]) * apart
     places = LAYOUTS[plan.layout](rng, SCENE_PX, room, plan.gap).astype(int)
     tint = np.clip(image.mean((0, 1)) * rng.uniform(0.5, 1.6) + rng.normal(0, 15, 3), 0, 255)

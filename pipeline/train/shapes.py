@@ -242,7 +242,10 @@ def coin(rng: np.random.Generator) -> Field:
     def field(x: Array, y: Array) -> Form:
         radius, angle = np.hypot(x, y), np.arctan2(y, x)
         outer = radius - 1.0 - wobble * np.cos(3 * angle) - wobble * np.sin(5 * angle)
-        relief = np.max([np.clip(1 - np.hypot(x - a, y - b) / s, 0, 1) for (a, b), s in zip(strokes, reach, strict=True)], axis=0)
+        relief = np.max(
+            [np.clip(1 - np.hypot(x - a, y - b) / s, 0, 1) for (a, b), s in zip(strokes, reach, strict=True)],
+            axis=0,
+        )
         height = 0.35 * relief * (radius < 0.7) + 0.35 * (outer > -rim) + 0.4 * _dome(outer, 0.08)
         if letters:
             height = height + 0.2 * ((radius > 0.72) & (radius < 0.86) & (np.cos(letters * angle) > 0.2))
@@ -260,7 +263,9 @@ def log_end(rng: np.random.Generator) -> Field:
 
     def field(x: Array, y: Array) -> Form:
         angle = np.arctan2(y, x)
-        edge = 1.0 + sum(s * np.cos((k + 2) * angle + p) for k, (s, p) in enumerate(zip(sizes, phases, strict=True)))
+        edge = 1.0 + sum(
+            s * np.cos((k + 2) * angle + p) for k, (s, p) in enumerate(zip(sizes, phases, strict=True))
+        )
         outer = np.hypot(x, y) - edge
         wood = 0.12 * np.sin(rings * np.hypot(x - off[0], y - off[1]))
         split = np.abs(np.sin(angle - crack)) < 0.05
@@ -282,7 +287,9 @@ def pipe_mouth(rng: np.random.Generator) -> Field:
         height = _dome(outer, wall) - inside * 0.5
         if ribs:
             height = height + 0.2 * (radius > 1.0 - wall) * np.cos(ribs * np.arctan2(y, x))
-        return Form(outer, outer, height.astype(np.float32), (inside * shade * (0.7 + 0.3 * y)).astype(np.float32))
+        return Form(
+            outer, outer, height.astype(np.float32), (inside * shade * (0.7 + 0.3 * y)).astype(np.float32)
+        )
 
     return field
 
