@@ -84,7 +84,7 @@ def count(
     out: Path | None,
     format_: str,
 ) -> None:
-    r"""Count the objects in images: files, folders (with their subfolders) and globs.
+    """Count the objects in images: files, folders (with their subfolders) and globs.
 
     Results go to standard output, everything else to standard error.
 
@@ -92,7 +92,7 @@ def count(
     Exit codes: 0  every image was counted
                 1  some images failed (their rows say why)
                 2  the command itself was wrong, or no image was found
-    """
+    """  # noqa: D301 - click reads the backspace as "keep these lines"
     files = _expand(paths)
     if not files:
         raise click.UsageError(f"want images, found none at {', '.join(paths)}")
