@@ -6,9 +6,9 @@ is the one place for its keys, ranges and defaults. ``CountResult`` is the answe
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 STAGES = ("preprocess", "segment", "extract_patches", "classify", "map_labels", "count", "explain")
 """Stage names in running order; keys of ``CountResult.timings_s`` and ``stage.progress`` events."""
