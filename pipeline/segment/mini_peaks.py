@@ -45,7 +45,7 @@ class Found:
     @property
     def radius_px(self) -> Array:
         """Area-equivalent radii in input px."""
-        return np.sqrt(self.area / np.pi) * STRIDE_PX
+        return np.asarray(np.sqrt(self.area / np.pi) * STRIDE_PX, np.float32)
 
 
 def _peaks(field: Array) -> NDArray[np.int64]:
@@ -110,14 +110,17 @@ def _judge(labels: NDArray[np.int32], n: int, maps: Maps, field: Array) -> tuple
 
 def find_instances(maps: Maps) -> Found:
     """Return the instances of one scale, those cells that are too few left out."""
-    field = cv2.GaussianBlur(maps.cone * maps.foreground * (1 - 0.5 * maps.contact), (0, 0), 0.8)
+    field = np.asarray(
+        cv2.GaussianBlur(maps.cone * maps.foreground * (1 - 0.5 * maps.contact), (0, 0), 0.8), np.float32
+    )
     peaks = _peaks(field)
     if not len(peaks):
         none = np.zeros(0, np.float32)
         return Found(maps, np.zeros(field.shape, np.int32), none, none, none)
     seeds = np.zeros(field.shape, np.int32)
     seeds[peaks[:, 0], peaks[:, 1]] = _merge_peaks(peaks, field) + 1
-    labels: NDArray[np.int32] = watershed(-field, seeds, mask=maps.foreground > _STABLE[0]).astype(np.int32)
+    basins = watershed(-field, seeds, mask=maps.foreground > _STABLE[0])  # type: ignore[no-untyped-call]
+    labels: NDArray[np.int32] = basins.astype(np.int32)
     cells = np.bincount(np.where(maps.foreground > 0.5, labels, 0).ravel(), minlength=int(labels.max()) + 1)
     cells[0] = 0
     keep = np.flatnonzero(cells >= MIN_CELLS)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.train.grounds import noise
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 def _uneven(rng: np.random.Generator, image: Array) -> Array:
@@ -42,17 +44,17 @@ def _tone(rng: np.random.Generator, image: Array) -> Array:
 def _blur(rng: np.random.Generator, image: Array) -> Array:
     """Blur evenly, or with a depth that changes over the picture."""
     sigma = rng.choice([0.5, 0.8, 1.2, 1.8])
-    soft = cv2.GaussianBlur(image, (0, 0), sigma)
+    soft = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
     if rng.random() < 0.7:
         return soft
     depth = np.clip(2 * noise(rng, image.shape[0], 2) - 0.5, 0, 1)[..., None]
-    return image + (soft - image) * depth
+    return np.asarray(image + (soft - image) * depth)
 
 
 def _compress(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Encode and decode as JPEG."""
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 96))])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.uint8) if done else image
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8) if done else image
 
 
 def damage(rng: np.random.Generator, image: Array) -> NDArray[np.uint8]:

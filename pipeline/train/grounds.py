@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 _PHOTOS = ("astronaut", "brick", "camera", "chelsea", "coffee", "grass", "moon", "motorcycle_left")
 _PHOTOS_MORE = ("retina", "rocket", "text", "ihc", "clock_motion", "gravel")
 
@@ -23,13 +24,14 @@ def _photos() -> tuple[NDArray[np.uint8], ...]:
     folder = Path(skimage.data.__file__).parent
     paths = [p for n in _PHOTOS + _PHOTOS_MORE for p in sorted(folder.glob(n + ".*"))]
     photos = [cv2.imread(str(p)) for p in paths if p.suffix in (".png", ".jpg")]
-    return tuple(cv2.cvtColor(p, cv2.COLOR_BGR2RGB) for p in photos if p is not None)
+    return tuple(np.asarray(cv2.cvtColor(p, cv2.COLOR_BGR2RGB), np.uint8) for p in photos if p is not None)
 
 
 def noise(rng: np.random.Generator, size: int, cells: float, stretch: float = 1.0) -> Array:
     """Return (size, size) smooth noise in [0, 1] with about ``cells`` bumps across."""
     n, m = max(2, round(cells)), max(2, round(cells * stretch))
-    return cv2.resize(rng.random((m, n), dtype=np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    cells_mn = rng.random((m, n), dtype=np.float32)
+    return np.asarray(cv2.resize(cells_mn, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def fractal(rng: np.random.Generator, size: int, stretch: float = 1.0) -> Array:
@@ -37,7 +39,7 @@ def fractal(rng: np.random.Generator, size: int, stretch: float = 1.0) -> Array:
     start, fall = rng.uniform(2, 12), rng.uniform(0.4, 0.85)
     weights = [fall**k for k in range(5)]
     layers = [w * noise(rng, size, min(size / 2, start * 2**k), stretch) for k, w in enumerate(weights)]
-    return np.sum(layers, axis=0, dtype=np.float32) / np.float32(sum(weights))
+    return np.asarray(np.sum(layers, axis=0, dtype=np.float32) / np.float32(sum(weights)))
 
 
 def colour(rng: np.random.Generator) -> Array:
@@ -46,12 +48,12 @@ def colour(rng: np.random.Generator) -> Array:
     saturation = rng.uniform(0, 40) if kind < 0.4 else rng.uniform(40, 255)
     value = rng.uniform(8, 255) if kind < 0.7 else rng.uniform(120, 255)
     hsv = np.array([[[rng.integers(0, 180), saturation, value]]], dtype=np.uint8)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32), np.float32)
 
 
 def _mix(a: Array, b: Array, amount: Array) -> Array:
     """Return ``a`` to ``b`` by an (H, W) amount, as (H, W, 3)."""
-    return a + (b - a) * np.clip(amount, 0, 1)[..., None]
+    return np.asarray(a + (b - a) * np.clip(amount, 0, 1)[..., None])
 
 
 def _plain(rng: np.random.Generator, size: int) -> Array:
@@ -203,8 +205,8 @@ def _shade(rng: np.random.Generator, image: Array) -> None:
     mask = np.zeros((size, size), np.float32)
     points = rng.uniform(-0.3 * size, 1.3 * size, (int(rng.integers(3, 6)), 2)).astype(np.int32)
     cv2.fillPoly(mask, [points], 1.0, cv2.LINE_AA)
-    mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 12))
-    image *= 1 - rng.uniform(0.2, 0.7) * mask[..., None]
+    soft = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 12))
+    image *= 1 - rng.uniform(0.2, 0.7) * soft[..., None]
 
 
 _FURNITURE = (_lines, _grid, _rims, _slabs, _letters, _specks, _shade)

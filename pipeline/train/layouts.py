@@ -68,7 +68,7 @@ def gridded(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap
     window = (points > -0.3 * pitch).all(1) & (points < size + 0.3 * pitch).all(1)
     points = points[window & (rng.random(len(points)) < rng.choice([1.0, 0.95, 0.7]))]
     near = np.argsort(np.hypot(*(points - size * rng.uniform(0.3, 0.7, 2)).T))[: len(radii)]
-    return points[near]
+    return np.asarray(points[near], np.float64)
 
 
 def heaped(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap: float) -> Places:

@@ -59,7 +59,7 @@ def _rate(settings: TrainSettings, step: int, elapsed_s: float) -> float:
     """Return the learning rate: a short rise, then a cosine to 1 % at the end of steps or minutes."""
     done = min(1.0, max(step / settings.steps, elapsed_s / (60 * settings.minutes)))
     rise = min(1.0, (step + 1) / min(300, 0.1 * settings.steps + 1))
-    return settings.lr * rise * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * done)))
+    return float(settings.lr * rise * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * done))))
 
 
 class _Average:
@@ -116,7 +116,7 @@ class Trainer:
             logits = self.net(images.contiguous(memory_format=torch.channels_last))
         loss = mini_loss(logits, targets)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
         self.optimiser.step()
         self.average.update(self.net, step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from pipeline.train.grounds import colour, draw_furniture, draw_ground, fractal
 from pipeline.train.paint import Material, draw_material
 from pipeline.train.shapes import MAKERS
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Palette = tuple[tuple[Array, Array], ...]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from pipeline.train.paint import Sprite, cast_shadow, draw_material, draw_sprite
 from pipeline.train.plans import Plan, draw_plan
 from pipeline.train.shapes import MAKERS, Prototype, make_prototype
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 SCENE_PX = 256
 COUNTED_RADII = (6.0, 27.0)
@@ -105,7 +106,7 @@ def _jitter(rng: np.random.Generator, plan: Plan) -> tuple[Array, Array]:
     first, second = plan.palette[int(rng.integers(len(plan.palette)))]
     shift = rng.normal(0, plan.colour_spread, 3) if plan.colour_spread else 0.0
     gain = np.exp(rng.normal(0, plan.brightness_spread)) if plan.brightness_spread else 1.0
-    return tuple(np.clip((c + shift) * gain, 0, 255).astype(np.float32) for c in (first, second))  # type: ignore[return-value]
+    return tuple(np.clip((c + shift) * gain, 0, 255).astype(np.float32) for c in (first, second))
 
 
 def _draw_variants(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ Maker = Callable[[np.random.Generator], Field]
 def _dome(outer: Array, flatness: float) -> Array:
     """Return a height that rises from the outline and levels off at ``flatness`` of the radius."""
     depth = np.clip(-outer / flatness, 0.0, 1.0)
-    return np.sqrt(np.clip(1.0 - (1.0 - depth) ** 2, 0.0, 1.0))
+    return np.asarray(np.sqrt(np.clip(1.0 - (1.0 - depth) ** 2, 0.0, 1.0)))
 
 
 def _segment(x: Array, y: Array, half_length: float) -> Array:
@@ -51,13 +52,14 @@ def _box(x: Array, y: Array, a: float, b: float, rounding: float = 0.0) -> Array
     """Return the signed distance to a rounded rectangle of half sides ``a`` and ``b``."""
     qx, qy = np.abs(x) - a + rounding, np.abs(y) - b + rounding
     inside = np.minimum(np.maximum(qx, qy), 0.0)
-    return np.hypot(np.maximum(qx, 0.0), np.maximum(qy, 0.0)) + inside - rounding
+    return np.asarray(np.hypot(np.maximum(qx, 0.0), np.maximum(qy, 0.0)) + inside - rounding)
 
 
 def _polygon(x: Array, y: Array, sides: int) -> Array:
     """Return the signed distance to a regular polygon of apothem 1."""
     angles = 2 * np.pi * np.arange(sides) / sides
-    return np.max([x * np.float32(np.cos(t)) + y * np.float32(np.sin(t)) for t in angles], axis=0) - 1.0
+    sides_of = [x * np.float32(np.cos(t)) + y * np.float32(np.sin(t)) for t in angles]
+    return np.asarray(np.max(sides_of, axis=0) - 1.0)
 
 
 def disc(rng: np.random.Generator) -> Field:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.train.scenes import IGNORE
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 def _cone(labels: NDArray[np.int32]) -> Array:
