@@ -1,4 +1,4 @@
-"""Train mini from drawn scenes: ``python -m pipeline.train.mini --seed 0 --steps 20000 --out mini.onnx``.
+"""Train mini from drawn scenes: ``python -m pipeline.train.mini --seed 0 --steps 2400 --out mini.onnx``.
 
 The same seed, steps, batch and machine type give the same model; ``--minutes`` ends earlier, for
 machines that are lent by the clock. ``--smoke`` is a short run that must learn, for CI.
@@ -34,11 +34,11 @@ class TrainSettings:
     """
 
     seed: int = 0
-    steps: int = 20_000
+    steps: int = 2_400
     minutes: float = 1e9
     batch: int = 12
-    fresh: int = 12
-    replay: int = 0
+    fresh: int = 6
+    replay: int = 3_000
     lr: float = 2e-3
     workers: int = 0
     device: str = "cpu"
@@ -161,22 +161,23 @@ def save_state(trainer: Trainer, step: int, out: Path) -> None:
 
 def smoke(out: Path, seed: int = 0) -> list[Progress]:
     """Train for a minute on two cores; the log must show that the loss falls."""
-    return train(TrainSettings(seed=seed, steps=40, batch=6, fresh=6, lr=3e-3), out, every=8)
+    return train(TrainSettings(seed=seed, steps=40, batch=6, fresh=6, replay=0, lr=3e-3), out, every=8)
 
 
 def main() -> None:
     """Parse arguments and train."""
+    usual = TrainSettings()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=usual.steps)
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--batch", type=int, default=12)
-    parser.add_argument("--fresh", type=int, default=12)
-    parser.add_argument("--replay", type=int, default=0)
+    parser.add_argument("--fresh", type=int, default=usual.fresh)
+    parser.add_argument("--replay", type=int, default=usual.replay)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--start", default="", help="checkpoint to go on from")
