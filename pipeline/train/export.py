@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+import warnings
 from pathlib import Path
 
 import onnx
@@ -38,15 +39,19 @@ def export_onnx(state: Path, out: Path) -> None:
     saved = torch.load(state, map_location="cpu", weights_only=True)
     net = MiniNet()
     net.load_state_dict(saved["state"])
-    batch, height, width = (torch.export.Dim(n, min=1, max=m) for n, m in (("b", 64), ("h", 512), ("w", 512)))
-    shapes = {"image": {0: batch, 2: 16 * height, 3: 16 * width}}
-    program = torch.onnx.export(
-        _WithProbs(net.eval()).eval(), (torch.zeros(2, 3, 64, 96),), dynamo=True, dynamic_shapes=shapes,
-        input_names=["image"], output_names=["maps"], external_data=False, verbose=False,
-    )  # fmt: skip
-    if program is None:
-        raise RuntimeError("torch.onnx.export: want a program, got None")
-    model = program.model_proto
+    free = {0: "batch", 2: "height", 3: "width"}
+    with warnings.catch_warnings():  # the newer exporter needs onnxscript, which nothing else does
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            _WithProbs(net.eval()).eval(),
+            (torch.zeros(2, 3, 64, 96),),
+            str(out),
+            dynamo=False,
+            dynamic_axes={"image": free, "maps": free},
+            input_names=["image"],
+            output_names=["maps"],
+        )
+    model = onnx.load(str(out))
     history = {k: str(v) for k, v in saved["meta"].items()}
     history |= {
         "commit": _commit(),
