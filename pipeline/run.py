@@ -16,7 +16,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from pipeline.classify import classify
+from pipeline.classify import classify, patch_side_px
 from pipeline.contract import (
     STAGES,
     CountRequest,
@@ -224,7 +224,9 @@ class _Run:
         for work in alive:
             with self._stage("extract_patches", [work]), _failures_go_to([work]):
                 image = stack_pages(work.pages)
-                patches[work.place] = extract_patches(image, _batch_of(work), work.request.settings)
+                patches[work.place] = extract_patches(
+                    image, _batch_of(work), work.request.settings, side_px=patch_side_px()
+                )
         alive = [w for w in alive if w.error is None]
         with self._stage("classify", alive), _failures_go_to(alive):
             seen = classify([patches[w.place] for w in alive])
@@ -234,7 +236,12 @@ class _Run:
             with self._stage("map_labels", [work]), _failures_go_to([work]):
                 batch = _batch_of(work)
                 probs = map_labels(
-                    patches[work.place], classification, batch, work.request.type, self.object_types
+                    patches[work.place],
+                    classification,
+                    batch,
+                    work.request.type,
+                    self.object_types,
+                    count_what=work.request.settings.count_what,
                 )
                 work.candidates = Candidates(batch, classification, probs)
                 if work.request.settings.rules is not None:

@@ -132,12 +132,15 @@ def _count_all(requests: Sequence[CountRequest]) -> Iterator[ImageOutcome]:
     """Count chunk by chunk, so that pictures of a thousand images are never in memory together."""
     from tqdm import tqdm
 
+    from pipeline.object_types import default_object_types
     from pipeline.run import count_batch  # cv2 and the engines: only when something is counted
 
+    types = default_object_types()
     known: dict[str, Candidates] = {}
     with tqdm(total=len(requests), unit="image", file=sys.stderr, disable=None) as bar:
         for start in range(0, len(requests), CHUNK):
-            for outcome in count_batch(requests[start : start + CHUNK], known=known):
+            chunk = requests[start : start + CHUNK]
+            for outcome in count_batch(chunk, object_types=types, known=known):
                 if start == 0 and outcome.candidates is not None and outcome.image_id == requests[0].image_id:
                     known[outcome.image_id] = outcome.candidates  # the exemplars lie in it
                 bar.update()
