@@ -234,6 +234,7 @@ class CountResult:
         labelled_by: parts that named the objects: "request", or "imagenet", "open_clip", "head"
             joined by "+".
         timings_s: stage of ``STAGES`` -> seconds.
+        size_limits_px: inclusive limits of the mask area that held: a type's own may change later.
     """
 
     count: int
@@ -247,6 +248,7 @@ class CountResult:
     labelled_by: str
     timings_s: dict[str, float]
     provenance: Provenance
+    size_limits_px: tuple[int, int]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dicts and numbers, ready for ``json.dumps``."""

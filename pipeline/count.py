@@ -82,7 +82,9 @@ def count(
     _reject(rejections, scores < settings.confidence_threshold, Rejection.LOW_SCORE)
     _reject(rejections, ~stable, Rejection.LOW_STABILITY)
     _reject_by_place(rejections, candidates, settings)
-    _reject_by_size(rejections, candidates, settings, object_types)
+    low, high = limits = _size_limits(candidates, settings, object_types)
+    _reject(rejections, candidates.batch.area < low, Rejection.TOO_SMALL)
+    _reject(rejections, candidates.batch.area > high, Rejection.TOO_LARGE)
     if settings.exclude_edge:
         _reject(rejections, is_cut_by_edge(candidates), Rejection.EDGE)
     if alike is not None:
@@ -102,7 +104,7 @@ def count(
             rejections[i] = rejections[i] or f"{Rejection.OTHER_TYPE}{names[type_ids[i]]}"
     counted = np.array([not why for why in rejections], dtype=np.bool_)
     groups = np.where(counted, _groups(candidates), -1)
-    return Instances(scores, type_ids, groups.astype(np.int64), tuple(rejections))
+    return Instances(scores, type_ids, groups.astype(np.int64), tuple(rejections), limits)
 
 
 def is_cut_by_edge(candidates: Candidates) -> NDArray[np.bool_]:
@@ -169,20 +171,21 @@ def _reject_by_place(rejections: list[str], candidates: Candidates, settings: Co
     _reject(rejections, ~inside, Rejection.OUTSIDE_ROI)
 
 
-def _reject_by_size(
-    rejections: list[str], candidates: Candidates, settings: CountSettings, object_types: Sequence[ObjectType]
-) -> None:
-    """Limits come from the settings, else from the requested type, else from the defaults."""
+def _size_limits(
+    candidates: Candidates, settings: CountSettings, object_types: Sequence[ObjectType]
+) -> tuple[int, int]:
+    """Return the limits of the settings, else of the requested type, else the defaults."""
     requested = candidates.type_probs.types[:1]
     own = next((t for t in object_types if (t.name,) == requested), None)
     height, width = candidates.batch.size_hw
     low = _first(settings.min_area_px, own.min_area_px if own else None, MIN_AREA_PX)
-    high = _first(settings.max_area_px, own.max_area_px if own else None, MAX_AREA_SHARE * height * width)
-    _reject(rejections, candidates.batch.area < low, Rejection.TOO_SMALL)
-    _reject(rejections, candidates.batch.area > high, Rejection.TOO_LARGE)
+    high = _first(
+        settings.max_area_px, own.max_area_px if own else None, int(MAX_AREA_SHARE * height * width)
+    )
+    return low, high
 
 
-def _first(*limits: float | None) -> float:
+def _first(*limits: int | None) -> int:
     return next(limit for limit in limits if limit is not None)
 
 

@@ -209,12 +209,14 @@ class Instances:
         type_ids: (N,) int64. Column of ``TypeProbs.types``.
         group_ids: (N,) int64. Visual group, -1 for candidates that are not counted.
         rejections: N strings; "" for counted candidates, else a ``contract.Rejection`` (completed).
+        size_limits_px: inclusive (low, high) limits of the mask area that held.
     """
 
     scores: NDArray[np.float32]
     type_ids: NDArray[np.int64]
     group_ids: NDArray[np.int64]
     rejections: tuple[str, ...]
+    size_limits_px: tuple[int, int]
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""

@@ -24,16 +24,7 @@ from app.monitoring.metrics import CORRECTIONS, COUNT_ERROR
 from app.results.description import describe_object
 from app.results.edits import Edit, EditError, Editor
 from app.results.objects import CountedObject
-from app.results.recount import (
-    Recounted,
-    bare_number,
-    columns_of,
-    edits_of,
-    exemplar_candidates,
-    recounted,
-    settings_of,
-    standing_corrections,
-)
+from app.results.recount import Recounted, bare_number, columns_of, standing_corrections
 from app.results.service import (
     announce_change,
     change_image,
@@ -43,7 +34,6 @@ from app.results.service import (
     replace_instances,
     version_conflict,
 )
-from app.types.service import object_types
 from app.uploads.service import display_name
 
 
@@ -120,9 +110,7 @@ def list_corrections(
 
 def _apply(session: Session, job: Job, image: JobImage, correction_id: str, body: Data) -> Data:
     earlier = standing_corrections(session, image)
-    settings = settings_of(image)
-    others = exemplar_candidates(job, settings)
-    now = recounted(image, settings, object_types(session), others, edits_of(earlier))
+    now = current(job, image)
     completed, objects = _completed(now, body.get("edits", ()), _ids(correction_id), job.type)
     before = current_count(image) or 0
     correction = Correction(

@@ -21,7 +21,14 @@ from app.results.edits import Edit, apply_edits
 from app.results.objects import HUMAN, CountedObject, objects_of
 from app.storage import StorageError, storage
 from pipeline.archive import read_candidates
-from pipeline.contract import CountResult, CountSettings, ObjectType, PipelineError, Provenance
+from pipeline.contract import (
+    CountResult,
+    CountSettings,
+    ObjectType,
+    PipelineError,
+    Provenance,
+    SettingsError,
+)
 from pipeline.count import count, object_id, summarise
 from pipeline.settings import settings_from_json, settings_to_json
 from pipeline.types import Candidates, Instances
@@ -76,7 +83,7 @@ def stored_candidates(image: JobImage) -> Candidates:
 def recounted(
     image: JobImage,
     settings: CountSettings,
-    object_types: Sequence[ObjectType],
+    object_types: Sequence[ObjectType] | None,
     others: Mapping[str, Candidates],
     edits: Sequence[Edit],
 ) -> Recounted:
@@ -85,25 +92,35 @@ def recounted(
     Args:
         image: counted before.
         settings: to count with; engine and tiles in them have no effect here.
-        object_types: the finite set.
+        object_types: the finite set as it is now; None keeps the size limits of the current count.
         others: candidates of the images that exemplars lie in, by image id.
         edits: completed edits, oldest first.
 
     Raises:
-        TallyError: INVALID_CONFIG when an exemplar lies in an image without candidates.
+        TallyError: INVALID_CONFIG when an exemplar lies in an image without candidates, or rules were not
+            run on this image.
     """
     candidates = others.get(image.image_id) or stored_candidates(image)
+    before = image.result or {}
     started = perf_counter()
+    if object_types is None:
+        object_types = [_type_as_it_was(candidates, before)]
     try:
         instances = count(candidates, settings, object_types, others={**others, image.image_id: candidates})
-    except PipelineError as error:
-        raise TallyError("INVALID_CONFIG", str(error), field="config.exemplars") from error
-    before = image.result or {}
+    except SettingsError as error:
+        details = [dict(detail) for detail in error.details]
+        raise TallyError("INVALID_CONFIG", str(error), field=details[0]["field"], details=details) from error
     provenance = replace(Provenance(**before["provenance"]), settings=settings_to_json(settings))
     timings = before["timings_s"] | {"count": perf_counter() - started}
     result = summarise(candidates, instances, settings, timings, provenance)
     objects = apply_edits(objects_of(candidates, instances), candidates, edits)
     return Recounted(candidates, instances, result, objects, bool(edits))
+
+
+def _type_as_it_was(candidates: Candidates, result: Mapping[str, Any]) -> ObjectType:
+    """Return the requested type with the limits that held: what PATCH /types changed is for later counts."""
+    low, high = result["size_limits_px"]
+    return ObjectType("".join(candidates.type_probs.types[:1]), min_area_px=low, max_area_px=high)
 
 
 def exemplar_candidates(job: Job, settings: CountSettings) -> dict[str, Candidates]:

@@ -114,11 +114,11 @@ def recount(job_id: str, sent: Data, file_id: str | None, *, dry_run: bool) -> D
 
 
 def current(job: Job, image: JobImage) -> Recounted:
-    """Return an image's count as it stands: its own settings, and the edits that are not reverted."""
+    """Return an image's count as it stands: its own settings and limits, and the edits not reverted."""
     settings = settings_of(image)
     others = exemplar_candidates(job, settings)
     edits = edits_of(standing_corrections(db.session(), image))
-    return recounted(image, settings, object_types(db.session()), others, edits)
+    return recounted(image, settings, None, others, edits)
 
 
 def counted_images(job: Job, file_id: str | None) -> list[JobImage]:
