@@ -8,14 +8,17 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.calibration import calibration_of, doubtful, evidence
-from pipeline.contract import CountResult, CountSettings, Group, Provenance, SizeStats
+from pipeline.contract import CountResult, CountSettings, Group, Provenance, Rejection, SizeStats
 from pipeline.ops.boxes import overlapping_pairs
 from pipeline.ops.exemplars import find_exemplar
-from pipeline.ops.interval import central_interval, count_distribution
+from pipeline.ops.interval import central_interval, poisson_binomial
 from pipeline.types import Candidates, Instances
 
 INTERVAL_LEVEL = 0.9
+PLAUSIBLE = 0.5
+"""A candidate that missed the confidence threshold may still be an object when its score reaches this
+share of the threshold; weaker ones are noise and do not widen the interval."""
+
 WIDE_INTERVAL = 0.3
 LOW_CONFIDENCE = 0.5
 MANY_TOUCHING = 0.5
@@ -35,9 +38,8 @@ def summarise(
 ) -> CountResult:
     """Return the answer for one image.
 
-    The interval is the central 90 % of the distribution of the true count, widened to hold the count:
-    the counted candidates and those kept out by their score alone are objects with the probability that
-    the engine's calibration gives their score; objects that no candidate stands for come on top.
+    The interval is the central 90 % of the Poisson-binomial distribution of the counted candidates'
+    scores and of the plausible ones below the threshold, widened to hold the count.
 
     Args:
         candidates: N candidates.
@@ -48,7 +50,7 @@ def summarise(
     """
     counted = instances.counted
     scores = instances.scores[counted]
-    interval = _interval(candidates, instances, provenance.engine)
+    interval = _interval(instances, settings)
     types = candidates.type_probs.types
     labels = Counter(types[i] for i in instances.type_ids[counted].tolist()) if types else Counter[str]()
     reasons = _review_reasons(candidates, instances, interval) + _unmatched(candidates, settings)
@@ -68,14 +70,17 @@ def summarise(
     )
 
 
-def _interval(candidates: Candidates, instances: Instances, engine: str) -> tuple[int, int]:
-    known, counted = calibration_of(engine), instances.counted
-    judged = np.concatenate([counted, doubtful(instances)])
-    missed = known.missed(evidence(candidates, instances, known), len(counted))
-    chances = known.chance(instances.scores[judged])
-    mass = count_distribution(chances, known.spread, missed, known.shape)
-    low, high = central_interval(mass, INTERVAL_LEVEL)
-    return min(low, len(counted)), max(high, len(counted))
+def _interval(instances: Instances, settings: CountSettings) -> tuple[int, int]:
+    doubtful = (Rejection.LOW_SCORE, Rejection.LOW_STABILITY)
+    floor = PLAUSIBLE * settings.confidence_threshold
+    chances = [
+        float(score)
+        for score, why in zip(instances.scores, instances.rejections, strict=True)
+        if not why or (why in doubtful and score >= floor)
+    ]
+    low, high = central_interval(poisson_binomial(np.array(chances)), INTERVAL_LEVEL)
+    n = len(instances.counted)
+    return min(low, n), max(high, n)
 
 
 def _groups(group_ids: NDArray[np.int64]) -> tuple[Group, ...]:
