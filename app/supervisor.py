@@ -104,18 +104,23 @@ class Supervisor:
         )
         child.pid = process.pid
         self._write_record()
-        for follow in (self._read, self._wait):
-            threading.Thread(target=follow, args=(child, process), daemon=True).start()
+        reader = threading.Thread(target=self._read, args=(child, process), daemon=True)
+        reader.start()
+        threading.Thread(target=self._wait, args=(child, process, reader), daemon=True).start()
 
     def _read(self, child: Child, process: subprocess.Popen[bytes]) -> None:
         for line in process.stdout or ():
             self._events.put((child, line))
 
-    def _wait(self, child: Child, process: subprocess.Popen[bytes]) -> None:
-        """Report the end of a child, and end what it started itself: it would hold a port or a lease."""
+    def _wait(self, child: Child, process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
+        """Report the end of a child after its last line, and end what it started itself.
+
+        That would hold a port or a lease, and the other end of the pipe that is read.
+        """
         status = process.wait()
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        reader.join(STOP_LIMIT_S)
         self._events.put((child, status))
 
     def _next_event(self, timeout_s: float) -> None:
