@@ -1,14 +1,14 @@
 """The seven stages in order, timed, in micro-batches: the one file that imports them all.
 
-A bad image fails alone: its outcome carries the error and its neighbours are counted.
+A bad image fails alone: its outcome carries the error and its neighbours are counted. While one
+micro-batch is counted, a thread decodes the next one; everything else happens in the caller's thread.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
@@ -22,7 +22,6 @@ from pipeline.contract import (
     CountRequest,
     CountResult,
     CountSettings,
-    ErrorCode,
     ObjectType,
     PipelineError,
     Provenance,
@@ -30,9 +29,9 @@ from pipeline.contract import (
 from pipeline.count import count, summarise
 from pipeline.explain import DrawnObject, drawn_objects, explain
 from pipeline.explain import render as render_objects
-from pipeline.header import probe
 from pipeline.label_map import map_labels
 from pipeline.patches import extract_patches
+from pipeline.prefetch import Work, failures_go_to, fit_together, micro_batches, one_ahead, timed
 from pipeline.preprocess import page_offsets, preprocess, stack_pages
 from pipeline.rules import apply_rules
 from pipeline.segment.base import Segmenter
@@ -47,8 +46,7 @@ OnProgress = Callable[[str, str, float], None]
 Wanted = Callable[[str], bool]
 
 MAX_BATCH_IMAGES = 8
-MAX_BATCH_PX = 32_000_000
-"""Images are decoded together up to this; a larger one goes alone. Bounds memory, whatever is sent."""
+"""Images a GPU gets at once. A CPU gets one: more at once only wait for each other (bench/batching.py)."""
 
 STAGE_SHARES = (0.05, 0.6, 0.07, 0.08, 0.05, 0.02, 0.13)
 """Usual share of an image's time, in the order of ``STAGES``: what progress is counted in."""
@@ -79,20 +77,6 @@ class ImageOutcome:
     skipped: bool = False
 
 
-@dataclass(slots=True)
-class _Work:
-    """One image on its way through the stages."""
-
-    place: int
-    request: CountRequest
-    pages: list[Image] = field(default_factory=list)
-    batch: CandidateBatch | None = None
-    candidates: Candidates | None = None
-    timings_s: dict[str, float] = field(default_factory=dict)
-    error: PipelineError | None = None
-    skipped: bool = False
-
-
 def count_batch(
     requests: Sequence[CountRequest],
     *,
@@ -108,7 +92,8 @@ def count_batch(
         requests: all with the same engine and model.
         object_types: the finite set of types.
         on_progress: told (image_id, stage that begins, share of the image that is done in [0, 1]).
-        wanted: asked with the image_id before an image is decoded; False skips it.
+        wanted: asked with the image_id before an image is decoded, and again before it is segmented; False
+            skips it.
         known: candidates of images outside of this batch, for exemplars that lie in them. Those of the
             batch itself are known to each other.
         on_outcome: given each outcome as soon as it is there, before the batch is through.
@@ -117,7 +102,7 @@ def count_batch(
     """
     if not requests:
         return []
-    works = [_Work(place, request) for place, request in enumerate(requests)]
+    works = [Work(place, request) for place, request in enumerate(requests)]
     try:
         segmenter, reason = load(requests[0].settings.engine, requests[0].settings.model)
     except PipelineError as error:
@@ -162,78 +147,61 @@ class _Run:
     known: dict[str, Candidates]
     on_outcome: Callable[[ImageOutcome], None]
 
-    def all(self, works: Sequence[_Work]) -> list[ImageOutcome]:
+    def all(self, works: Sequence[Work]) -> list[ImageOutcome]:
         """Take micro-batches through the stages; wait with images whose exemplars lie in later ones."""
         outcomes: dict[int, ImageOutcome] = {}
-        waiting: list[_Work] = []
-        for batch in self._micro_batches(works):
-            self._find_candidates(batch)
-            self.known |= {w.request.image_id: w.candidates for w in batch if w.candidates}
-            for work in batch:
-                if self._lacks_exemplars(work):
-                    work.pages = []  # decoded again when its turn comes
-                    waiting.append(work)
-                else:
-                    outcomes[work.place] = self._finish(work)
-                    self.on_outcome(outcomes[work.place])
+        waiting: list[Work] = []
+        max_images = MAX_BATCH_IMAGES if self.segmenter.info.device.startswith("cuda") else 1
+        batches = micro_batches(works, max_images)
+        with closing(one_ahead(batches, self._begin, _decode, fit_together)) as decoded:
+            for batch in decoded:
+                self._find_candidates(batch)
+                self.known |= {w.request.image_id: w.candidates for w in batch if w.candidates}
+                for work in batch:
+                    if self._lacks_exemplars(work):
+                        work.pages = []  # decoded again when its turn comes
+                        waiting.append(work)
+                    else:
+                        outcomes[work.place] = self._finish(work)
+                        self.on_outcome(outcomes[work.place])
         for work in waiting:
             outcomes[work.place] = self._finish(work)
             self.on_outcome(outcomes[work.place])
         return [outcomes[place] for place in range(len(works))]
 
-    def _micro_batches(self, works: Sequence[_Work]) -> Iterator[list[_Work]]:
-        """Decode image by image; hand them on when enough are together. Bad and unwanted ones too."""
-        limit = MAX_BATCH_IMAGES if self.segmenter.info.device.startswith("cuda") else 1
-        batch: list[_Work] = []
-        n_px = 0
-        for work in works:
-            size = self._header_px(work)
-            if batch and (len(batch) >= limit or n_px + size > MAX_BATCH_PX):
-                yield batch
-                batch, n_px = [], 0
-            self._decode(work)
-            batch.append(work)
-            n_px += size
-        yield batch
+    def _begin(self, work: Work) -> bool:
+        """Return whether to decode an image, and announce that."""
+        if work.error or not self._is_still_wanted(work):
+            return False
+        self.on_progress(work.request.image_id, "preprocess", _DONE_BEFORE["preprocess"])
+        return True
 
-    def _header_px(self, work: _Work) -> int:
-        n_px = 0
-        with _failures_go_to([work]):
-            header = probe(work.request.path)
-            n_pages = header.pages if work.request.settings.pages == "all" else 1
-            n_px = header.width * header.height * n_pages
-        return n_px
-
-    def _decode(self, work: _Work) -> None:
-        if work.error:
-            return
+    def _is_still_wanted(self, work: Work) -> bool:
         if not self.wanted(work.request.image_id):
-            work.skipped = True
-            return
-        with self._stage("preprocess", [work]), _failures_go_to([work]):
-            work.pages = preprocess(work.request.image_id, work.request.path, work.request.settings)
+            work.skipped, work.pages = True, []
+        return not work.skipped
 
-    def _find_candidates(self, works: Sequence[_Work]) -> None:
+    def _find_candidates(self, works: Sequence[Work]) -> None:
         """Stages 2 to 5, all images of a micro-batch together."""
-        alive = [w for w in works if w.pages]
-        for group in _by_settings(alive):
+        alive = [w for w in works if w.pages and self._is_still_wanted(w)]
+        for group in _by_engine_settings(alive):
             with self._stage("segment", group):
                 self._segment(group)
         alive = [w for w in alive if w.batch is not None]
         patches = {}
         for work in alive:
-            with self._stage("extract_patches", [work]), _failures_go_to([work]):
+            with self._stage("extract_patches", [work]), failures_go_to([work]):
                 image = stack_pages(work.pages)
                 patches[work.place] = extract_patches(
                     image, _batch_of(work), work.request.settings, side_px=patch_side_px()
                 )
         alive = [w for w in alive if w.error is None]
-        with self._stage("classify", alive), _failures_go_to(alive):
+        with self._stage("classify", alive), failures_go_to(alive):
             seen = classify([patches[w.place] for w in alive])
         for work, classification in zip(
             [w for w in alive if w.error is None], seen if alive else [], strict=True
         ):
-            with self._stage("map_labels", [work]), _failures_go_to([work]):
+            with self._stage("map_labels", [work]), failures_go_to([work]):
                 batch = _batch_of(work)
                 probs = map_labels(
                     patches[work.place],
@@ -247,9 +215,9 @@ class _Run:
                 if work.request.settings.rules is not None:
                     work.candidates = _with_rules(work.candidates, work.request.settings.rules)
 
-    def _segment(self, group: Sequence[_Work]) -> None:
+    def _segment(self, group: Sequence[Work]) -> None:
         """Run the engine on a group; when that fails, on each image alone, so that one fails alone."""
-        settings = group[0].request.settings
+        settings = _engine_settings(group[0].request.settings)
         try:
             pages = [page for work in group for page in work.pages]
             found = iter(self.segmenter.segment(pages, settings))
@@ -261,18 +229,18 @@ class _Run:
                 for work in group:
                     self._segment([work])
                 return
-            with _failures_go_to(group):
+            with failures_go_to(group):
                 raise
 
-    def _lacks_exemplars(self, work: _Work) -> bool:
+    def _lacks_exemplars(self, work: Work) -> bool:
         files = {e.file_id for e in work.request.settings.exemplars if e.file_id is not None}
         return work.candidates is not None and bool(files - self.known.keys())
 
-    def _finish(self, work: _Work) -> ImageOutcome:
+    def _finish(self, work: Work) -> ImageOutcome:
         """Stages 6 and 7."""
         image_id, settings = work.request.image_id, work.request.settings
         if work.candidates is not None:
-            with _failures_go_to([work]):
+            with failures_go_to([work]):
                 own = work.candidates
                 with self._stage("count", [work]):
                     instances = count(own, settings, self.object_types, others=self.known | {image_id: own})
@@ -299,40 +267,39 @@ class _Run:
         )
 
     @contextmanager
-    def _stage(self, name: str, works: Sequence[_Work]) -> Iterator[None]:
+    def _stage(self, name: str, works: Sequence[Work]) -> Iterator[None]:
         """Announce a stage of some images, and share its time among them."""
         for work in works:
             self.on_progress(work.request.image_id, name, _DONE_BEFORE[name])
-        started = time.perf_counter()
-        yield
-        seconds = (time.perf_counter() - started) / max(1, len(works))
-        for work in works:
-            work.timings_s[name] = work.timings_s.get(name, 0.0) + seconds
+        with timed(name, works):
+            yield
 
 
-@contextmanager
-def _failures_go_to(works: Sequence[_Work]) -> Iterator[None]:
-    """Turn whatever a stage raises into the error of these images."""
-    try:
-        yield
-    except PipelineError as error:
-        failure = error
-    except MemoryError:
-        failure = PipelineError(ErrorCode.OUT_OF_MEMORY, "the image does not fit into memory")
-    except Exception as error:
-        log.exception("a stage failed")
-        failure = PipelineError(ErrorCode.INFERENCE_ERROR, f"{type(error).__name__}: {error}")
-    else:
-        return
+def _decode(work: Work) -> None:
+    """Stage 1, in a thread of its own: it touches nothing but its image."""
+    with timed("preprocess", [work]), failures_go_to([work]):
+        work.pages = preprocess(work.request.image_id, work.request.path, work.request.settings)
+
+
+def _by_engine_settings(works: Iterable[Work]) -> list[list[Work]]:
+    groups: dict[CountSettings, list[Work]] = {}
     for work in works:
-        work.error, work.candidates, work.pages = failure, None, []
-
-
-def _by_settings(works: Iterable[_Work]) -> list[list[_Work]]:
-    groups: dict[CountSettings, list[_Work]] = {}
-    for work in works:
-        groups.setdefault(work.request.settings, []).append(work)
+        groups.setdefault(_engine_settings(work.request.settings), []).append(work)
     return list(groups.values())
+
+
+def _engine_settings(settings: CountSettings) -> CountSettings:
+    """Return the settings without what no mask depends on, so that more jobs share an engine call."""
+    return replace(
+        settings,
+        rules=None,
+        mask_background=False,
+        visualize=True,
+        show_labels=True,
+        confidence_display=True,
+        priority=0,
+        webhook_url=None,
+    )
 
 
 def _join_pages(pages: Sequence[Image], batches: Sequence[CandidateBatch]) -> CandidateBatch:
@@ -342,7 +309,7 @@ def _join_pages(pages: Sequence[Image], batches: Sequence[CandidateBatch]) -> Ca
     return stack_batches(batches, (height, width), page_offsets(pages))
 
 
-def _batch_of(work: _Work) -> CandidateBatch:
+def _batch_of(work: Work) -> CandidateBatch:
     if work.batch is None:
         raise ValueError(f"{work.request.image_id}: want segmented, got none")
     return work.batch

@@ -45,6 +45,11 @@ def test_json_is_one_object_an_image_in_the_order_given(folder):
     assert first["seconds"] > 0
 
 
+def test_the_bundled_types_are_known_by_their_synonyms(folder):
+    (row,) = json.loads(run(folder / "a.png", "--type", "Euro coins", "--format", "json").stdout)
+    assert row["by_type"] == {"coin": 3}
+
+
 def test_folders_and_globs_find_pictures_only_and_each_once(folder):
     rows = json.loads(run(folder, str(folder / "*.png"), "--format", "json").stdout)
     assert [row["file"] for row in rows] == [str(folder / "a.png"), str(folder / "more" / "B.PNG")]

@@ -9,11 +9,13 @@ import pytest
 from PIL import Image as PillowImage
 
 from pipeline.archive import read_candidates, write_candidates
-from pipeline.contract import STAGES, CountRequest, CountSettings, ErrorCode, Exemplar
+from pipeline.classify import FULL_SIDE_PX, SMALL_SIDE_PX, classify
+from pipeline.contract import STAGES, CountRequest, CountSettings, ErrorCode, Exemplar, ObjectType
 from pipeline.count import count
 from pipeline.explain import DrawnObject
+from pipeline.patches import extract_patches
+from pipeline.preprocess import preprocess
 from pipeline.run import count_batch, render
-from tests.doubles.segmenters import PoisonedSegmenter
 from tests.drawn import CENTRES, discs, ground
 
 CLASSICAL = CountSettings(engine="classical")
@@ -67,27 +69,6 @@ def test_a_bad_image_fails_alone(scene, tmp_path):
         ErrorCode.FILE_NOT_FOUND,
         4,
     ]
-
-
-def test_a_failing_batch_is_retried_image_by_image(scene, monkeypatch):
-    engine = PoisonedSegmenter("b")
-    monkeypatch.setattr("pipeline.run.load", lambda name, model: (engine, "a double"))
-    outcomes = count_batch([CountRequest(image_id, scene(3), "disc", CLASSICAL) for image_id in "abc"])
-    assert engine.batches == [["a", "b", "c"], ["a"], ["b"], ["c"]]
-    assert [o.result.count if o.result else o.error.code for o in outcomes] == [
-        3,
-        ErrorCode.INFERENCE_ERROR,
-        3,
-    ]
-
-
-def test_images_of_different_settings_share_no_engine_call(scene, monkeypatch):
-    engine = PoisonedSegmenter("none")
-    monkeypatch.setattr("pipeline.run.load", lambda name, model: (engine, "a double"))
-    other = CountSettings(engine="classical", min_area_px=50)
-    settings = {"a": CLASSICAL, "b": other, "c": CLASSICAL}
-    count_batch([CountRequest(name, scene(3), "disc", chosen) for name, chosen in settings.items()])
-    assert engine.batches == [["a", "c"], ["b"]]
 
 
 def test_an_engine_that_cannot_run_is_the_error_of_every_image(scene):
@@ -172,6 +153,35 @@ def test_bad_rules_fail_the_image_by_name(scene):
     settings = CountSettings(engine="classical", rules="reject(C, x) :- nonsense(")
     (outcome,) = count_batch([CountRequest("a", scene(2), "disc", settings)])
     assert outcome.error.code == ErrorCode.INVALID_CONFIG
+
+
+def test_free_text_is_refused_where_nothing_can_judge_it(scene, tmp_path, monkeypatch):
+    monkeypatch.setenv("TALLY_WEIGHTS_DIR", str(tmp_path / "none"))
+    settings = CountSettings(engine="classical", count_what="text")
+    (outcome,) = count_batch([CountRequest("a", scene(3), "a left-handed thing", settings)])
+    assert outcome.result is None
+    assert outcome.error.code == ErrorCode.INVALID_CONFIG
+    assert "open_clip" in str(outcome.error)
+
+
+def test_a_synonym_is_counted_as_its_type(scene):
+    types = [ObjectType("coin", ("penny",)), ObjectType("pill")]
+    (outcome,) = count_batch([CountRequest("a", scene(3), "pennies", CLASSICAL)], object_types=types)
+    assert outcome.result.by_type == {"coin": 3}
+
+
+def test_without_a_network_patches_are_as_small_as_the_handcrafted_look(scene, tmp_path, monkeypatch):
+    monkeypatch.setenv("TALLY_WEIGHTS_DIR", str(tmp_path / "none"))
+    path = scene(5)
+    (outcome,) = count_batch([CountRequest("a", path, "disc", CLASSICAL)])
+    (image,) = preprocess("a", path, CLASSICAL)
+    batch = outcome.candidates.batch
+    small, full = (
+        classify([extract_patches(image, batch, CLASSICAL, side_px=side)])[0].embeddings
+        for side in (SMALL_SIDE_PX, FULL_SIDE_PX)
+    )
+    assert np.array_equal(outcome.candidates.classification.embeddings, small)
+    assert not np.array_equal(small, full)
 
 
 def test_without_overlays_only_the_thumbnail_is_made(scene):
