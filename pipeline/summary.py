@@ -8,17 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import CountResult, CountSettings, Group, Provenance, Rejection, SizeStats
+from pipeline.calibration import calibration_of
+from pipeline.contract import CountResult, CountSettings, Group, Provenance, SizeStats
 from pipeline.ops.boxes import overlapping_pairs
 from pipeline.ops.exemplars import find_exemplar
-from pipeline.ops.interval import central_interval, poisson_binomial
+from pipeline.ops.interval import central_interval
 from pipeline.types import Candidates, Instances
 
 INTERVAL_LEVEL = 0.9
-PLAUSIBLE = 0.5
-"""A candidate that missed the confidence threshold may still be an object when its score reaches this
-share of the threshold; weaker ones are noise and do not widen the interval."""
-
 WIDE_INTERVAL = 0.3
 LOW_CONFIDENCE = 0.5
 MANY_TOUCHING = 0.5
@@ -38,8 +35,9 @@ def summarise(
 ) -> CountResult:
     """Return the answer for one image.
 
-    The interval is the central 90 % of the Poisson-binomial distribution of the counted candidates'
-    scores and of the plausible ones below the threshold, widened to hold the count.
+    The interval is the central 90 % of the distribution of the true count, widened to hold the count:
+    the counted candidates and those kept out by their score alone are objects with the probability that
+    the engine's calibration gives their score; objects that no candidate stands for come on top.
 
     Args:
         candidates: N candidates.
@@ -50,7 +48,7 @@ def summarise(
     """
     counted = instances.counted
     scores = instances.scores[counted]
-    interval = _interval(instances, settings)
+    interval = _interval(candidates, instances, provenance.engine)
     types = candidates.type_probs.types
     labels = Counter(types[i] for i in instances.type_ids[counted].tolist()) if types else Counter[str]()
     reasons = _review_reasons(candidates, instances, interval) + _unmatched(candidates, settings)
@@ -70,15 +68,9 @@ def summarise(
     )
 
 
-def _interval(instances: Instances, settings: CountSettings) -> tuple[int, int]:
-    doubtful = (Rejection.LOW_SCORE, Rejection.LOW_STABILITY)
-    floor = PLAUSIBLE * settings.confidence_threshold
-    chances = [
-        float(score)
-        for score, why in zip(instances.scores, instances.rejections, strict=True)
-        if not why or (why in doubtful and score >= floor)
-    ]
-    low, high = central_interval(poisson_binomial(np.array(chances)), INTERVAL_LEVEL)
+def _interval(candidates: Candidates, instances: Instances, engine: str) -> tuple[int, int]:
+    mass = calibration_of(engine).distribution(candidates, instances)
+    low, high = central_interval(mass, INTERVAL_LEVEL)
     n = len(instances.counted)
     return min(low, n), max(high, n)
 

@@ -1,0 +1,118 @@
+"""Is a stated probability kept? Reliability of candidates and coverage of the 90 % interval.
+
+On drawn scenes that the fit has not seen, and, with a folder of photos with true counts, on each photo with
+the two numbers that are fitted to photos fitted anew on all others (leave one out).
+python -m bench.calibration [FOLDER] [--engine mini] [--quick] [--json PATH]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.report import arguments, report
+from pipeline.calibration import TABLE, Calibration, calibration_of
+from pipeline.ops.interval import central_interval
+from tools.fit_calibration import (
+    CHECK_SEED,
+    ENGINES,
+    Observed,
+    adjusted,
+    choices,
+    observe_drawings,
+    observe_photos,
+)
+
+BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
+
+
+def reliability(engine: str, observed: Sequence[Observed], known: Calibration) -> list[dict[str, Any]]:
+    """Return a row a range of stated probability: how many candidates of it were objects."""
+    said = np.concatenate([known.chance(o.instances.scores[o.judged]) for o in observed])
+    true = np.concatenate([o.hits for o in observed if o.hits is not None])
+    rows = []
+    for low, high in pairwise(BINS):
+        inside = (said >= low) & ((said < high) | (high == 1.0))
+        if inside.any():
+            row = {"engine": engine, "stated": f"{low}-{high}", "candidates": int(inside.sum())}
+            rows.append(
+                row | {"mean_stated": float(said[inside].mean()), "were_objects": float(true[inside].mean())}
+            )
+    return rows
+
+
+def interval(o: Observed, known: Calibration) -> tuple[int, int]:
+    """Return the 90 % interval, widened to hold the count, as results state it."""
+    low, high = central_interval(known.distribution(o.candidates, o.instances))
+    n = len(o.instances.counted)
+    return min(low, n), max(high, n)
+
+
+def coverage(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return how often the interval holds the truth, and how wide it is where the count is right."""
+    right = [r["high"] - r["low"] for r in rows if r["counted"] == r["true"]]
+    widths = [(r["high"] - r["low"]) / max(1, r["counted"]) for r in rows]
+    return {
+        "set": name,
+        "pictures": len(rows),
+        "holds": float(np.mean([r["low"] <= r["true"] <= r["high"] for r in rows])),
+        "too_low": float(np.mean([r["high"] < r["true"] for r in rows])),
+        "too_high": float(np.mean([r["low"] > r["true"] for r in rows])),
+        "median_relative_width": float(np.median(widths)),
+        "median_width_where_right": float(np.median(right)) if right else None,
+    }
+
+
+def checked(o: Observed, known: Calibration) -> dict[str, Any]:
+    """Return what is stated of one picture beside the truth."""
+    low, high = interval(o, known)
+    return {"true": o.true, "counted": len(o.instances.counted), "low": low, "high": high}
+
+
+def left_out(engine: str, folder: Path, known: Calibration, factor: float) -> list[dict[str, Any]]:
+    """Return a row a photo: its interval by a calibration whose two numbers come from the other photos."""
+    photos = observe_photos(engine, folder)
+    plain = adjusted(known, 0.0, 1 / factor)
+    tried = choices([o for _, o in photos], plain)
+    rows = []
+    for i, (photo, o) in enumerate(photos):
+        others = {pair: float(np.delete(loss, i).mean()) for pair, loss in tried.items()}
+        best = min(others, key=lambda pair: others[pair])
+        named = {"engine": engine, "file": photo["file"], "scene": photo["scene"]}
+        rows.append(named | checked(o, adjusted(plain, *best)))
+    return rows
+
+
+def main() -> None:
+    """Print and write the tables."""
+    parser = arguments(__doc__)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--engine", choices=ENGINES, action="append")
+    args = parser.parse_args()
+    summary, curves, photos = [], [], []
+    for engine in args.engine or ENGINES:
+        known, entry = calibration_of(engine), json.loads(TABLE.read_text())[engine]
+        drawn = observe_drawings(engine, CHECK_SEED, 12 if args.quick else 150)
+        curves += reliability(engine, drawn, known)
+        summary.append(coverage(f"{engine}, drawn", [checked(o, known) for o in drawn]))
+        if args.folder:
+            rows = left_out(engine, args.folder, known, entry["fitted_on"]["factor"])
+            photos += rows
+            for scene in ("uniform", "clutter"):
+                some = [r for r in rows if r["scene"] == scene]
+                summary.append(coverage(f"{engine}, {scene} photos left out", some))
+    report("reliability of candidates, drawn scenes", curves, None)
+    report("photos, each left out of the fit", photos, None)
+    report("coverage of the 90 % interval", summary, args.json)
+    if args.json:
+        content = json.loads(args.json.read_text()) | {"reliability": curves, "photos": photos}
+        args.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

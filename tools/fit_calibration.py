@@ -1,0 +1,242 @@
+"""Fit pipeline/data/calibration.json: draw scenes, count them, compare candidate by candidate with the truth.
+
+python -m tools.fit_calibration [--scenes 300] [--photos FOLDER]
+
+With FOLDER (manifest.json and images/ of photos with true counts) two numbers an engine are fitted to
+photos, which are harder to be sure of than drawings: the shared error and a factor on the misses.
+Nothing else comes from photos, and bench/calibration.py checks both on photos that were left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from skimage import io
+
+from pipeline.calibration import EVIDENCE, TABLE, Calibration, doubtful, evidence
+from pipeline.classify import classify
+from pipeline.contract import CountSettings
+from pipeline.count import count
+from pipeline.label_map import map_labels
+from pipeline.ops.rle import rle_to_crop
+from pipeline.patches import extract_patches
+from pipeline.segment.base import Segmenter
+from pipeline.segment.registry import load
+from pipeline.train.scenes import draw_scene
+from pipeline.types import Candidates, Image, Instances
+
+ENGINES = ("mini", "classical")
+FIRST_SEED = 7_000_000_000
+"""Training draws seeds below this, tests small ones; the check of the fit starts at ``CHECK_SEED``."""
+CHECK_SEED = 8_000_000_000
+HIT_IOU = 0.4
+SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0, 2.5)
+FACTORS = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)
+MIN_KNOT = 40
+"""Candidates that a knot of the reliability curve stands for, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One counted picture whose true count is known; for drawn ones also which candidates are objects."""
+
+    candidates: Candidates
+    instances: Instances
+    true: int
+    hits: NDArray[np.bool_] | None = None
+
+    @property
+    def judged(self) -> NDArray[np.int64]:
+        """Candidates that are counted or kept out by their score alone."""
+        return np.concatenate([self.instances.counted, doubtful(self.instances)])
+
+
+def clean_scene(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return a picture of plain things well apart, and its labels: what Tally must be sure of."""
+    rng = np.random.default_rng(seed)
+    radius, side = rng.uniform(8, 40), 512
+    step = radius * rng.uniform(2.3, 3.5)
+    tone = rng.uniform(0, 255, 3)
+    other = np.where(tone < 128, tone + rng.uniform(60, 120), tone - rng.uniform(60, 120))
+    image = np.full((side, side, 3), tone, np.float32)
+    labels = np.zeros((side, side), np.int32)
+    kind, spots = int(rng.integers(3)), np.arange(step, side - step, step)
+    for number, (x, y) in enumerate(product(spots, spots), start=1):
+        if rng.random() < 0.25:
+            continue
+        at = (int(x + rng.normal(0, 0.06) * radius), int(y + rng.normal(0, 0.06) * radius))
+        size, angle = radius * rng.uniform(0.85, 1.1), float(rng.uniform(0, 180))
+        axes = (int(size), int(size * (1, 0.45, 1)[kind]))
+        width = max(2, int(size * 0.4)) if kind == 2 else -1
+        cv2.ellipse(labels, at, axes, angle, 0, 360, number, -1)
+        cv2.ellipse(
+            image, at, axes, angle, 0, 360, (other * rng.uniform(0.9, 1.1)).tolist(), width, cv2.LINE_AA
+        )
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.5)) + rng.normal(
+        0, rng.uniform(1, 6), image.shape
+    )
+    return np.clip(image, 0, 255).astype(np.uint8), labels
+
+
+def drawn_scenes(first_seed: int, n: int) -> Iterable[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+    """Yield n pictures with their labels: two in three hard ones as in training, the others clean."""
+    seed = first_seed
+    while n:
+        seed += 1
+        if seed % 3 == 0:
+            image, labels = clean_scene(seed)
+        else:
+            scene = draw_scene(seed)
+            image, labels = scene.image, scene.labels
+        if len(np.unique(labels[labels > 0])) and (labels < 0).mean() < 0.02:
+            n -= 1
+            yield image, labels
+
+
+def find(segmenter: Segmenter, image: NDArray[np.uint8]) -> tuple[Candidates, Instances]:
+    """Return the candidates and decisions that the pipeline makes of one picture, no pictures drawn."""
+    settings, pixels = CountSettings(), Image("", image)
+    (batch,) = segmenter.segment([pixels], settings)
+    patches = extract_patches(pixels, batch, settings)
+    (seen,) = classify([patches])
+    candidates = Candidates(batch, seen, map_labels(patches, seen, batch, "object", ()))
+    return candidates, count(candidates, settings)
+
+
+def observe_drawn(segmenter: Segmenter, image: NDArray[np.uint8], labels: NDArray[np.int32]) -> Observed:
+    """Count a drawn picture; each object is hit by the best candidate that covers it, once."""
+    candidates, instances = find(segmenter, image)
+    found = Observed(candidates, instances, len(np.unique(labels[labels > 0])))
+    areas, taken, hits = np.bincount(labels[labels > 0].ravel()), set(), []
+    order = found.judged[np.argsort(-instances.scores[found.judged], kind="stable")]
+    for i in order.tolist():
+        mask, (x, y) = rle_to_crop(candidates.batch.rle(i), candidates.batch.size_hw)
+        under = labels[y : y + mask.shape[0], x : x + mask.shape[1]][mask]
+        shared = np.bincount(under[under > 0], minlength=len(areas))
+        iou = shared / np.maximum(areas + mask.sum() - shared, 1)
+        best = int(np.argmax(iou))
+        if iou[best] >= HIT_IOU and best not in taken:
+            taken.add(best)
+            hits.append(i)
+    return replace(found, hits=np.isin(found.judged, hits))
+
+
+def observe_drawings(engine: str, first_seed: int, n: int) -> list[Observed]:
+    """Return what an engine makes of n drawn pictures."""
+    segmenter, _ = load(engine, None)
+    return [observe_drawn(segmenter, *scene) for scene in drawn_scenes(first_seed, n)]
+
+
+def observe_photos(engine: str, folder: Path) -> list[tuple[dict[str, Any], Observed]]:
+    """Return what an engine makes of the photos of one kind of thing in a folder."""
+    segmenter, _ = load(engine, None)
+    photos = json.loads((folder / "manifest.json").read_text())
+    found = []
+    for photo in photos:
+        if photo["scene"] in ("uniform", "clutter"):
+            pixels = np.ascontiguousarray(io.imread(folder / "images" / photo["file"]))
+            pixels = np.repeat(pixels[..., None], 3, 2) if pixels.ndim == 2 else pixels[..., :3].copy()
+            found.append((photo, Observed(*find(segmenter, pixels), photo["count"])))
+    return found
+
+
+def rising(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the nearest never-falling sequence in weighted least squares (pool adjacent violators)."""
+    pools: list[list[float]] = []
+    for value, weight in zip(values, weights, strict=True):
+        pools.append([value, weight, 1])
+        while len(pools) > 1 and pools[-2][0] >= pools[-1][0]:
+            v, w, n = pools.pop()
+            u, x, m = pools.pop()
+            pools.append([(u * x + v * w) / (x + w), x + w, m + n])
+    return np.concatenate([np.full(int(n), v) for v, _, n in pools])
+
+
+def fit_chances(observed: Sequence[Observed]) -> Calibration:
+    """Return the isotonic curve from score to the share of candidates that are objects."""
+    scores = np.concatenate([o.instances.scores[o.judged] for o in observed]).astype(np.float64)
+    hits = np.concatenate([o.hits for o in observed if o.hits is not None]).astype(np.float64)
+    order = np.argsort(scores, kind="stable")
+    bins = np.array_split(order, min(24, max(2, len(order) // MIN_KNOT)))
+    sizes = np.array([len(b) for b in bins], np.float64)
+    # Half a hit and half a miss more in each: nothing is certain after 40 candidates.
+    shares = rising(np.array([(hits[b].sum() + 0.5) / (len(b) + 1) for b in bins]), sizes)
+    middles = np.array([scores[b].mean() for b in bins])
+    return Calibration(tuple(middles.round(4).tolist()), tuple(shares.round(4).tolist()))
+
+
+def fit_misses(observed: Sequence[Observed], known: Calibration) -> Calibration:
+    """Return the calibration with a Poisson regression of the misses on the evidence, and their spread.
+
+    Each picture weighs the same, by misses for each counted object.
+    """
+    some = [o for o in observed if len(o.instances.counted)]
+    seen = np.array([evidence(o.candidates, o.instances, known) for o in some])
+    n = np.array([len(o.instances.counted) for o in some], np.float64)
+    missed = np.array([o.true - int(np.sum(o.hits)) for o in some], np.float64)
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        mean = n * np.exp(seen @ weights)
+        return float(((mean - missed * np.log(mean)) / n).mean() + 1e-3 * (weights[1:] ** 2).sum())
+
+    bounds = [(-7.0, 0.0)] + [(0.0, 8.0)] * (len(EVIDENCE) - 1)
+    weights = minimize(loss, np.array([-4.0, 1, 1, 1, 1]), bounds=bounds).x
+    mean = n * np.exp(seen @ weights)
+    extra = float(((missed - mean) ** 2 - mean).sum() / (mean**2).sum())
+    shape = 1 / float(np.clip(extra, 0.2, 5))
+    return replace(known, misses=tuple(weights.round(3).tolist()), shape=round(shape, 3))
+
+
+def adjusted(known: Calibration, spread: float, factor: float) -> Calibration:
+    """Return the calibration with a shared error and its misses multiplied."""
+    first, *others = known.misses
+    return replace(known, spread=spread, misses=(round(first + float(np.log(factor)), 3), *others))
+
+
+def surprise(observed: Sequence[Observed], known: Calibration) -> NDArray[np.float64]:
+    """Return -log of the probability given to each true count; never more than that of one in 1,000."""
+    masses = [known.distribution(o.candidates, o.instances) for o in observed]
+    given = [m[o.true] if o.true < len(m) else 0.0 for m, o in zip(masses, observed, strict=True)]
+    return -np.log(np.maximum(given, 1e-3))
+
+
+def choices(
+    observed: Sequence[Observed], known: Calibration
+) -> dict[tuple[float, float], NDArray[np.float64]]:
+    """Return the surprise of each picture for each choice of shared error and factor of the misses."""
+    return {pair: surprise(observed, adjusted(known, *pair)) for pair in product(SPREADS, FACTORS)}
+
+
+def main() -> None:
+    """Fit each engine and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scenes", type=int, default=300)
+    parser.add_argument("--photos", type=Path)
+    args = parser.parse_args()
+    table = {}
+    for engine in ENGINES:
+        drawings = observe_drawings(engine, FIRST_SEED, args.scenes)
+        known = fit_misses(drawings, fit_chances(drawings))
+        photos = [o for _, o in observe_photos(engine, args.photos)] if args.photos else drawings
+        tried = choices(photos, known)
+        best = min(tried, key=lambda pair: float(tried[pair].mean()))
+        sources = {"scenes": args.scenes, "photos": len(photos) if args.photos else 0, "factor": best[1]}
+        table[engine] = asdict(adjusted(known, *best)) | {"fitted_on": sources}
+        print(engine, table[engine])
+    TABLE.write_text(json.dumps(table, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
