@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
@@ -10,6 +12,7 @@ import flask_smorest
 import marshmallow as ma
 from flask import Request, Response, jsonify
 from flask_smorest.utils import unpack_tuple_response
+from webargs import missing
 from webargs.flaskparser import FlaskParser
 
 from app.error_codes import ERROR_CODES
@@ -82,17 +85,42 @@ class ErrorSchema(ma.Schema):
     error = ma.fields.Nested(ErrorBodySchema, required=True)
 
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def read_json(text: str | bytes) -> Any:
+    """Return the value of JSON text.
+
+    Raises:
+        ValueError: it is no JSON in UTF-8, is nested too deeply, has a number of thousands of digits, or half
+            of a surrogate pair, which no database and no file takes.
+    """
+    text = text if isinstance(text, str) else text.decode()
+    try:
+        found = json.loads(text)
+        if _SURROGATE.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return found
+
+
 class Parser(FlaskParser):
     """Bad input is 400: the contract knows no 422. A JSON body must say that it is one."""
 
     DEFAULT_VALIDATION_STATUS = 400
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
-        """Return the JSON body; raise UNSUPPORTED_MEDIA_TYPE for a body of another type."""
+        """Return the JSON body; raise INVALID_REQUEST for a bad one, UNSUPPORTED_MEDIA_TYPE for another."""
         if req.content_length and not req.is_json:
             message = f"want Content-Type: application/json, got {req.mimetype or 'none'}"
             raise TallyError("UNSUPPORTED_MEDIA_TYPE", message, field="Content-Type")
-        return super().load_json(req, schema)
+        if not req.is_json or not (body := req.get_data()):
+            return missing
+        try:
+            return read_json(body)
+        except ValueError as error:
+            raise TallyError("INVALID_REQUEST", f"want a JSON body, got {error}", field="json") from error
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc] # flask-smorest has no type information

@@ -23,6 +23,12 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _VERSIONED = re.compile(r"/api/v\d+(/|$)")
 _EXEMPT = re.compile(r"/api/v1/(files/|jobs/[^/]+/events$)")
 
+TAKES_FILES = frozenset({"jobs.create_job"})
+"""Endpoints whose bodies may have ``TALLY_MAX_BODY_BYTES``."""
+
+MAX_PLAIN_BODY_BYTES = 16 * 2**20
+"""Largest body of all others: a thousand edits with outlines."""
+
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'self'",
@@ -54,6 +60,7 @@ EXPOSED = [
 def init_app(app: Flask, config: Config) -> None:
     """Bind request ids, headers, CORS, the unversioned alias and the rate limit."""
     app.before_request(_name_request)
+    app.before_request(_bound_body)
     app.after_request(_complete)
     CORS(app, origins=list(config.cors_origins), expose_headers=EXPOSED, max_age=3600, send_wildcard=False)
     app.wsgi_app = UnversionedAlias(app.wsgi_app)  # type: ignore[method-assign]
@@ -80,6 +87,12 @@ def _name_request() -> None:
     """Take the caller's request id when it is sane, else make one."""
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else new_id("req")
+
+
+def _bound_body() -> None:
+    """Let only files be large: they go to disk as they come, every other body is held in memory."""
+    if request.endpoint not in TAKES_FILES:
+        request.max_content_length = min(MAX_PLAIN_BODY_BYTES, current_app.config["MAX_CONTENT_LENGTH"])
 
 
 def _complete(response: Response) -> Response:

@@ -22,6 +22,9 @@ MAGIC_BYTES = 12
 MAX_DECODED_PX = 8192 * 8192
 """Larger images are never decoded, whatever asks for it."""
 
+MAX_PAGES = 1000
+"""Pages of a TIFF; looking at so many takes some 0.1 s."""
+
 PillowImage.MAX_IMAGE_PIXELS = (
     None  # else the header of a bomb could not be read; refuse_bomb guards decoding
 )
@@ -72,8 +75,18 @@ def probe(path: str | Path) -> ImageHeader:
     """
     with open_image(path) as (opened, file_format):
         width, height = opened.size
-        pages = getattr(opened, "n_frames", 1) if file_format == "tiff" else 1
+        pages = _n_pages(opened) if file_format == "tiff" else 1
         return ImageHeader(file_format, width, height, pages)
+
+
+def _n_pages(opened: PillowImage.Image) -> int:
+    """Count the pages of a TIFF. Pillow's own count walks chains of millions, one a few bytes long."""
+    for page in range(1, MAX_PAGES + 1):
+        try:
+            opened.seek(page)
+        except EOFError:
+            return page
+    raise PipelineError(ErrorCode.CORRUPTED_FILE, f"want at most {MAX_PAGES} pages, got more")
 
 
 def check_decodes(path: str | Path) -> None:

@@ -9,6 +9,7 @@ from marshmallow import fields, validate
 
 from app.jobs.schemas import FILE_ID, JOB_ID, TIME, described
 from app.results.schemas import DetectionSchema
+from app.types.schemas import WORD
 
 COR_ID = "cor_01jz4k8e7b2w3x4y5z6a7b8c9d"
 MAX_EDITS = 1000
@@ -57,7 +58,9 @@ class EditSchema(ma.Schema):
     polygon = fields.List(
         _point(), validate=validate.Length(3, 2000), metadata=described([[10, 20], [52, 20], [31, 61]])
     )
-    label = fields.String(validate=validate.Length(1, 100), metadata=described("coin"))
+    label = fields.String(
+        validate=[validate.Length(1, 100), validate.Regexp(WORD)], metadata=described("coin")
+    )
 
     @ma.validates_schema(skip_on_field_errors=True)
     def check_keys(self, edit: dict[str, Any], **_: Any) -> None:

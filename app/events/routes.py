@@ -16,6 +16,7 @@ from app.jobs.states import TERMINAL
 
 blp = Blueprint("events", __name__, description="Follow a job live.")
 
+MAX_DIGITS = 18
 _LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",
@@ -73,6 +74,6 @@ def follow_job(job_id: str) -> Response:
 def _last_event_id() -> int:
     """Return the number the client has seen last, 0 for none; the header wins, as browsers send it."""
     text = request.headers.get("Last-Event-ID") or request.args.get("last_event_id") or "0"
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS:
         raise TallyError("INVALID_REQUEST", f"Last-Event-ID: want a number, got {text[:40]!r}")
     return int(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 MEDIA_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "tiff": "image/tiff", "webp": "image/webp"}
 PICTURE_EXTENSION, PICTURE_TYPE = "jpg", "image/jpeg"
 KINDS = ("original", *PICTURES, "thumbnail")
+
+MAX_EMBEDDED_BYTES = 64 * 2**20
+"""So much of pictures goes into one JSON answer, which is held in memory."""
 
 LOW_DISK_SHARE = 0.05
 """With less of the disk free, uploads go after ``SHORTENED`` already."""
@@ -119,16 +123,24 @@ class FileReader:
 
 
 def overlays_base64(job: Job) -> list[str | None]:
-    """Return the annotated picture of each image of a job as base64; None where there is none now."""
-    return [_embedded(row.image, row, "annotated") for row in job.images]
+    """Return the annotated picture of each image of a job as base64; None where there is none now.
+
+    Raises:
+        TallyError: INVALID_REQUEST when they are too large together.
+    """
+    return _embedded(job.id, [(row.image_id, "annotated") for row in job.images])
 
 
 def embed_pictures(visualization: dict[str, Any]) -> dict[str, Any]:
-    """Replace the addresses in a visualization by the files, as base64; None where there is none now."""
-    job_id = visualization["job_id"]
-    for shown in visualization["images"]:
-        for kind in KINDS:
-            shown[kind] = _base64_of(shown["file_id"], kind, job_id)
+    """Replace the addresses in a visualization by the files, as base64; None where there is none now.
+
+    Raises:
+        TallyError: INVALID_REQUEST when they are too large together.
+    """
+    places = [(shown, kind) for shown in visualization["images"] for kind in KINDS]
+    pictures = _embedded(visualization["job_id"], [(shown["file_id"], kind) for shown, kind in places])
+    for (shown, kind), picture in zip(places, pictures, strict=True):
+        shown[kind] = picture
     return visualization
 
 
@@ -221,14 +233,23 @@ def _picture(key: str, name: str, etag: str, *, is_final: bool) -> StoredFile:
     return StoredFile(key, size, PICTURE_TYPE, etag, f"{name}.{PICTURE_EXTENSION}", is_final)
 
 
-def _embedded(image: Image, run: JobImage, kind: str) -> str | None:
-    return _base64_of(image.id, kind, run.job_id) if run.status == ImageStatus.COMPLETED else None
+def _embedded(job_id: str, wanted: Sequence[tuple[str, str]]) -> list[str | None]:
+    """Return files of one run, each named by image and kind, as base64."""
+    found = [_found(file_id, kind, job_id) for file_id, kind in wanted]
+    total = sum(file.size for file in found if file)
+    if total > MAX_EMBEDDED_BYTES:
+        message = f"want pictures of together {MAX_EMBEDDED_BYTES} bytes, got {total}: ask for addresses"
+        raise TallyError("INVALID_REQUEST", message)
+    return [None if file is None else _base64_of(file.key) for file in found]
 
 
-def _base64_of(file_id: str, kind: str, job_id: str) -> str | None:
+def _found(file_id: str, kind: str, job_id: str) -> StoredFile | None:
     try:
-        found = find_file(file_id, kind, job_id)
+        return find_file(file_id, kind, job_id)
     except TallyError:
         return None
-    with storage().open(found.key) as file:
+
+
+def _base64_of(key: str) -> str:
+    with storage().open(key) as file:
         return base64.b64encode(file.read()).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import marshmallow as ma
@@ -12,6 +13,8 @@ from app.jobs.states import JobStatus
 
 FILE_ID, JOB_ID = "img_01jz4k8e7b2w3x4y5z6a7b8c9d", "job_01jz4k8e7b2w3x4y5z6a7b8c9d"
 TIME = "2026-01-31T12:00:00Z"
+IN_CALENDAR = validate.Range(datetime(1000, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
+"""What every database has a date for, in any zone."""
 Meta = dict[str, Any]
 
 
@@ -194,10 +197,10 @@ class JobListQuerySchema(ma.Schema):
     )
     type = fields.String(load_default=None, validate=validate.Length(1, 100), metadata=described("coin"))
     created_after = fields.AwareDateTime(
-        load_default=None, metadata=described(TIME, "inclusive, with a zone")
+        load_default=None, validate=IN_CALENDAR, metadata=described(TIME, "inclusive, with a zone")
     )
     created_before = fields.AwareDateTime(
-        load_default=None, metadata=described(TIME, "exclusive, with a zone")
+        load_default=None, validate=IN_CALENDAR, metadata=described(TIME, "exclusive, with a zone")
     )
     needs_review = fields.Boolean(load_default=None, metadata=described(True))
 

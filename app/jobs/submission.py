@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from flask import Request
 
+from app.blueprint import read_json
 from app.errors import TallyError
 from app.jobs.idempotency import RequestKey
 from app.jobs.service import checked_settings, checked_type
@@ -67,8 +68,8 @@ def _config(text: str) -> dict[str, Any]:
     try:
         if len(text) > MAX_CONFIG_CHARS:
             raise ValueError(f"more than {MAX_CONFIG_CHARS} characters")
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError) as error:
+        found = read_json(text or "{}")
+    except ValueError as error:
         raise TallyError(
             "INVALID_CONFIG", f"config: want a JSON object, got {error}", field="config"
         ) from error

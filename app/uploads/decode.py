@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.contract import PipelineError
-from pipeline.header import open_image, refuse_bomb
+from pipeline.header import ImageHeader, open_image, refuse_bomb
 
 IN_PROCESS_PX = 4_000_000
 """Images of together fewer pixels are decoded here: some 12 MB and 50 ms."""
@@ -41,14 +41,15 @@ class Decoded:
     problem: str | None = None
 
 
-def check_decodes(paths: Sequence[Path], n_px: int) -> list[Decoded]:
+def check_decodes(paths: Sequence[Path], headers: Sequence[ImageHeader]) -> list[Decoded]:
     """Decode every file, and return one outcome a file in their order.
 
     Args:
         paths: files whose headers were read and found good.
-        n_px: pixels of all of them together, by their headers.
+        headers: of these files. A TIFF goes to the child at any size: its tiles may be larger than itself.
     """
-    if n_px > IN_PROCESS_PX:
+    n_px = sum(header.width * header.height for header in headers)
+    if n_px > IN_PROCESS_PX or any(header.format == "tiff" for header in headers):
         return _in_child(paths)
     outcomes = []
     for path in paths:

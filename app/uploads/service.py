@@ -162,8 +162,7 @@ def _decoded(
     bad: dict[int, dict[str, Any]],
 ) -> list[GoodFile]:
     """Return the files that decode to their end; note the others in ``bad``."""
-    n_px = sum(header.width * header.height for header in headers.values())
-    outcomes = check_decodes([received[i][1].path for i in headers], n_px)
+    outcomes = check_decodes([received[i][1].path for i in headers], list(headers.values()))
     good = []
     for (i, header), outcome in zip(headers.items(), outcomes, strict=True):
         name, file = received[i]

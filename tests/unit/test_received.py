@@ -13,6 +13,7 @@ from app.storage import StorageError
 from app.uploads.decode import Decoded, check_decodes
 from app.uploads.received import ReceivedFile
 from app.uploads.service import display_name
+from pipeline.header import ImageHeader
 from tests.doubles.painted import painted_png, row_of_discs
 
 
@@ -84,7 +85,8 @@ def test_what_a_child_process_does_not_answer_counts_as_undecodable(
 ) -> None:
     good = tmp_path / "good.png"
     good.write_bytes(painted_png(row_of_discs(1)))
-    assert check_decodes([good, good], 10**9) == [Decoded(160, 120)] * 2
+    large = ImageHeader("png", 8192, 8192, 1)
+    assert check_decodes([good, good], [large, large]) == [Decoded(160, 120)] * 2
     monkeypatch.setattr("app.uploads.decode.CHILD_LIMIT_S", 0.001)
-    (late,) = check_decodes([good], 10**9)
+    (late,) = check_decodes([good], [large])
     assert late.problem == "takes too much memory or time to decode"
