@@ -1,77 +1,54 @@
-"""When memory runs out: the allocator refuses for real, in a process whose address space is limited."""
+"""When memory runs out: torch's allocator refuses for real what is larger than a limit."""
 
 from __future__ import annotations
-
-import json
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from pipeline.contract import ErrorCode, PipelineError  # noqa: E402
+from pipeline.contract import CountSettings, ErrorCode, PipelineError  # noqa: E402
+from pipeline.segment.base import EngineInfo  # noqa: E402
 from pipeline.segment.sam_memory import Budget, is_out_of_memory, points_that_fit, within_memory  # noqa: E402
+from pipeline.segment.sam_segmenter import SamSegmenter  # noqa: E402
+from pipeline.segment.sam_settings import SamSettings  # noqa: E402
+from pipeline.types import Image  # noqa: E402
+from tests.doubles.small_memory import SmallMemory  # noqa: E402
+from tests.doubles.small_sam import picture, small_sam  # noqa: E402
 
 pytestmark = pytest.mark.deep
-ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 
-STARVED = """
-import json, resource, sys
-import torch
-torch.set_num_threads(1)
-from pipeline.contract import CountSettings, PipelineError
-from pipeline.segment.base import EngineInfo
-from pipeline.segment.sam_segmenter import SamSegmenter
-from pipeline.segment.sam_settings import SamSettings
-from pipeline.types import Image
-from tests.doubles.small_sam import picture, small_sam
-
-spare_mb = int(sys.argv[1])
-sam = small_sam()
-common = {"mode": "reference", "pred_iou_thresh": 0.6, "stability_score_thresh": 0.4}
-def settings(side):
-    return SamSettings(points_per_side=side, points_per_batch=side * side, **common)
-images = [Image(str(seed), picture(int(sys.argv[2]), 128, seed)) for seed in range(4)]
-def segmenter(side):
-    return SamSegmenter(sam, EngineInfo("sam", "small", None, "", ""), torch.device("cpu"), settings(side))
-segmenter(2).segment([Image("small", picture(64, 64))], CountSettings())
-taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (taken + spare_mb * 2**20, resource.RLIM_INFINITY))
-starved = segmenter(12)
-try:
-    counts = [len(batch) for batch in starved.segment(images, CountSettings())]
-    answer = {"counts": counts, "images": starved.budget.images, "points": starved.budget.points}
-except PipelineError as error:
-    answer = {"code": error.code, "message": str(error)}
-print(json.dumps(answer))
-"""
+SETTINGS = SamSettings(
+    mode="reference",
+    points_per_side=24,
+    points_per_batch=576,
+    pred_iou_thresh=0.6,
+    stability_score_thresh=0.4,
+)
 
 
-def starve(spare_mb: int, height: int = 100) -> dict[str, Any]:
-    command = [sys.executable, "-c", STARVED, str(spare_mb), str(height)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+def segment_within(limit_bytes: int) -> tuple[list[int], Budget]:
+    """Return the counts of two images, and the budget that was left, where torch gets no larger result."""
+    engine = SamSegmenter(small_sam(), EngineInfo("sam", "small", None, "", ""), CPU, SETTINGS)
+    images = [Image(str(seed), picture(100, 128, seed)) for seed in range(2)]
+    with SmallMemory(limit_bytes):
+        batches = engine.segment(images, CountSettings())
+    return [len(batch) for batch in batches], engine.budget
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits the address space as Linux does")
 class TestARealAllocatorRefuses:
     def test_fewer_images_then_fewer_points_give_the_same_counts(self) -> None:
-        plenty, starved = starve(spare_mb=4000), starve(spare_mb=60)
-        assert (plenty["images"], plenty["points"]) == (8, 144)
-        assert starved["images"] == 1
-        assert 4 <= starved["points"] < 144
-        assert starved["counts"] == plenty["counts"]
-        assert sum(starved["counts"]) > 0
+        (counts, plenty), (starved_counts, starved) = segment_within(2**40), segment_within(20 * 10**6)
+        assert (plenty.images, plenty.points) == (8, 576)
+        assert starved.images == 1
+        assert 4 <= starved.points < 576
+        assert starved_counts == counts
+        assert sum(counts) > 0
 
     def test_too_little_for_one_image_is_a_clear_error(self) -> None:
-        answer = starve(spare_mb=20, height=60_000)
-        assert answer["code"] == ErrorCode.OUT_OF_MEMORY
-        assert "want memory for one image" in str(answer["message"])
+        with pytest.raises(PipelineError, match="want memory for one image and 4 points") as caught:
+            segment_within(10**6)
+        assert caught.value.code == ErrorCode.OUT_OF_MEMORY
 
 
 def test_the_ladder_halves_images_then_points_then_leaves_the_card() -> None:

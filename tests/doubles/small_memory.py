@@ -1,0 +1,42 @@
+"""A small memory: torch's own allocator refuses what is larger, deterministically and in this process.
+
+A limit of the address space (RLIMIT_AS) would refuse for real too, but native code below torch does not
+check every allocation and then dies of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+IMPOSSIBLE_BYTES = 2**60
+
+
+class SmallMemory(TorchDispatchMode):
+    """While active, an operation whose result is larger than ``limit_bytes`` meets the allocator's refusal.
+
+    Attributes:
+        largest_bytes: the largest result that was allowed.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__()
+        self.limit_bytes, self.largest_bytes = limit_bytes, 0
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        sizes = [t.untyped_storage().nbytes() for t in tree_leaves(result) if isinstance(t, torch.Tensor)]
+        if max(sizes, default=0) > self.limit_bytes:
+            torch.empty(IMPOSSIBLE_BYTES, dtype=torch.uint8)
+        self.largest_bytes = max([self.largest_bytes, *sizes])
+        return result
