@@ -16,8 +16,11 @@ from pipeline.ops.interval import central_interval
 from pipeline.types import Candidates, Instances
 
 INTERVAL_LEVEL = 0.9
+MIN_WIDTH = 2
 WIDE_INTERVAL = 0.3
-LOW_CONFIDENCE = 0.5
+"""Width of the interval, as a share of the count, that alone asks for a look."""
+DOUBTFUL_INTERVAL = 0.15
+"""Width from which touching objects ask for a look."""
 MANY_TOUCHING = 0.5
 MANY_CUT = 0.25
 MANY_LARGE = 0.15
@@ -51,7 +54,7 @@ def summarise(
     interval = _interval(candidates, instances, provenance.engine)
     types = candidates.type_probs.types
     labels = Counter(types[i] for i in instances.type_ids[counted].tolist()) if types else Counter[str]()
-    reasons = _review_reasons(candidates, instances, interval) + _unmatched(candidates, settings)
+    reason = _review_reason(candidates, instances, interval, settings)
     return CountResult(
         count=len(counted),
         count_interval=interval,
@@ -59,8 +62,8 @@ def summarise(
         groups=_groups(instances.group_ids[counted]),
         stats=_size_stats(candidates, counted),
         average_confidence=round(float(scores.mean()), 4) if len(scores) else 0.0,
-        needs_review=bool(reasons),
-        review_reason="; ".join(reasons) or None,
+        needs_review=reason is not None,
+        review_reason=reason,
         labelled_by=candidates.type_probs.labelled_by,
         timings_s=dict(timings_s),
         provenance=provenance,
@@ -94,42 +97,55 @@ def _size_stats(candidates: Candidates, counted: NDArray[np.int64]) -> SizeStats
     )
 
 
-def _review_reasons(candidates: Candidates, instances: Instances, interval: tuple[int, int]) -> list[str]:
-    """Say, in words for people, everything that makes this count doubtful."""
+def _review_reason(
+    candidates: Candidates, instances: Instances, interval: tuple[int, int], settings: CountSettings
+) -> str | None:
+    """Say in words for people what makes this count most doubtful; None when nothing does.
+
+    Touching is the cause of a doubt only where the interval shows one.
+    """
     counted = instances.counted
     n, width = len(counted), interval[1] - interval[0]
     if not n:
-        return ["nothing was found"]
-    reasons = []
-    if width > max(2, WIDE_INTERVAL * n):
+        return "nothing was found"
+    batch = candidates.batch
+    box, area = batch.bbox_xyxy[counted], batch.area[counted]
+    reasons = [_unmatched(candidates, settings), _dense_reason(area)]
+    if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
+        reasons.append(_touching_reason(box))
+    reasons += [_large_reason(area), _cut_reason(box, batch.size_hw)]
+    if width > max(MIN_WIDTH, WIDE_INTERVAL * n):
         reasons.append(f"wide interval: {interval[0]} to {interval[1]}")
-    if float(instances.scores[counted].mean()) < LOW_CONFIDENCE:
-        reasons.append("low confidence")
-    box, area = candidates.batch.bbox_xyxy[counted], candidates.batch.area[counted]
-    reasons += _shape_reasons(box, area, candidates.batch.size_hw)
-    if n > MANY_OBJECTS:
-        reasons.append(f"very many objects: {n}")
-    return reasons
+    return next((reason for reason in reasons if reason), None)
 
 
-def _unmatched(candidates: Candidates, settings: CountSettings) -> list[str]:
+def _unmatched(candidates: Candidates, settings: CountSettings) -> str | None:
     own = [e for e in settings.exemplars if e.file_id is None and e.positive]
     lost = sum(find_exemplar(candidates.batch, exemplar) is None for exemplar in own)
-    return [f"{lost} of {len(own)} exemplars meet no object that the engine sees"] if lost else []
+    return f"{lost} of {len(own)} exemplars meet no object that the engine sees" if lost else None
 
 
-def _shape_reasons(box: NDArray[np.float32], area: NDArray[np.int64], size_hw: tuple[int, int]) -> list[str]:
+def _dense_reason(area: NDArray[np.int64]) -> str | None:
     n, median = len(area), float(np.median(area))
-    reasons = []
-    touching = len(np.unique(overlapping_pairs(box)))
-    if n > 2 and touching > MANY_TOUCHING * n:
-        reasons.append(f"{touching} of {n} objects touch or overlap")
+    if n > MANY_OBJECTS:
+        return f"too dense: {n} objects"
+    return (
+        f"too dense: the objects are very small, {median:.0f} px each" if median < SMALL_OBJECT_PX else None
+    )
+
+
+def _touching_reason(box: NDArray[np.float32]) -> str | None:
+    n, touching = len(box), len(np.unique(overlapping_pairs(box)))
+    return f"{touching} of {n} objects touch or overlap" if n > 2 and touching > MANY_TOUCHING * n else None
+
+
+def _large_reason(area: NDArray[np.int64]) -> str | None:
+    n, large = len(area), int((area > LARGE_FACTOR * float(np.median(area))).sum())
+    many = large > max(1, MANY_LARGE * n)
+    return f"{large} of {n} objects are much larger than the others: some may be several" if many else None
+
+
+def _cut_reason(box: NDArray[np.float32], size_hw: tuple[int, int]) -> str | None:
+    n = len(box)
     cut = int(((box[:, :2] <= 0).any(axis=1) | (box[:, 2:] >= size_hw[::-1]).any(axis=1)).sum())
-    if cut > max(1, MANY_CUT * n):
-        reasons.append(f"{cut} of {n} objects are cut by the image border")
-    large = int((area > LARGE_FACTOR * median).sum())
-    if large > max(1, MANY_LARGE * n):
-        reasons.append(f"{large} of {n} objects are much larger than the others: some may be several")
-    if median < SMALL_OBJECT_PX:
-        reasons.append(f"the objects are very small: {median:.0f} px each")
-    return reasons
+    return f"{cut} of {n} objects are cut by the image border" if cut > max(1, MANY_CUT * n) else None

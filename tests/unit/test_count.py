@@ -228,8 +228,8 @@ def test_candidates_just_below_the_threshold_widen_the_interval():
     ("masks", "quality", "reason"),
     [
         (ROW, [0.9, 0.5, 0.5, 0.5], "wide interval"),
-        (ROW, [0.45] * 4, "low confidence"),
-        ([box(10 + 15 * i, 10, 20, 20) for i in range(8)], [1] * 8, "touch or overlap"),
+        (ROW, [0.45] * 4, "wide interval"),
+        ([box(10 + 15 * i, 10, 20, 20) for i in range(8)], [0.85] * 8, "touch or overlap"),
         ([box(50 * i, 0, 20, 20) for i in range(4)], [1] * 4, "cut by the image border"),
         ([box(5 + 12 * i, 10, 9, 9) for i in range(8)] + [box(5 + 40 * i, 40, 30, 30) for i in range(2)],
          [1] * 10, "much larger"),
@@ -240,6 +240,18 @@ def test_doubtful_counts_ask_for_a_look(masks, quality, reason):
     result = summary_of(candidates(masks, quality=quality))
     assert result.needs_review
     assert reason in result.review_reason
+
+
+def test_there_is_one_reason_and_the_cause_comes_before_the_interval():
+    touching = [box(10 + 15 * i, 10, 20, 20) for i in range(8)]
+    result = summary_of(candidates(touching, quality=[0.5] * 8))
+    assert result.count_interval[1] - result.count_interval[0] > 4
+    assert result.review_reason == "8 of 8 objects touch or overlap"
+
+
+def test_touching_objects_that_are_sure_need_no_look():
+    touching = [box(10 + 15 * i, 10, 20, 20) for i in range(8)]
+    assert not summary_of(candidates(touching, quality=[1] * 8)).needs_review
 
 
 def test_a_plain_count_needs_no_look():
