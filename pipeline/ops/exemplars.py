@@ -15,15 +15,18 @@ from pipeline.types import CandidateBatch
 MIN_MATCH_IOU = 0.3
 """A drawn box means the candidate whose box it meets best, when they meet at least this much."""
 
-SIZE_FACTOR = 2.5
-"""Areas from the smallest exemplar's over this to the largest one's times this fit."""
+SIZE_FACTOR = 4.0
+"""Areas this many times outside of the exemplars' range do not fit, however alike the rest is."""
 
-MIN_COSINE = {"handcrafted": 0.8}
-DEFAULT_MIN_COSINE = 0.7
-"""Where one exemplar alone sets the threshold (anchors: VIRG count-anything)."""
+LEAST_DISTANCE = {"handcrafted": 0.04}
+DEFAULT_LEAST_DISTANCE = 0.3
+"""Cosine distance that is alike even where the exemplars are closer (anchors: VIRG count-anything)."""
 
-COSINE_SLACK = 0.05
-"""Candidates may differ from the exemplars by this much more than the exemplars among themselves."""
+LONE_DISTANCE = {"handcrafted": 0.2}
+"""The same where one exemplar alone says nothing of how things of its kind differ."""
+
+SPREAD_FACTOR = 1.2
+"""Candidates may be this many times as far from the nearest exemplar as exemplars are from each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ def are_alike(
 ) -> NDArray[np.bool_]:
     """Return (N,) bool: the candidate looks like a wanted exemplar and not more like an unwanted one.
 
+    Being outside of the exemplars' sizes and being unlike them add up: what is a little of both goes.
+
     Args:
         embeddings: (N, D) float16, any length.
         area: (N,) int64 px.
@@ -97,9 +102,11 @@ def are_alike(
     """
     unit = unit_rows(embeddings)
     like = (unit @ wanted.embeddings.T).max(axis=1)
-    alike = like >= _min_cosine(wanted, source)
-    alike &= area >= wanted.area.min() / SIZE_FACTOR
-    alike &= area <= wanted.area.max() * SIZE_FACTOR
+    size = np.log(np.maximum(area, 1))
+    low, high = np.log(wanted.area.min()), np.log(wanted.area.max())
+    off_size = np.maximum(np.maximum(low - size, size - high), 0) / np.log(SIZE_FACTOR)
+    off_looks = (1 - like) / _reach(wanted, source)
+    alike = off_size**2 + off_looks**2 <= 1
     if len(unwanted.area):
         alike &= like >= (unit @ unwanted.embeddings.T).max(axis=1)
     return np.asarray(alike, dtype=np.bool_)
@@ -112,9 +119,10 @@ def unit_rows(embeddings: NDArray[np.float16]) -> NDArray[np.float32]:
     return np.asarray(wide / np.maximum(length, 1e-9), dtype=np.float32)
 
 
-def _min_cosine(wanted: Looks, source: str) -> float:
-    lone = MIN_COSINE.get(source, DEFAULT_MIN_COSINE)
+def _reach(wanted: Looks, source: str) -> float:
+    """Return the cosine distance from an exemplar that is still alike."""
+    least = LEAST_DISTANCE.get(source, DEFAULT_LEAST_DISTANCE)
     if len(wanted.area) < 2:
-        return lone
+        return max(least, LONE_DISTANCE.get(source, 0.0))
     between = wanted.embeddings @ wanted.embeddings.T
-    return min(lone, float(between.min()) - COSINE_SLACK)
+    return max(least, SPREAD_FACTOR * float(1 - between.min()))

@@ -161,6 +161,25 @@ def test_exemplars_set_the_size():
     assert reasons(found, CountSettings(exemplars=(Exemplar(point_xy=(20, 50)),)))[3] == "unlike_exemplar"
 
 
+def test_three_exemplars_draw_the_line_as_tightly_as_they_agree():
+    nearly_red = [1, 0.4, 0]  # cosine 0.93: like one exemplar that stands alone
+    boxes = tuple(Exemplar(point_xy=(20 + 40 * i, 50)) for i in range(3))
+    alike = candidates(ROW, embeddings=[RED, RED, RED, nearly_red])
+    assert reasons(alike, CountSettings(exemplars=boxes[:1])) == ("",) * 4
+    assert reasons(alike, CountSettings(exemplars=boxes)) == ("", "", "", "unlike_exemplar")
+    varied = candidates(ROW, embeddings=[RED, [1, 0.5, 0], [1, 0, 0.5], nearly_red])
+    assert reasons(varied, CountSettings(exemplars=boxes)) == ("",) * 4
+
+
+def test_size_and_looks_that_both_differ_a_little_add_up():
+    reddish = [1, 0, 0.55]  # cosine 0.88
+    found = candidates([*ROW[:2], disc(SIZE, 100, 50, 22)], embeddings=[RED, reddish, RED])
+    like_first = CountSettings(exemplars=(Exemplar(point_xy=(20, 50)),))
+    assert reasons(found, like_first) == ("", "", "")
+    both = candidates([*ROW[:2], disc(SIZE, 100, 50, 22)], embeddings=[RED, reddish, reddish])
+    assert reasons(both, like_first) == ("", "", "unlike_exemplar")
+
+
 def test_an_object_pointed_at_is_counted_however_weak():
     found = candidates(ROW, quality=[0.9, 0.8, 0.7, 0.1])
     assert reasons(found)[3] == "low_score"
