@@ -97,7 +97,7 @@ def main() -> None:
     summary, curves, photos = [], [], []
     for engine in args.engine or ENGINES:
         known, entry = calibration_of(engine), json.loads(TABLE.read_text())[engine]
-        drawn = observe_drawings(engine, CHECK_SEED, 12 if args.quick else 150)
+        drawn = observe_drawings(engine, CHECK_SEED, 12 if args.quick else 120)
         curves += reliability(engine, drawn, known)
         summary.append(coverage(f"{engine}, drawn", [checked(o, known) for o in drawn]))
         if args.folder:
