@@ -23,6 +23,9 @@ DOUBTFUL_INTERVAL = 0.15
 """Width from which touching objects ask for a look."""
 MANY_TOUCHING = 0.5
 MANY_CUT = 0.25
+SMALLEST_KIND, SHARE_OF_KIND = 3, 0.25
+"""A group is a kind of its own from so many objects and such a share of all."""
+
 MANY_LARGE = 0.15
 LARGE_FACTOR = 1.8
 SMALL_OBJECT_PX = 64
@@ -116,6 +119,9 @@ def _review_reason(
     reasons += [_large_reason(area), _cut_reason(box, batch.size_hw)]
     if width > max(MIN_WIDTH, WIDE_INTERVAL * n):
         reasons.append(f"wide interval: {interval[0]} to {interval[1]}")
+    told_apart = candidates.type_probs.labelled_by != "request" or settings.exemplars
+    if settings.count_what == "type" and not told_apart:
+        reasons.append(_kinds_reason(instances.group_ids[counted]))
     return next((reason for reason in reasons if reason), None)
 
 
@@ -143,6 +149,13 @@ def _large_reason(area: NDArray[np.int64]) -> str | None:
     n, large = len(area), int((area > LARGE_FACTOR * float(np.median(area))).sum())
     many = large > max(1, MANY_LARGE * n)
     return f"{large} of {n} objects are much larger than the others: some may be several" if many else None
+
+
+def _kinds_reason(group_ids: NDArray[np.int64]) -> str | None:
+    """Nothing but the request names the objects, and they are not alike: some may not be meant."""
+    sizes = np.unique(group_ids, return_counts=True)[1]
+    large = int((sizes >= max(SMALLEST_KIND, SHARE_OF_KIND * len(group_ids))).sum())
+    return f"several kinds of things: {large} groups" if large > 1 else None
 
 
 def _cut_reason(box: NDArray[np.float32], size_hw: tuple[int, int]) -> str | None:

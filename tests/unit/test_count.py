@@ -261,6 +261,20 @@ def test_doubtful_counts_ask_for_a_look(masks, quality, reason):
     assert reason in result.review_reason
 
 
+def test_kinds_that_the_request_cannot_tell_apart_ask_for_a_look():
+    few = [box(10 + 40 * i, 10, 12, 12) for i in range(4)]
+    sure = np.ones(8)
+    found = candidates([*ROW, *few], quality=sure, embeddings=[RED] * 4 + [BLUE] * 4)
+    assert summary_of(found).review_reason == "several kinds of things: 2 groups"
+    one_odd = candidates([*ROW, *few], quality=sure, embeddings=[RED] * 4 + [RED] * 2 + [BLUE] * 2)
+    assert not summary_of(one_odd).needs_review
+    by_exemplar = CountSettings(exemplars=(Exemplar(point_xy=(20, 50)),), count_what="exemplars")
+    told = summary_of(found, by_exemplar)
+    assert (told.count, told.needs_review) == (4, False)
+    named = replace(found, type_probs=replace(found.type_probs, labelled_by="open_clip"))
+    assert not summary_of(named).needs_review
+
+
 def test_there_is_one_reason_and_the_cause_comes_before_the_interval():
     touching = [box(10 + 15 * i, 10, 20, 20) for i in range(8)]
     result = summary_of(candidates(touching, quality=[0.5] * 8))
