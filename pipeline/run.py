@@ -45,8 +45,9 @@ log = logging.getLogger(__name__)
 OnProgress = Callable[[str, str, float], None]
 Wanted = Callable[[str], bool]
 
-MAX_BATCH_IMAGES = 8
-"""Images a GPU gets at once. A CPU gets one: more at once only wait for each other (bench/batching.py)."""
+MAX_BATCH_IMAGES = 4
+"""Images a GPU gets at once: half of what a worker claims, so that the other half is decoded meanwhile. A CPU
+gets one: more at once are no faster there, and come later (bench/batching.py)."""
 
 STAGE_SHARES = (0.05, 0.6, 0.07, 0.08, 0.05, 0.02, 0.13)
 """Usual share of an image's time, in the order of ``STAGES``: what progress is counted in."""

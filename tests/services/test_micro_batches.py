@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from PIL import Image as PillowImage
 
+from app.config import Config
 from app.jobs.states import JobStatus
 from app.monitoring.metrics import MODEL_TIME
 from pipeline import label_map
 from pipeline.contract import ENGINES, SAM_MODELS, STAGES
-from pipeline.run import count_batch
+from pipeline.run import MAX_BATCH_IMAGES, count_batch
 from tests.doubles.segmenters import PoisonedSegmenter
 from tests.drawn import CENTRES, discs, ground
 from tests.services.conftest import MakeWorkplace
@@ -51,15 +52,19 @@ def test_images_of_several_jobs_share_one_call_of_the_engine(
 ) -> None:
     urgent = {"priority": 5, "webhook_url": "https://example.org/done"}
     jobs = [
-        workplace.submit(photo(3), photo(4), config=config)
+        workplace.submit(photo(3), config=config)
         for config in ({}, urgent, {"mask_background": True}, {"sahi": {"enabled": True}})
     ]
     workplace.drain(count_batch)
-    assert [workplace.counts(job_id) for job_id in jobs] == [[3, 4]] * 4
+    assert [workplace.counts(job_id) for job_id in jobs] == [[3]] * 4
     assert sorted((len(call), jobs_in(call)) for call in engine.batches) == [
-        (2, {jobs[3]}),
-        (6, set(jobs[:3])),
+        (1, {jobs[3]}),
+        (3, set(jobs[:3])),
     ]
+
+
+def test_a_full_claim_is_two_calls_so_that_one_is_decoded_during_the_other() -> None:
+    assert Config().batch_max >= 2 * MAX_BATCH_IMAGES
 
 
 def test_a_job_of_many_images_leaves_room_for_others(
