@@ -16,6 +16,13 @@ LOCAL_OWNER = "local"
 class Base(DeclarativeBase):
     """Base of all tables; constraints get stable names, so that migrations can find them."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let text compare as SQLite does, byte by byte: keys and names that differ by case differ."""
+        if "__tablename__" in cls.__dict__:
+            collated = {f"{dialect}_collate": "utf8mb4_bin" for dialect in ("mysql", "mariadb")}
+            cls.__table_args__ = (*cls.__dict__.get("__table_args__", ()), collated)
+        super().__init_subclass__(**options)
+
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",

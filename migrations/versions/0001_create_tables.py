@@ -10,6 +10,9 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+BYTEWISE = {"mysql_collate": "utf8mb4_bin", "mariadb_collate": "utf8mb4_bin"}
+"""Text compares byte by byte, as on SQLite: keys that differ by case differ."""
+
 
 def upgrade() -> None:
     """Create tables."""
@@ -28,6 +31,7 @@ def upgrade() -> None:
         sa.Column("created_at", app.columns.UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotency_keys")),
         sa.UniqueConstraint("owner_id", "key", name=op.f("uq_idempotency_keys_owner_id_key")),
+        **BYTEWISE,
     )
     with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_idempotency_keys_created_at"), ["created_at"], unique=False)
@@ -53,6 +57,7 @@ def upgrade() -> None:
         sa.Column("created_at", app.columns.UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_object_types")),
         sa.UniqueConstraint("owner_id", "name", name=op.f("uq_object_types_owner_id_name")),
+        **BYTEWISE,
     )
     op.create_table(
         "uploads",
@@ -61,6 +66,7 @@ def upgrade() -> None:
         sa.Column("created_at", app.columns.UTCDateTime(), nullable=False),
         sa.Column("expires_at", app.columns.UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
+        **BYTEWISE,
     )
     with op.batch_alter_table("uploads", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_uploads_expires_at"), ["expires_at"], unique=False)
@@ -86,6 +92,7 @@ def upgrade() -> None:
             ["upload_id"], ["uploads.id"], name=op.f("fk_images_upload_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_images")),
+        **BYTEWISE,
     )
     with op.batch_alter_table("images", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_images_owner_id"), ["owner_id"], unique=False)
@@ -122,6 +129,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"], name=op.f("fk_jobs_upload_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+        **BYTEWISE,
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("ix_jobs_owner_created", ["owner_id", "created_at"], unique=False)
@@ -146,6 +154,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job_events")),
         sa.UniqueConstraint("job_id", "seq", name=op.f("uq_job_events_job_id_seq")),
+        **BYTEWISE,
     )
     op.create_table(
         "job_images",
@@ -192,6 +201,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job_images")),
         sa.UniqueConstraint("job_id", "image_id", name=op.f("uq_job_images_job_id_image_id")),
+        **BYTEWISE,
     )
     with op.batch_alter_table("job_images", schema=None) as batch_op:
         batch_op.create_index("ix_job_images_claim", ["status", "engine_key", "available_at"], unique=False)
@@ -227,6 +237,7 @@ def upgrade() -> None:
             ["job_image_id"], ["job_images.id"], name=op.f("fk_corrections_job_image_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_corrections")),
+        **BYTEWISE,
     )
     with op.batch_alter_table("corrections", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_corrections_job_id"), ["job_id"], unique=False)
@@ -259,6 +270,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_instances")),
         sa.UniqueConstraint("job_image_id", "object_id", name=op.f("uq_instances_job_image_id_object_id")),
+        **BYTEWISE,
     )
 
 
