@@ -62,7 +62,8 @@ def _flask_settings(config: Config) -> dict[str, object]:
         "SECRET_KEY": config.secret_key or secrets.token_hex(32),
         "MAX_CONTENT_LENGTH": config.max_body_bytes,
         "SQLALCHEMY_DATABASE_URI": config.sqlalchemy_url,
-        "SQLALCHEMY_ENGINE_OPTIONS": database.engine_options(config.database_url),
+        # Logs and Sentry get statements, never the values in them: those are names and labels of people.
+        "SQLALCHEMY_ENGINE_OPTIONS": database.engine_options(config.database_url) | {"hide_parameters": True},
         "API_TITLE": "Tally",
         "API_VERSION": VERSION,
         "API_SPEC_OPTIONS": {"info": {"description": DESCRIPTION, "license": LICENCE}},

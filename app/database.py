@@ -72,6 +72,19 @@ def _takes_lock(connection: Connection, *, last_try: bool) -> bool:
 
 
 @contextmanager
+def one_moment() -> Iterator[Session]:
+    """Read with several statements what stood there at one moment, as SQLite's readers always do."""
+    session = db.session()
+    session.rollback()
+    if session.get_bind().dialect.name != "sqlite":
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    try:
+        yield session
+    finally:
+        session.rollback()
+
+
+@contextmanager
 def transaction() -> Iterator[Session]:
     """Run one write transaction: commit at the end, roll back on any error. Not nestable.
 

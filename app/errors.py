@@ -102,7 +102,7 @@ def _tally_error(error: TallyError) -> Response:
 def _http_error(error: HTTPException) -> Response:
     """Translate Werkzeug's and flask-smorest's exceptions, keeping headers such as Allow on a 405."""
     status = error.code or 500
-    code = _CODE_OF_STATUS.get(status, "INTERNAL_ERROR")
+    code = _CODE_OF_STATUS.get(status, "INVALID_REQUEST" if status < 500 else "INTERNAL_ERROR")
     data = getattr(error, "data", None) or {}
     details = _field_details(data.get("messages") or {})
     message = data.get("message") or error.description or HTTPStatus(status).phrase

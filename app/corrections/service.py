@@ -17,9 +17,8 @@ from app.ids import new_id
 from app.jobs.description import count_source, current_count, current_interval
 from app.jobs.idempotency import Data, RequestKey, once
 from app.jobs.models import Job, JobImage
-from app.jobs.service import get_job
+from app.jobs.service import get_job, lock_known_job
 from app.jobs.status import rfc3339
-from app.jobs.transitions import lock_job
 from app.monitoring.metrics import CORRECTIONS, COUNT_ERROR
 from app.results.description import describe_object
 from app.results.edits import Edit, EditError, Editor
@@ -50,14 +49,14 @@ def correct(body: Data, request_key: RequestKey | None) -> Data:
     """
     job = get_job(body["job_id"])
     image = counted_images(job, body["file_id"])[0]
-    correction_id = new_id("cor")
+    job_id, row_id, correction_id = job.id, image.id, new_id("cor")
 
     def work(session: Session) -> Data:
-        lock_job(session, job.id)
-        fresh = session.get_one(JobImage, image.id, populate_existing=True)
+        lock_known_job(session, job_id)
+        fresh = session.get_one(JobImage, row_id, populate_existing=True)
         if fresh.version != body["version"]:
             raise version_conflict(body["version"], fresh.version)
-        return _apply(session, get_job(body["job_id"]), fresh, correction_id, body)
+        return _apply(session, get_job(job_id), fresh, correction_id, body)
 
     data, is_new = once(request_key, 200, work)
     if is_new:
@@ -75,8 +74,9 @@ def revert(correction_id: str) -> Data:
     known = db.session.get(Correction, correction_id)
     if known is None:
         raise TallyError("CORRECTION_NOT_FOUND", f"there is no correction {display_name(correction_id)}")
+    job_id = known.job_id
     with transaction() as session:
-        lock_job(session, known.job_id)
+        lock_known_job(session, job_id)
         correction = session.get_one(Correction, correction_id, populate_existing=True)
         if correction.reverted_at is not None:
             raise TallyError("INVALID_STATE", "this correction was reverted before")
@@ -84,8 +84,7 @@ def revert(correction_id: str) -> Data:
         before = current_count(image) or 0
         correction.reverted_at = utcnow()
         session.flush()
-        job = get_job(correction.job_id)
-        found = current(job, image)
+        found = current(get_job(job_id), image)
         number = bare_number(standing_corrections(session, image))
         data = _write(session, image, found, number, correction_id, before)
     announce_change(data["job_id"])
@@ -178,7 +177,7 @@ def _write(
     change_image(session, image_id, image.version, columns_of(found, number))
     replace_instances(session, image_id, found.objects)
     session.refresh(image)
-    size_wh, class_ids = (image.image.width, image.image.height), dict[str, int]()
+    size_wh, class_ids = (image.image.width, image.image.height), {image.job.type: 0}
     return {
         "correction_id": correction_id,
         "job_id": image.job_id,

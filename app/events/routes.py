@@ -16,7 +16,7 @@ from app.jobs.states import TERMINAL
 
 blp = Blueprint("events", __name__, description="Follow a job live.")
 
-MAX_DIGITS = 18
+MAX_DIGITS = 100
 _LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",

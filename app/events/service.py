@@ -15,7 +15,7 @@ from app.events.models import JobEvent
 from app.extensions import db, redis_client
 from app.jobs.models import Job
 from app.jobs.states import EventType
-from app.jobs.status import job_facts, read_status, write_snapshot
+from app.jobs.status import forget_snapshot, job_facts, read_status, write_snapshot
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def wake(job_id: str) -> None:
     try:
         write_snapshot(read_status(session, job_id))
     except TallyError:  # deleted since
-        return
+        forget_snapshot(job_id)
     _publish({"job_id": job_id})
 
 

@@ -101,8 +101,12 @@ class Hub:
                 self._thread = threading.Thread(target=self._run, name="tally-events", daemon=True)
                 self._thread.start()
         SSE_CONNECTIONS.inc()
-        for row in events_after(db.session(), {job_id: after}):
-            _push_row(row, [follower])
+        try:
+            for row in events_after(db.session(), {job_id: after}):
+                _push_row(row, [follower])
+        except BaseException:
+            self.leave(follower)
+            raise
         return follower
 
     def leave(self, follower: Follower) -> None:

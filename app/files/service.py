@@ -175,10 +175,18 @@ def _expired(condition: Any) -> list[str]:
 
 
 def _purge(image_id: str, now: datetime) -> int:
-    """Delete one image's bytes unless another row needs them; see ``uploads.service.add_upload``."""
+    """Delete one image's bytes unless another row needs them; see ``uploads.service.add_upload``.
+
+    A retry may have begun since the image was chosen: it holds the same row, so this is seen here.
+    """
     with transaction() as session:
-        sha256 = session.scalars(select(Image.sha256).where(Image.id == image_id)).one()
+        sha256, upload_id = session.execute(
+            select(Image.sha256, Image.upload_id).where(Image.id == image_id)
+        ).one()
         same = session.scalars(select(Image).where(Image.sha256 == sha256).with_for_update()).all()
+        is_live = select(Job.id).where(Job.upload_id == upload_id, Job.status.in_(LIVE)).limit(1)
+        if session.scalar(is_live) is not None:
+            return 0
         needed = [other for other in same if other.id != image_id and other.purged_at is None]
         if not needed:
             storage().delete(image_key(sha256))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, case, func, select
+from sqlalchemy import Row, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from app.jobs.models import Job, JobImage
@@ -152,10 +152,13 @@ def _sums(session: Session, job_ids: Sequence[str]) -> dict[str, Row[Any]]:
 
 
 def _first_files(session: Session, job_ids: Sequence[str]) -> dict[str, str]:
-    """Return each job's first finished image: the one with a thumbnail."""
-    rows = session.execute(
-        select(JobImage.job_id, JobImage.image_id)
+    """Return each job's first counted image: one with a thumbnail."""
+    first = (
+        select(JobImage.job_id, func.min(JobImage.position).label("position"))
         .where(JobImage.job_id.in_(job_ids), JobImage.status == ImageStatus.COMPLETED)
-        .order_by(JobImage.position.desc())
+        .group_by(JobImage.job_id)
+        .subquery()
     )
+    same = and_(JobImage.job_id == first.c.job_id, JobImage.position == first.c.position)
+    rows = session.execute(select(JobImage.job_id, JobImage.image_id).join(first, same))
     return {job_id: image_id for job_id, image_id in rows}

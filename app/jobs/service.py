@@ -22,8 +22,9 @@ from app.jobs.queue import announce_work, queue_length
 from app.jobs.states import LIVE, EventType, ImageStatus, JobStatus
 from app.jobs.status import rfc3339, seconds_per_image
 from app.jobs.transitions import lock_job, transition
+from app.monitoring.metrics import INFERENCE_JOBS
 from app.storage import storage
-from app.storage.keys import job_prefixes
+from app.storage.keys import job_prefixes, thumbnail_key
 from app.uploads.models import Image, Upload
 from app.uploads.service import CheckedFiles, add_upload, display_name, store_files
 from pipeline.contract import CountSettings, SettingsError
@@ -129,14 +130,12 @@ def retry_job(job_id: str, request_key: RequestKey | None, request_id: str) -> D
     images = [row.image for row in old.images if row.status != ImageStatus.COMPLETED]
     if not images:
         raise TallyError("INVALID_STATE", "every image of this job was counted; there is nothing to retry")
-    if any(image.purged_at for image in images):
-        raise TallyError("FILE_NOT_FOUND", "retention has deleted an image of this job; upload it again")
     refuse_when_full(len(images))
     settings, ids = checked_settings(old.config), [image.id for image in images]
     type_name, config_json = old.type, old.config
 
     def work(session: Session) -> Data:
-        fresh = {i.id: i for i in session.scalars(select(Image).where(Image.id.in_(ids)))}
+        fresh = _kept_images(session, ids)
         job = _new_job(
             type_name, config_json, settings, [fresh[i] for i in ids], request_id=request_id, retry_of=job_id
         )
@@ -155,12 +154,11 @@ def cancel_job(job_id: str) -> Data:
         TallyError: JOB_NOT_FOUND; INVALID_STATE when it has ended.
     """
     with transaction() as session:
-        status = lock_job(session, job_id)
-        if status is None:
-            raise _no_job(job_id)
+        status = lock_known_job(session, job_id)
         if not transition(session, job_id, JobStatus.CANCELLED):
             raise TallyError("INVALID_STATE", f"want a queued or processing job, this one is {status}")
         record(session, job_id, EventType.JOB_CANCELLED)
+    INFERENCE_JOBS.labels(JobStatus.CANCELLED.value).inc()
     wake(job_id)
     return describe_job(get_job(job_id))
 
@@ -172,20 +170,35 @@ def delete_job(job_id: str) -> Data:
         TallyError: JOB_NOT_FOUND; INVALID_STATE when it is live.
     """
     with transaction() as session:
-        status = lock_job(session, job_id)
-        if status is None:
-            raise _no_job(job_id)
+        status = lock_known_job(session, job_id)
         if status in LIVE:
             raise TallyError(
                 "INVALID_STATE", f"want a job that has ended, this one is {status}; cancel it first"
             )
-        upload_id = session.scalars(select(Job.upload_id).where(Job.id == job_id)).one()
+        job_id, upload_id = session.execute(select(Job.id, Job.upload_id).where(Job.id == job_id)).one()
+        shown = _hashes(session, JobImage.job_id == job_id)
         session.execute(delete(Job).where(Job.id == job_id))
         if session.scalar(select(func.count()).where(Job.upload_id == upload_id)) == 0:
             session.get_one(Upload, upload_id).expires_at = utcnow()
+        unseen = shown - _hashes(session, Image.sha256.in_(shown))
     for prefix in job_prefixes(job_id):
         storage().delete_prefix(prefix)
+    for sha256 in unseen:
+        storage().delete(thumbnail_key(sha256, "jpg"))
+    wake(job_id)
     return {"job_id": job_id, "deleted": True}
+
+
+def lock_known_job(session: Session, job_id: str) -> str:
+    """Hold the job's row until the transaction ends, and return its state.
+
+    Raises:
+        TallyError: JOB_NOT_FOUND.
+    """
+    status = lock_job(session, job_id)
+    if status is None:
+        raise _no_job(job_id)
+    return status
 
 
 def get_job(job_id: str) -> Job:
@@ -210,6 +223,12 @@ def list_jobs(wanted: JobFilter, first: int, size: int) -> tuple[list[Data], int
     page = select(Job).where(*conditions).order_by(Job.created_at.desc(), Job.id.desc())
     jobs = db.session.scalars(page.offset(first).limit(size)).all()
     return describe_jobs(db.session(), jobs), total
+
+
+def _hashes(session: Session, condition: ColumnElement[bool]) -> set[str]:
+    """Return the hashes of the files that jobs show."""
+    query = select(Image.sha256).join(JobImage, JobImage.image_id == Image.id).where(condition)
+    return set(session.scalars(query))
 
 
 def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
@@ -253,6 +272,15 @@ def _new_job(
         for position, image in enumerate(images)
     ]
     return job
+
+
+def _kept_images(session: Session, ids: Sequence[str]) -> dict[str, Image]:
+    """Return images by id and hold their rows: a purge either came before, or will see the job."""
+    query = select(Image).where(Image.id.in_(ids)).with_for_update()
+    found = {image.id: image for image in session.scalars(query.execution_options(populate_existing=True))}
+    if any(image.purged_at for image in found.values()):
+        raise TallyError("FILE_NOT_FOUND", "retention has deleted an image of this job; upload it again")
+    return found
 
 
 def _accept(session: Session, job: Job) -> Data:

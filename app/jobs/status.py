@@ -138,6 +138,14 @@ def write_snapshot(facts: dict[str, Any], *, only_if_absent: bool = False) -> No
         )
 
 
+def forget_snapshot(job_id: str) -> None:
+    """Drop the facts of a job that is gone; without Redis they end by themselves."""
+    try:
+        redis_client().delete(snapshot_key(job_id))
+    except RedisError as error:
+        log.warning("redis unavailable, snapshot stays", extra={"job_id": job_id, "reason": str(error)})
+
+
 def snapshot_key(job_id: str) -> str:
     """Return the Redis key of a job's snapshot."""
     return f"tally:status:{job_id}"

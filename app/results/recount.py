@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.corrections.models import Correction
 from app.errors import TallyError
+from app.extensions import db
 from app.jobs.models import Job, JobImage
 from app.jobs.states import ImageStatus
 from app.results.edits import Edit, apply_edits
@@ -124,13 +125,18 @@ def _type_as_it_was(candidates: Candidates, result: Mapping[str, Any]) -> Object
 
 
 def exemplar_candidates(job: Job, settings: CountSettings) -> dict[str, Candidates]:
-    """Return the candidates of the job's images that exemplars lie in, by image id."""
-    wanted = {exemplar.file_id for exemplar in settings.exemplars}
-    return {
-        image.image_id: stored_candidates(image)
-        for image in job.images
-        if image.image_id in wanted and image.candidates_key
-    }
+    """Return the candidates of the images that exemplars lie in, by image id.
+
+    Those of this job, or of one with the same engine over the same file: a retry leaves counted images out.
+    """
+    wanted = {exemplar.file_id for exemplar in settings.exemplars if exemplar.file_id}
+    if not wanted:
+        return {}
+    counted = (JobImage.status == ImageStatus.COMPLETED, JobImage.engine_key == job.engine_key)
+    runs = select(JobImage).where(JobImage.image_id.in_(wanted), *counted).order_by(JobImage.id)
+    found = {run.image_id: run for run in db.session.scalars(runs)}
+    found |= {run.image_id: run for run in job.images if run.image_id in found and run.candidates_key}
+    return {image_id: stored_candidates(run) for image_id, run in found.items()}
 
 
 def standing_corrections(session: Session, image: JobImage) -> list[Correction]:

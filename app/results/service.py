@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.database import transaction
+from app.database import one_moment, transaction
 from app.errors import TallyError
 from app.events.service import wake
 from app.extensions import db
 from app.jobs.description import picture_urls
 from app.jobs.models import Job, JobImage
 from app.jobs.queue import announce_render
-from app.jobs.service import checked_settings, get_job
+from app.jobs.service import checked_settings, get_job, lock_known_job
 from app.jobs.states import LIVE, ImageStatus
-from app.jobs.transitions import execute, lock_job
+from app.jobs.transitions import execute
 from app.results.description import Data, describe_rejected, describe_result
 from app.results.models import Instance
 from app.results.objects import CountedObject
@@ -46,16 +46,17 @@ def job_results(job_id: str, file_id: str | None, *, with_rejected: bool) -> Dat
     Raises:
         TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY.
     """
-    job = get_job(job_id)
-    images = counted_images(job, file_id)
-    class_ids: dict[str, int] = {job.type: 0}
-    described = []
-    for image, objects in zip(images, _objects_of_images(db.session(), images), strict=True):
-        described.append(describe_result(image, objects, class_ids))
-        if with_rejected:
-            described[-1]["rejected"] = describe_rejected(current(job, image))
-    total = sum(image["count"] for image in described)
-    return {"job_id": job.id, "type": job.type, "count": total, "images": described}
+    with one_moment() as session:
+        job = get_job(job_id)
+        images = counted_images(job, file_id)
+        class_ids: dict[str, int] = {job.type: 0}
+        described = []
+        for image, objects in zip(images, _objects_of_images(session, images), strict=True):
+            described.append(describe_result(image, objects, class_ids))
+            if with_rejected:
+                described[-1]["rejected"] = describe_rejected(current(job, image))
+        total = sum(image["count"] for image in described)
+        return {"job_id": job.id, "type": job.type, "count": total, "images": described}
 
 
 def visualization(job_id: str, file_id: str | None) -> Data:
@@ -250,7 +251,7 @@ def _write_recount(
 ) -> None:
     """Write all images or none."""
     with transaction() as session:
-        lock_job(session, job_id)
+        lock_known_job(session, job_id)
         for (image_id, version, columns), counted in zip(changes, objects, strict=True):
             change_image(session, image_id, version, columns)
             replace_instances(session, image_id, counted)

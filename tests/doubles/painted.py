@@ -59,7 +59,9 @@ def count_batch(
     on_outcome: Callable[[ImageOutcome], None],
 ) -> list[ImageOutcome]:
     """Count painted images; the same contract as ``pipeline.run.count_batch``."""
-    outcomes = [_outcome(request, object_types, known) for request in requests if wanted(request.image_id)]
+    here = {request.image_id: read_painted(request.path, request.type) for request in requests}
+    others = {**known, **here}
+    outcomes = [_outcome(request, object_types, others) for request in requests if wanted(request.image_id)]
     for outcome in outcomes:
         on_progress(outcome.image_id, "count", 0.9)
         on_outcome(outcome)
@@ -67,10 +69,9 @@ def count_batch(
 
 
 def _outcome(
-    request: CountRequest, object_types: Sequence[ObjectType], known: Mapping[str, Candidates]
+    request: CountRequest, object_types: Sequence[ObjectType], others: Mapping[str, Candidates]
 ) -> ImageOutcome:
-    candidates = read_painted(request.path, request.type)
-    others = {**known, request.image_id: candidates}
+    candidates = others[request.image_id]
     instances = count(candidates, request.settings, object_types, others=others)
     settings = settings_to_json(request.settings)
     provenance = Provenance("painted", "a test", None, None, "float32", "cpu", "0", settings)

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
-from tests.services.client import Client, data_of
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from app.columns import utcnow
+from app.extensions import db
+from app.files.service import purge_expired
+from app.storage import storage
+from pipeline.contract import CountRequest, ErrorCode, PipelineError
+from pipeline.run import ImageOutcome
+from tests.doubles import painted
+from tests.services.client import Client, data_of, error_of
 from tests.services.conftest import MakeWorkplace
-from tests.services.test_results import MIXED, correct
+from tests.services.test_results import MIXED, THREE, correct
 
 
 @pytest.fixture
@@ -24,3 +39,139 @@ def test_a_type_that_changes_later_changes_no_count_by_way_of_a_correction(clien
     assert (answer["count_before"], answer["count"]) == (4, 3)
     reverted = data_of(client.post(f"/corrections/{answer['correction_id']}/revert"))
     assert reverted["count"] == 4
+
+
+def test_results_of_one_moment_never_mix_a_count_with_later_objects(client: Client) -> None:
+    """Somebody recounts between the two queries of a reader."""
+    job_id = client.counted(MIXED)["job_id"]
+    body = {"config": {"confidence_threshold": 0.7}}
+    with between(client, "FROM job_images", lambda: client.post(f"/jobs/{job_id}/recount", body)):
+        result = client.results(job_id)
+    assert (len(result["detections"]), result["version"]) == (result["count"], 1)
+    assert client.results(job_id)["count"] == 3
+
+
+def test_a_retried_image_can_be_corrected_though_its_exemplar_lies_in_another(client: Client) -> None:
+    """The image with the exemplar was counted by the first job only."""
+    first = client.accepted(THREE, MIXED)
+    shown, failed = (image["file_id"] for image in first["images"])
+
+    def fail_one(requests: Sequence[CountRequest], *, on_outcome: Any, **options: Any) -> list[ImageOutcome]:
+        bad = [r for r in requests if r.image_id.endswith(failed)]
+        for request in bad:
+            on_outcome(ImageOutcome(request.image_id, error=PipelineError(ErrorCode.CORRUPTED_FILE, "bad")))
+        good = [r for r in requests if r not in bad]
+        return painted.count_batch(good, on_outcome=on_outcome, **options)
+
+    client.workplace.drain(fail_one)
+    exemplar = {"file_id": shown, "point": [20, 20]}
+    looks = {"config": {"count_what": "exemplars", "exemplars": [exemplar]}}
+    assert client.post(f"/jobs/{first['job_id']}/recount", looks).status_code == 200
+    retried = data_of(client.post(f"/jobs/{first['job_id']}/retry"))["job_id"]
+    client.work()
+    job = data_of(client.get(f"/jobs/{retried}"))
+    assert (job["status"], job["count"]) == ("completed", 5)
+    answer = data_of(correct(client, job, 1, edits=[{"op": "remove", "object_id": "c0"}]))
+    assert answer["count"] == 4
+
+
+def test_the_list_shows_the_first_image(client: Client) -> None:
+    job = client.counted(THREE, MIXED)
+    (listed,) = data_of(client.get("/jobs"))
+    assert listed["thumbnail_url"] == job["images"][0]["urls"]["thumbnail"]
+
+
+def test_the_class_of_an_object_is_the_same_through_every_door(client: Client) -> None:
+    job = client.counted(THREE)
+    edits = [{"op": "relabel", "object_id": "c0", "label": "nut"}]
+    corrected = data_of(correct(client, job, 1, edits=edits))["detections"]
+    assert corrected == client.results(job["job_id"])["detections"]
+    assert [d["class_id"] for d in corrected] == [1, 0, 0]
+
+
+def test_a_cancelled_job_is_counted_in_the_metrics(client: Client) -> None:
+    name = 'inference_jobs_total{status="cancelled"}'
+    before = metric(client, name)
+    client.post(f"/jobs/{client.accepted(THREE)['job_id']}/cancel")
+    assert metric(client, name) == before + 1
+
+
+def metric(client: Client, name: str) -> float:
+    lines = client.http.get("/metrics").get_data(as_text=True).splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+def test_a_deleted_job_leaves_no_status_and_no_picture(client: Client) -> None:
+    kept, gone = client.counted(THREE), client.counted(THREE, MIXED)
+    assert client.get(f"/jobs/{gone['job_id']}/status").status_code == 200
+    assert client.http.delete(f"/api/jobs/{gone['job_id']}").status_code == 200
+    assert error_of(client.get(f"/jobs/{gone['job_id']}/status"))["code"] == "JOB_NOT_FOUND"
+    assert client.http.get(kept["images"][0]["urls"]["thumbnail"]).status_code == 200
+    with client.workplace.app.app_context():
+        assert len(list(storage().keys("thumbnails"))) == 1
+
+
+def test_keys_that_differ_by_case_are_different_keys(client: Client) -> None:
+    first, second = (client.accepted(THREE, key=key)["job_id"] for key in ("Key", "kEY"))
+    assert first != second
+    assert client.get(f"/jobs/{first.upper()}").status_code == 404
+
+
+def test_a_change_of_a_job_that_was_just_deleted_says_so(client: Client) -> None:
+    job = client.counted(THREE)
+    with between(client, "FROM job_images", lambda: client.http.delete(f"/api/jobs/{job['job_id']}")):
+        answer = correct(client, job, 1, count=5)
+    assert (answer.status_code, error_of(answer)["code"]) == (404, "JOB_NOT_FOUND")
+
+
+def test_a_retry_during_a_purge_keeps_its_images(client: Client) -> None:
+    job_id = client.accepted(THREE)["job_id"]
+    client.post(f"/jobs/{job_id}/cancel")
+    retried: list[Any] = []
+    with (
+        between(client, "ORDER BY uploads.created_at", lambda: retried.append(retry(client, job_id))),
+        client.workplace.app.app_context(),
+    ):
+        purge_expired(utcnow() + timedelta(days=8))
+    client.work()
+    assert data_of(client.get(f"/jobs/{retried[0]}"))["count"] == 3
+
+
+def test_a_stream_that_cannot_begin_is_not_counted_as_open(client: Client) -> None:
+    job_id = client.accepted(THREE)["job_id"]
+    before = metric(client, "sse_connections")
+
+    def away() -> None:
+        raise OperationalError("SELECT", None, Exception("gone away"))
+
+    with between(client, "jobs.id IN", away, thread=False):
+        assert client.get(f"/jobs/{job_id}/events").status_code == 503
+    assert metric(client, "sse_connections") == before
+
+
+def retry(client: Client, job_id: str) -> str:
+    found: str = data_of(client.post(f"/jobs/{job_id}/retry"))["job_id"]
+    return found
+
+
+@contextmanager
+def between(client: Client, words: str, step: Callable[[], object], *, thread: bool = True) -> Iterator[None]:
+    """Take a step, as somebody else does, right after the first statement with these words."""
+    done: list[None] = []
+
+    def meanwhile(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if words not in statement or done:
+            return
+        done.append(None)
+        if not thread:
+            step()
+        other = threading.Thread(target=step)
+        other.start()
+        other.join()
+
+    with client.workplace.app.app_context():
+        engine = db.engine
+    event.listen(engine, "after_cursor_execute", meanwhile)
+    yield
+    event.remove(engine, "after_cursor_execute", meanwhile)
+    assert done, "nothing happened meanwhile"
