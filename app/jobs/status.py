@@ -121,7 +121,7 @@ def seconds_per_image(session: Session, engine_key: str) -> float | None:
             JobImage.engine_key == engine_key,
             JobImage.started_at.is_not(None),
         )
-        .order_by(JobImage.id.desc())
+        .order_by(JobImage.available_at.desc())  # the index is in this order
         .limit(RECENT_IMAGES)
     )
     seconds = [(end - start).total_seconds() for start, end in recent if start and end]

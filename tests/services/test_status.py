@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from app.errors import TallyError
 from app.events.service import wake
@@ -162,3 +163,21 @@ def test_events_carry_the_same_facts_as_the_status(workplace: Workplace) -> None
     assert last.data["count"] == facts["summary"]["total_detections"]
     for key in ("total_images", "processed_images", "percentage"):
         assert last.data[key] == facts["progress"][key]
+
+
+def test_the_speed_of_an_engine_is_read_without_sorting_all_its_images(workplace: Workplace) -> None:
+    """It is read for every accepted job, while that holds the write lock."""
+    plans: list[str] = []
+
+    def explain(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        rows = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        plans.append(str(rows.fetchall()))
+
+    if not workplace.config.is_sqlite:
+        pytest.skip("SQLite says how it reads")
+    with workplace.app.app_context():
+        event.listen(db.engine, "before_cursor_execute", explain)
+        assert seconds_per_image(db.session(), ENGINE_KEY) is None
+        event.remove(db.engine, "before_cursor_execute", explain)
+    assert "ix_job_images_claim" in plans[-1]
+    assert "TEMP B-TREE" not in plans[-1]
