@@ -30,9 +30,9 @@ def thumbnail_key(sha256: str, extension: str) -> str:
     return checked(f"thumbnails/{sha256}.{extension}")
 
 
-def candidates_key(job_id: str, image_id: str) -> str:
-    """Return the key of one run's stored candidates of one image."""
-    return checked(f"candidates/{job_id}/{image_id}.npz")
+def candidates_key(job_id: str, image_id: str, version: int) -> str:
+    """Return the key of the candidates of one image that a run's result of this version came from."""
+    return checked(f"candidates/{job_id}/{image_id}/v{version}.npz")
 
 
 def picture_folder(job_id: str, image_id: str, version: int) -> str:

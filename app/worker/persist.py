@@ -52,14 +52,13 @@ def save(image: ClaimedImage, owner: str, outcome: ImageOutcome) -> bool:
     if outcome.result is None or outcome.candidates is None or outcome.instances is None:
         raise ValueError(f"{image.key}: want a complete outcome, got one without a result")
     result = _with_own_settings(image, outcome.result)
-    version = image.version + 1
-    _store_files(image, version, outcome)
+    _store_files(image, outcome)
     with transaction() as session:
-        is_written = _write(session, image, owner, outcome, result, version)
+        is_written = _write(session, image, owner, outcome, result)
         ended = end_job_if_done(session, image.job_id) if is_written else None
     if not is_written:
         log.warning("result not wanted any more", extra={"job_id": image.job_id, "file_id": image.image_id})
-        _remove_unwanted_files(image, version)
+        _remove_unwanted_files(image)
         return False
     wake(image.job_id)
     _observe(result)
@@ -179,16 +178,18 @@ def _with_own_settings(image: ClaimedImage, result: CountResult) -> CountResult:
     return replace(result, provenance=replace(result.provenance, settings=own))
 
 
-def _store_files(image: ClaimedImage, version: int, outcome: ImageOutcome) -> None:
+def _store_files(image: ClaimedImage, outcome: ImageOutcome) -> None:
+    """Store under the attempt's own keys: a worker whose lease ran out must not replace another's files."""
     files = {
-        picture_key(image.job_id, image.image_id, version, name, "jpg"): data
+        picture_key(image.job_id, image.image_id, image.attempts, name, "jpg"): data
         for name, data in outcome.pictures.items()
         if name != "thumbnail"
     }
     if "thumbnail" in outcome.pictures:
         files[thumbnail_key(image.sha256, "jpg")] = outcome.pictures["thumbnail"]
     if outcome.candidates is not None:
-        files[candidates_key(image.job_id, image.image_id)] = write_candidates(outcome.candidates)
+        key = candidates_key(image.job_id, image.image_id, image.attempts)
+        files[key] = write_candidates(outcome.candidates)
     try:
         for key, data in files.items():
             storage().put(key, io.BytesIO(data))
@@ -198,16 +199,15 @@ def _store_files(image: ClaimedImage, version: int, outcome: ImageOutcome) -> No
         ) from error
 
 
-def _remove_unwanted_files(image: ClaimedImage, version: int) -> None:
-    """Delete the files of a result nobody wants, unless another worker's result has the same keys."""
-    with transaction() as session:
-        row = session.get(JobImage, image.id)
-        if row is not None and (row.version >= version or row.status == ImageStatus.PROCESSING):
-            return
+def _remove_unwanted_files(image: ClaimedImage) -> None:
+    """Delete the files of an attempt nobody wants, unless its commit came through and the answer was lost."""
+    key = candidates_key(image.job_id, image.image_id, image.attempts)
+    is_held = select(JobImage.id).where(JobImage.id == image.id, JobImage.candidates_key == key)
+    if db.session.scalar(is_held) is not None:
+        return
     try:
-        storage().delete_prefix(picture_folder(image.job_id, image.image_id, version))
-        if image.version == 0:
-            storage().delete(candidates_key(image.job_id, image.image_id))
+        storage().delete_prefix(picture_folder(image.job_id, image.image_id, image.attempts))
+        storage().delete(key)
     except (StorageError, OSError) as error:
         log.warning("unwanted files stay", extra={"job_id": image.job_id, "reason": str(error)})
 
@@ -218,11 +218,10 @@ def _write(
     owner: str,
     outcome: ImageOutcome,
     result: CountResult,
-    version: int,
 ) -> bool:
     if lock_job(session, image.job_id) != JobStatus.PROCESSING:
         return False
-    if not _end_lease(session, image, owner, _columns(image, result, version)):
+    if not _end_lease(session, image, owner, _columns(image, result)):
         return False
     if outcome.candidates is not None and outcome.instances is not None:
         row = session.get_one(JobImage, image.id)
@@ -256,7 +255,8 @@ def _end_lease(session: Session, image: ClaimedImage, owner: str, values: dict[s
     return execute(session, update(JobImage).where(*ours).values(**cleared, **values)) == 1
 
 
-def _columns(image: ClaimedImage, result: CountResult, version: int) -> dict[str, Any]:
+def _columns(image: ClaimedImage, result: CountResult) -> dict[str, Any]:
+    """The first version of a result is the number of the attempt that made it: files carry it."""
     return {
         "status": ImageStatus.COMPLETED,
         "progress": 1.0,
@@ -267,9 +267,9 @@ def _columns(image: ClaimedImage, result: CountResult, version: int) -> dict[str
         "needs_review": result.needs_review,
         "review_reason": result.review_reason[:255] if result.review_reason else None,
         "result": result.to_json(),
-        "candidates_key": candidates_key(image.job_id, image.image_id),
-        "version": version,
-        "pictures_version": version,
+        "candidates_key": candidates_key(image.job_id, image.image_id, image.attempts),
+        "version": image.attempts,
+        "pictures_version": image.attempts,
         "error_code": None,
         "error_message": None,
         "completed_at": utcnow(),

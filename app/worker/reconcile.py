@@ -20,7 +20,7 @@ from app.jobs.models import Job, JobImage
 from app.jobs.queue import announce_render, announce_work, message_queue
 from app.jobs.states import LIVE, EventType, ImageStatus, JobStatus
 from app.jobs.transitions import LIVE_IMAGE, execute, lock_job, transition
-from app.monitoring.metrics import LEASES_EXPIRED
+from app.monitoring.metrics import INFERENCE_JOBS, LEASES_EXPIRED
 from app.uploads.models import Image
 from app.worker import persist
 from pipeline.contract import ErrorCode, PipelineError
@@ -174,7 +174,7 @@ def _end(job_id: str, code: ErrorCode, message: str) -> bool:
             return False
         record(session, job_id, EventType.JOB_FAILED, {"error": {"code": code, "message": message}})
     wake(job_id)
-    persist.observe_end((JobStatus.FAILED, 0.0))
+    INFERENCE_JOBS.labels(JobStatus.FAILED.value).inc()  # it never ran: no duration
     return True
 
 

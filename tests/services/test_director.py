@@ -79,7 +79,7 @@ def test_candidates_and_pictures_are_stored_under_their_version(workplace: Workp
     workplace.drain()
     (image,) = workplace.images(job_id)
     with workplace.app.app_context():
-        with storage().open(candidates_key(job_id, image.image_id)) as file:
+        with storage().open(candidates_key(job_id, image.image_id, image.version)) as file:
             assert len(read_candidates(file.read())) == 2
         for name in ("annotated", "heatmap", "rejected"):
             assert storage().exists(picture_key(job_id, image.image_id, 1, name, "jpg"))

@@ -103,7 +103,9 @@ def test_objects_are_numbered_in_reading_order():
     found = candidates_of([disc(size, x, y, 20) for x, y in places], size)
     n = len(places)
     rejections = ("", "", "low_score", "", "")
-    decided = Instances(np.full(n, 0.9, np.float32), np.zeros(n, np.int64), np.zeros(n, np.int64), rejections, (25, 10**6))
+    decided = Instances(
+        np.full(n, 0.9, np.float32), np.zeros(n, np.int64), np.zeros(n, np.int64), rejections, (25, 10**6)
+    )
     counted, rejected = drawn_objects(found, decided)
     assert [(d.object_id, d.number) for d in counted] == [("c1", 1), ("c3", 2), ("c4", 3), ("c0", 4)]
     assert [(d.object_id, d.number, d.reason) for d in rejected] == [("c2", 0, "low_score")]
