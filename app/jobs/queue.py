@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
 from redis import Redis, RedisError
 from rq import Queue
@@ -57,7 +58,8 @@ def report_gone(worker: str) -> None:
 def live_workers() -> int:
     """Return how many workers reported lately; without Redis, how many hold a lease now."""
     try:
-        return int(redis_client().zcount(WORKERS_KEY, time.time(), "inf"))
+        reported: Any = redis_client().zcount(WORKERS_KEY, time.time(), "inf")
+        return int(reported)
     except RedisError as error:
         log.warning("redis unavailable, counting workers by their leases", extra={"reason": str(error)})
     query = select(func.count(distinct(JobImage.lease_owner))).where(

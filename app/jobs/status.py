@@ -35,7 +35,8 @@ def status_of(job_id: str) -> dict[str, Any]:
         TallyError: JOB_NOT_FOUND.
     """
     try:
-        if found := redis_client().get(snapshot_key(job_id)):
+        found: Any = redis_client().get(snapshot_key(job_id))
+        if found:
             facts: dict[str, Any] = json.loads(found)
             return facts
     except RedisError as error:
