@@ -56,11 +56,11 @@ frontend-test: $(DONE)/frontend ## Types and unit tests of the frontend
 e2e: $(DONE)/dev $(DONE)/frontend ## The product in a real browser
 	pytest tests/e2e
 
-services: # CI only: the servers and the browser that the tests start themselves
+services: # CI only: the servers and the browser that the tests start themselves, and the dictionary one reads
 ifeq ($(CI),true)
-	@type mariadbd redis-server >/dev/null 2>&1 && [ -n "$$(command -v $(BROWSERS))" ] || { \
+	@type mariadbd redis-server >/dev/null 2>&1 && [ -n "$$(command -v $(BROWSERS))" ] && [ -f /usr/share/wordnet/data.noun ] || { \
 		export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; \
-		apt-get update -q && apt-get install -yq --no-install-recommends mariadb-server redis-server chromium; }
+		apt-get update -q && apt-get install -yq --no-install-recommends mariadb-server redis-server chromium wordnet-base; }
 endif
 
 ##@ Measure and make
