@@ -50,8 +50,12 @@ def load(model: str | None = None) -> MiniSegmenter:
     return MiniSegmenter(Path(model) if model else MODEL)
 
 
-def _open_session(path: Path) -> Any:
-    """Return an onnxruntime session on as many cores as this process may use, at most 8."""
+def open_session(path: Path = MODEL) -> Any:
+    """Return an onnxruntime session on as many cores as this process may use, at most 8.
+
+    Raises:
+        PipelineError: MODEL_LOAD_ERROR when the file is missing or is no model.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -83,7 +87,7 @@ class MiniSegmenter:
         Raises:
             PipelineError: MODEL_LOAD_ERROR.
         """
-        self._session = _open_session(path)
+        self._session = open_session(path)
         self.info = EngineInfo("mini", path.stem, _sha256(path), "float32", "cpu")
 
     def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
