@@ -85,7 +85,7 @@ class SamSegmenter:
         """Return the generator of a device; the CPU's copy of the weights is made when first needed."""
         if device.type not in self._generators:
             self._generators[device.type] = Generator(
-                self._net(copy.deepcopy(self._sam), device), self.settings
+                self._net(_copy_to(self._sam, device), device), self.settings
             )
         return self._generators[device.type]
 
