@@ -115,20 +115,40 @@ def _gravel(rng: np.random.Generator, size: int) -> Array:
     return _mix(a, a + (b - a) * rng.uniform(0.1, 0.7), 0.5 + cells * rng.uniform(0.1, 0.5))
 
 
-def _photo(rng: np.random.Generator, size: int) -> Array:
+def _crop(rng: np.random.Generator, size: int) -> Array:
+    """Return a part of a photograph, (size, size, 3), turned and with its colours swapped."""
     photos = _photos()
     photo = photos[int(rng.integers(len(photos)))]
     side = int(rng.uniform(0.15, 1.0) * min(photo.shape[:2]))
     top, left = (int(rng.integers(0, n - side + 1)) for n in photo.shape[:2])
     out = cv2.resize(photo[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_AREA)
-    out = np.rot90(out, int(rng.integers(4))).astype(np.float32)[..., rng.permutation(3)]
+    return np.rot90(out, int(rng.integers(4))).astype(np.float32)[..., rng.permutation(3)]
+
+
+def photo_relief(rng: np.random.Generator, size: int) -> Array:
+    """Return the light and dark of a part of a photograph, (size, size), about 1 on average."""
+    grey = _crop(rng, size).mean(axis=2)
+    return np.asarray(np.clip(grey / (grey.mean() + 1), 0, 2), np.float32)
+
+
+def _photo(rng: np.random.Generator, size: int) -> Array:
+    out = _crop(rng, size)
     tint = colour(rng)
     fade = rng.uniform(0, 0.7)
     return out * (1 - fade) + tint * fade
 
 
-_KINDS = (_plain, _cloudy, _wood, _weave, _creased, _straw, _gravel, _photo)
-_WEIGHTS = (0.34, 0.16, 0.08, 0.1, 0.08, 0.08, 0.06, 0.1)
+def _soil(rng: np.random.Generator, size: int) -> Array:
+    """Lit relief: soil, sand, crumpled cloth, plaster."""
+    height = cv2.GaussianBlur(fractal(rng, size), (0, 0), rng.uniform(0.6, 2)) * rng.uniform(10, 60)
+    gy, gx = np.gradient(height)
+    turn = rng.uniform(0, 2 * np.pi)
+    facing = (gx * np.cos(turn) + gy * np.sin(turn)) / np.sqrt(gx * gx + gy * gy + 1)
+    return colour(rng) * np.asarray(0.8 + rng.uniform(0.2, 0.7) * facing, np.float32)[..., None]
+
+
+_KINDS = (_plain, _cloudy, _wood, _weave, _creased, _straw, _gravel, _photo, _soil)
+_WEIGHTS = (0.3, 0.14, 0.08, 0.09, 0.08, 0.08, 0.05, 0.11, 0.07)
 
 
 def draw_ground(rng: np.random.Generator, size: int, busy: bool = False) -> Array:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.train.grounds import noise
+from pipeline.train.grounds import noise, photo_relief
 from pipeline.train.shapes import Prototype
 
 Array = NDArray[np.floating[Any]]
@@ -23,9 +23,11 @@ class Material:
         ambient, diffuse, gloss: shares of flat, sloped and mirrored light.
         tightness: exponent of the highlight. light_xy: where the light comes from.
         speckle: strength of the surface pattern; speckle_cells: its bumps across an object.
-        opacity: below 1 the ground shows through. soft_px: width of the edge.
-        rim: darkening towards the outline. shadow: its strength; shadow_xy: its offset in radii;
-            shadow_soft: its blur in radii.
+        opacity, opacity_second: below 1 the ground shows through the part in the first or second colour.
+        soft_px: width of the edge. rim: darkening towards the outline.
+        texture: share of a photograph's light and dark on the surface.
+        shadow: its strength; shadow_xy: its reach in radii; shadow_soft: its blur in radii;
+            shadow_swept: it reaches from the object to there, as that of something tall.
     """
 
     ambient: float
@@ -36,16 +38,20 @@ class Material:
     speckle: float
     speckle_cells: float
     opacity: float
+    opacity_second: float
     soft_px: float
     rim: float
+    texture: float
     shadow: float
     shadow_xy: tuple[float, float]
     shadow_soft: float
+    shadow_swept: bool
 
 
 def draw_material(rng: np.random.Generator) -> Material:
     """Draw a material: matte, shiny, translucent, with no, soft or hard shadows."""
-    turn, shadow_reach = rng.uniform(0, 2 * np.pi), rng.choice([0.0, 0.15, 0.3, 0.6, 1.0])
+    turn, shadow_reach = rng.uniform(0, 2 * np.pi), rng.choice([0.0, 0.15, 0.3, 0.6, 1.0, 1.6])
+    opacity = rng.uniform(0.35, 0.9) if rng.random() < 0.15 else 1.0
     light = (float(np.cos(turn)), float(np.sin(turn)))
     return Material(
         ambient=rng.uniform(0.5, 0.95),
@@ -55,12 +61,15 @@ def draw_material(rng: np.random.Generator) -> Material:
         light_xy=light,
         speckle=rng.choice([0.0, 0.05, 0.15, 0.4]),
         speckle_cells=rng.uniform(2, 9),
-        opacity=rng.uniform(0.35, 0.9) if rng.random() < 0.15 else 1.0,
+        opacity=opacity,
+        opacity_second=rng.uniform(0.2, 0.7) if rng.random() < 0.12 else opacity,
         soft_px=rng.choice([1.0, 1.0, 2.0]),
         rim=rng.choice([0.0, 0.2, 0.5]),
+        texture=rng.uniform(0.2, 1.0) if rng.random() < 0.2 else 0.0,
         shadow=rng.choice([0.0, rng.uniform(0.2, 0.6), rng.uniform(0.5, 0.92)]),
         shadow_xy=(-light[0] * shadow_reach, -light[1] * shadow_reach),
         shadow_soft=rng.choice([0.03, 0.1, 0.3]),
+        shadow_swept=rng.random() < 0.5,
     )
 
 
@@ -91,7 +100,9 @@ def draw_sprite(
     x, y = axis[None, :] * cos + axis[:, None] * sin, axis[:, None] * cos - axis[None, :] * sin
     stretch = np.float32(rng.uniform(0.9, 1.1))
     form = kind.field(x * stretch, y / stretch)
-    alpha = np.clip(0.5 - form.solid * scale / matter.soft_px, 0, 1) * matter.opacity
+    tone = np.clip(form.tone, 0, 1)
+    alpha = np.clip(0.5 - form.solid * scale / matter.soft_px, 0, 1)
+    alpha = alpha * (matter.opacity + (matter.opacity_second - matter.opacity) * tone)
     relief = cv2.GaussianBlur(form.height.astype(np.float32), (0, 0), 0.7) * np.float32(radius * 0.5)
     gy, gx = np.gradient(relief)
     steep = np.sqrt(gx * gx + gy * gy + 1.0)
@@ -100,9 +111,9 @@ def draw_sprite(
     shade = matter.ambient + matter.diffuse * facing - matter.rim * np.clip(1 + form.solid / 0.35, 0, 1) ** 2
     if matter.speckle:
         shade = shade + matter.speckle * (noise(rng, len(axis), matter.speckle_cells) - 0.5) * 2
-    return Sprite(
-        form.outer < 0, alpha, np.clip(form.tone, 0, 1), np.clip(shade, 0.05, 1.6), matter.gloss * mirrored
-    )
+    if matter.texture:
+        shade = shade * (1 + matter.texture * (photo_relief(rng, len(axis)) - 1))
+    return Sprite(form.outer < 0, alpha, tone, np.clip(shade, 0.05, 1.6), matter.gloss * mirrored)
 
 
 def _overlap(at: tuple[int, int], side: int, size: int) -> tuple[slice, slice, slice, slice] | None:
@@ -117,9 +128,16 @@ def _overlap(at: tuple[int, int], side: int, size: int) -> tuple[slice, slice, s
 def cast_shadow(image: Array, sprite: Sprite, at: tuple[int, int], radius: float, matter: Material) -> None:
     """Darken ``image`` under and beside a sprite that is about to be drawn at ``at`` (x, y)."""
     blur = max(0.4, matter.shadow_soft * radius)
-    pad = int(3 * blur) + 1
-    mask = cv2.GaussianBlur(np.pad(sprite.alpha, pad), (0, 0), blur)
-    moved = int(at[0] + matter.shadow_xy[0] * radius), int(at[1] + matter.shadow_xy[1] * radius)
+    reach = int(matter.shadow_xy[0] * radius), int(matter.shadow_xy[1] * radius)
+    moved, far = at, max(abs(reach[0]), abs(reach[1]))
+    mask: Array = np.pad(sprite.alpha.astype(np.float32), int(3 * blur) + 1 + far * matter.shadow_swept)
+    if matter.shadow_swept and far:
+        way = np.zeros((2 * far + 1, 2 * far + 1), np.uint8)
+        cv2.line(way, (far, far), (far - reach[0], far - reach[1]), 1)
+        mask = np.asarray(cv2.dilate(mask, way), np.float32)
+    else:
+        moved = at[0] + reach[0], at[1] + reach[1]
+    mask = cv2.GaussianBlur(mask, (0, 0), blur)
     meet = _overlap(moved, mask.shape[0], image.shape[0])
     if meet:
         image[meet[0], meet[1]] *= 1 - matter.shadow * mask[meet[2], meet[3], None]

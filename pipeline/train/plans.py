@@ -99,13 +99,14 @@ def _glowing(rng: np.random.Generator, size: int) -> Plan:
     return replace(
         plan,
         ground=np.ascontiguousarray(ground, dtype=np.float32),
-        makers=tuple(rng.choice(["disc", "blob", "blob"], 1)),
+        makers=tuple(rng.choice(["disc", "blob", "blob", "grain"], 1)),
+        spread=float(rng.choice([0.1, 0.2, 0.35])),
         palette=((pair, pair * 0.9),),
         colour_spread=0.0,
         layout=str(rng.choice(["scattered", "clumped", "heaped"])),
-        gap=float(rng.uniform(0.9, 1.1)),
+        gap=float(rng.uniform(0.8, 1.1)),
         holder="none",
-        brightness_spread=float(rng.choice([0.15, 0.4, 0.6])),
+        brightness_spread=float(rng.choice([0.15, 0.4, 0.6, 0.8])),
         material=matter,
     )
 
@@ -128,7 +129,8 @@ def _stained(rng: np.random.Generator, size: int) -> Plan:
     return replace(
         plan,
         ground=np.ascontiguousarray(pale + (rose - pale) * amount, dtype=np.float32),
-        makers=tuple(rng.choice(["disc", "blob"], 1)),
+        makers=tuple(rng.choice(["disc", "blob", "blob", "grain", "capsule"], 1)),
+        spread=float(rng.choice([0.1, 0.25, 0.4])),
         palette=((dark, dark * 0.7),),
         colour_spread=15.0,
         layout=str(rng.choice(["scattered", "clumped", "heaped"])),
@@ -238,7 +240,8 @@ def _hardware(rng: np.random.Generator, size: int) -> Plan:
             )
         ),
         palette=((pair, pair * np.float32(rng.uniform(0.4, 1.0))),),
-        layout=str(rng.choice(["scattered", "scattered", "clumped"])),
+        layout=str(rng.choice(["scattered", "scattered", "clumped", "clumped"])),
+        gap=float(rng.uniform(0.72, 1.3)),
         spread=float(rng.choice([0.1, 0.3, 0.45])),
         aligned=False,
         holder="none",
@@ -279,6 +282,55 @@ def _heap(rng: np.random.Generator, size: int) -> Plan:
     )
 
 
+def _capsules(rng: np.random.Generator, size: int) -> Plan:
+    """Capsules, one half clear or pale, spread on paper, cloth or a table, some upon others."""
+    plan = _generic(rng, size)
+    ground = draw_ground(rng, size)
+    if rng.random() < 0.6:
+        ground = 215 + 40 * (ground - ground.mean()) / np.float32(np.abs(ground - ground.mean()).max() + 1)
+    matter = replace(
+        plan.material,
+        opacity=float(rng.uniform(0.85, 1.0)),
+        opacity_second=float(rng.choice([1.0, rng.uniform(0.25, 0.8)])),
+        gloss=float(rng.choice([0.3, 0.6, 0.9])),
+        shadow=float(rng.uniform(0.0, 0.5)),
+    )
+    return replace(
+        plan,
+        ground=np.ascontiguousarray(np.clip(ground, 0, 255), dtype=np.float32),
+        makers=("capsule",),
+        palette=_palette(rng, ground, 1),
+        layout=str(rng.choice(["scattered", "scattered", "clumped", "heaped"])),
+        gap=float(rng.uniform(0.75, 1.2)),
+        spread=float(rng.choice([0.0, 0.08])),
+        aligned=False,
+        holder="none",
+        material=matter,
+    )
+
+
+def _parked(rng: np.random.Generator, size: int) -> Plan:
+    """Cars from above in rows between painted lines, each in its own colour."""
+    plan = _generic(rng, size)
+    ground = np.float32(rng.uniform(40, 200)) * (0.85 + 0.3 * fractal(rng, size)[..., None]) * np.ones(3)
+    ground = np.ascontiguousarray(ground, dtype=np.float32)
+    if rng.random() < 0.6:
+        draw_furniture(rng, ground)
+    glass = np.full(3, rng.uniform(5, 70), np.float32)
+    palette = tuple((colour(rng), glass) for _ in range(8))
+    return replace(
+        plan,
+        ground=ground,
+        makers=("car",),
+        palette=palette,
+        layout=str(rng.choice(["gridded", "gridded", "scattered"])),
+        gap=float(rng.uniform(1.0, 1.3)),
+        spread=float(rng.choice([0.0, 0.08])),
+        aligned=rng.random() < 0.8,
+        holder="none",
+    )
+
+
 _PLANS: tuple[Callable[[np.random.Generator, int], Plan], ...] = (
     _generic,
     _glowing,
@@ -288,8 +340,10 @@ _PLANS: tuple[Callable[[np.random.Generator, int], Plan], ...] = (
     _packed,
     _hardware,
     _heap,
+    _capsules,
+    _parked,
 )
-_WEIGHTS = (0.36, 0.09, 0.04, 0.06, 0.1, 0.11, 0.12, 0.12)
+_WEIGHTS = (0.31, 0.1, 0.06, 0.05, 0.08, 0.1, 0.12, 0.1, 0.05, 0.03)
 
 
 def draw_plan(rng: np.random.Generator, size: int) -> Plan:

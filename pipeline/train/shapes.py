@@ -217,6 +217,27 @@ def plate(rng: np.random.Generator) -> Field:
     return field
 
 
+def car(rng: np.random.Generator) -> Field:
+    """Cars from above: two windows across, two along, a roof between them, perhaps stripes."""
+    aspect, rounding = rng.uniform(0.38, 0.52), rng.uniform(0.3, 0.9)
+    front, rear, wide = rng.uniform(0.2, 0.45), rng.uniform(0.45, 0.75), rng.uniform(0.06, 0.14)
+    stripes = rng.random() < 0.2
+
+    def field(x: Array, y: Array) -> Form:
+        outer = _box(x, y, 1.0, aspect, rounding * aspect)
+        bent = x + 0.12 * (y / aspect) ** 2
+        glass = np.minimum(np.abs(bent - front), np.abs(bent + rear)) < wide
+        inner = np.abs(y) < 0.8 * aspect
+        side = (np.abs(np.abs(y) - 0.78 * aspect) < 0.07) & (x < front) & (x > -rear)
+        tone = (glass & inner) | side
+        if stripes:
+            tone = tone | (np.abs(np.abs(y) - 0.2 * aspect) < 0.04)
+        roof = _dome(_box(x + (rear - front) / 2, y, (front + rear) / 2, 0.75 * aspect, 0.1), 0.2)
+        return Form(outer, outer, 0.5 * _dome(outer, 0.25) + 0.5 * roof, tone.astype(np.float32))
+
+    return field
+
+
 def cluster(rng: np.random.Generator) -> Field:
     """Wholes of several lobes: gummy bears, flowers, popcorn, people from above, insects."""
     n = int(rng.integers(2, 7))
@@ -298,7 +319,22 @@ def pipe_mouth(rng: np.random.Generator) -> Field:
 
 MAKERS: dict[str, Maker] = {
     f.__name__: f
-    for f in (disc, blob, capsule, worm, grain, ring, nut, screw, plate, cluster, coin, log_end, pipe_mouth)
+    for f in (
+        disc,
+        blob,
+        capsule,
+        worm,
+        grain,
+        ring,
+        nut,
+        screw,
+        plate,
+        car,
+        cluster,
+        coin,
+        log_end,
+        pipe_mouth,
+    )
 }
 
 
