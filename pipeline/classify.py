@@ -12,21 +12,26 @@ import numpy as np
 
 from pipeline import resnet, weights
 from pipeline.embedding import handcrafted_embeddings
+from pipeline.portions import OnPart, unheard
 from pipeline.types import Classification, PatchBatch
 
 FULL_SIDE_PX = 224
 SMALL_SIDE_PX = 64
 
 
-def classify(patches: Sequence[PatchBatch]) -> list[Classification]:
+def classify(patches: Sequence[PatchBatch], on_part: OnPart = unheard) -> list[Classification]:
     """Describe all candidates of a micro-batch, by ResNet-50 where it is available, else by hand.
 
+    Args:
+        patches: of the images of a micro-batch.
+        on_part: told the share that is done, between two passes of the network; may raise, to stop.
+
     Raises:
-        PipelineError: MODEL_LOAD_ERROR or OUT_OF_MEMORY, from ResNet-50.
+        PipelineError: MODEL_LOAD_ERROR, OUT_OF_MEMORY or INFERENCE_ERROR, from ResNet-50.
     """
     source, _ = classifier_choice()
     if source == "resnet50":
-        return resnet.load().classify(patches)
+        return resnet.load().classify(patches, on_part)
     return [_handcrafted(batch) for batch in patches]
 
 

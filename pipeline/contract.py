@@ -52,6 +52,11 @@ class PipelineError(Exception):
         self.code = code
 
 
+def unforeseen() -> PipelineError:
+    """Return what those who asked are told of a failure nobody foresaw: internals go to the log alone."""
+    return PipelineError(ErrorCode.INFERENCE_ERROR, "counting failed unexpectedly; the log says why")
+
+
 class SettingsError(PipelineError):
     """Settings out of range; ``details`` lists every bad field, not only the first."""
 
@@ -88,12 +93,30 @@ class Exemplar:
         point_xy: x, y in px, or None when a box is given.
         positive: False for "not these".
         file_id: image the box lies in; None means the image that is counted.
+        corrected: taken from a human's corrections, and replaced when they are taken again.
     """
 
     bbox_xywh: tuple[float, float, float, float] | None = None
     point_xy: tuple[float, float] | None = None
     positive: bool = True
     file_id: str | None = None
+    corrected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupChoice:
+    """What a person says of one visual group as a whole, after it was counted.
+
+    Attributes:
+        id: of the group in the image ``file_id``; None means the image that is counted.
+        name: its objects are counted under this name; None leaves their type's.
+        counted: False leaves the whole group out.
+    """
+
+    id: int
+    file_id: str | None = None
+    name: str | None = None
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +156,9 @@ class CountSettings:
         exclude_edge: leave out objects cut by the image border.
         granularity: keep wholes, parts, or let the scores decide.
         count_what: meaning of the request: a type of the finite set, free text, exemplars, everything.
+        groups: visual groups that a person named, kept or left out.
+        groups_scope: the choices hold in their own images, or also for what is alike in the job's others.
+        template: name of the saved settings that these came from; decides nothing any more.
         rules: answer-set rules or a saved name; None is off.
         mask_background: neutralise what lies around an object before it is classified.
         visualize: draw overlays. show_labels, confidence_display: what is written on them.
@@ -150,6 +176,9 @@ class CountSettings:
     granularity: Literal["auto", "whole", "part"] = "auto"
     count_what: Literal["type", "text", "exemplars", "everything"] = "type"
     exemplars: tuple[Exemplar, ...] = ()
+    groups: tuple[GroupChoice, ...] = ()
+    groups_scope: Literal["image", "job"] = "image"
+    template: str | None = None
     roi: tuple[Region, ...] = ()
     tiling: Tiling = field(default_factory=Tiling)
     rules: str | None = None
@@ -205,11 +234,18 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Visually similar objects. ``id`` is stable within one candidates file."""
+    """Visually similar objects. ``id`` is stable within one candidates file.
+
+    Attributes:
+        count: counted objects. left_out: those that only a person's choice of groups keeps out.
+        counted: whether any of them is counted; False for a group left out as a whole.
+    """
 
     id: int
     name: str
     count: int
+    left_out: int = 0
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +271,8 @@ class CountResult:
             joined by "+".
         timings_s: stage of ``STAGES`` -> seconds.
         size_limits_px: inclusive limits of the mask area that held: a type's own may change later.
+        engine_details: what the engine chose by itself: ``scales`` (its input px an image px) and
+            ``typical_radius_px`` (of a disc of the median area, image px; None when nothing is counted).
     """
 
     count: int
@@ -249,6 +287,7 @@ class CountResult:
     timings_s: dict[str, float]
     provenance: Provenance
     size_limits_px: tuple[int, int]
+    engine_details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dicts and numbers, ready for ``json.dumps``."""

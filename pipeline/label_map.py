@@ -18,6 +18,7 @@ from pipeline.imagenet import Taxonomy, taxonomy
 from pipeline.label_mix import imagenet_scores, pool, with_prior
 from pipeline.object_types import find_type, plain
 from pipeline.open_clip_labels import ZeroShot
+from pipeline.portions import OnPart, unheard
 from pipeline.types import CandidateBatch, Classification, PatchBatch, TypeProbs
 
 DISTRACTORS = (
@@ -48,6 +49,7 @@ def map_labels(
     object_types: Sequence[ObjectType],
     *,
     count_what: str = "type",
+    on_part: OnPart = unheard,
 ) -> TypeProbs:
     """Return the probability of the request and of everything it could be confused with.
 
@@ -58,20 +60,24 @@ def map_labels(
         request_type: name or synonym of a type, or free text.
         object_types: the finite set; competitors, unless they are kinds of the request or it of them.
         count_what: ``CountSettings.count_what``. "everything" names candidates without preferring any.
+        on_part: told the share that is done, between two passes of a network; may raise, to stop.
 
     Returns:
         One column a label, the request first, under its type's name where it is one. Without any
         classifier the request is the only column, with the probability of appearance consistency.
 
     Raises:
-        PipelineError: INVALID_CONFIG for free text without open_clip; MODEL_LOAD_ERROR.
+        PipelineError: INVALID_CONFIG for free text without open_clip; MODEL_LOAD_ERROR, OUT_OF_MEMORY or
+            INFERENCE_ERROR, from open_clip.
     """
     requested = find_type(request_type, object_types) or ObjectType(request_type)
     zero_shot = _zero_shot(count_what)
     if zero_shot is None and not classification.class_ids.shape[1]:
         prior = _prior(batch, classification, count_what)
         return TypeProbs((requested.name,), prior[:, None], labelled_by="request")
-    return label(patches, classification, batch, requested, object_types, count_what, zero_shot, taxonomy())
+    return label(
+        patches, classification, batch, requested, object_types, count_what, zero_shot, taxonomy(), on_part
+    )
 
 
 def label(
@@ -83,6 +89,7 @@ def label(
     count_what: str,
     zero_shot: ZeroShot | None,
     known: Taxonomy,
+    on_part: OnPart = unheard,
 ) -> TypeProbs:
     """Return what ``map_labels`` does, with the parts that are there handed in.
 
@@ -95,6 +102,7 @@ def label(
         count_what: ``CountSettings.count_what``.
         zero_shot: None without open_clip.
         known: what ImageNet's classes mean.
+        on_part: as for ``map_labels``.
     """
     labels = [requested, *_competitors(requested, object_types, known)]
     if zero_shot is None:  # types without a class would only halve what ImageNet leaves to the request
@@ -105,7 +113,8 @@ def label(
     if classification.class_ids.shape[1]:
         parts["imagenet"] = imagenet_scores(classification, columns, known)
     if zero_shot is not None:
-        parts["open_clip"] = zero_shot.probabilities(patches, [_phrases(column) for column in columns])
+        phrases = [_phrases(column) for column in columns]
+        parts["open_clip"] = zero_shot.probabilities(patches, phrases, on_part)
     probs, labelled_by = pool(parts), "+".join(parts)
     if count_what == "everything":
         probs[:, 0] += probs[:, len(labels) :].sum(axis=1)

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 
 from pipeline import weights
 from pipeline.contract import ErrorCode, PipelineError
+from pipeline.portions import Copies, OnPart, Passes, unheard
 from pipeline.types import PatchBatch
 
 ARCHITECTURE = "ViT-B-32"
 WEIGHTS = "open_clip_vit_b_32"
 INPUT_SIDE_PX = 224
-_PATCHES_AT_ONCE = {"cpu": 32, "cuda": 256}
-_PHRASES_AT_ONCE = 8
+PATCHES_AT_ONCE = {"cpu": 32, "gpu": 256}
+PHRASES_AT_ONCE = {"cpu": 8, "gpu": 8}
+"""In 80 templates each; a CPU takes a second a phrase."""
 
 Floats = NDArray[np.float32]
 
@@ -34,85 +36,74 @@ class ZeroShot:
         """Take a model of open_clip.
 
         Args:
-            model: an ``open_clip.CLIP``; moved to the device, never trained.
+            model: an ``open_clip.CLIP`` on the CPU; copied to the device, never trained.
             tokenizer: of that model.
             key: names the weights; texts are remembered under it.
             device: "cpu" or "cuda".
             cache: folder for text embeddings, made when it is missing; None keeps them in memory only.
         """
         self.device = device
-        self._model = model.requires_grad_(False).eval().to(device)
+        self._size = int(model.text_projection.shape[1])
+        copies = Copies(model, device)
+        self._scale = float(model.logit_scale.exp())
+        self._images = Passes(copies, _encode_patches, "patches", PATCHES_AT_ONCE)
+        self._texts = Passes(copies, self._encode_phrases, "phrases", PHRASES_AT_ONCE)
         self._tokenizer = tokenizer
         self._key = key
         self._cache = cache
         self._known: dict[str, Floats] = {}
 
-    def probabilities(self, patches: PatchBatch, prompts: Sequence[Sequence[str]]) -> Floats:
+    def probabilities(
+        self, patches: PatchBatch, prompts: Sequence[Sequence[str]], on_part: OnPart = unheard
+    ) -> Floats:
         """Return how probable each label is for each patch, if one of them it must be.
 
         Args:
             patches: N patches.
             prompts: for each of K labels, the phrases that describe it ("metal coin").
+            on_part: told the share of the patches that is done, between two passes of the network.
 
         Returns:
             (N, K) float32, rows sum to 1: softmax of the cosines, scaled as the model was trained.
+
+        Raises:
+            PipelineError: OUT_OF_MEMORY when even one patch or phrase does not fit the CPU; INFERENCE_ERROR.
         """
-        images, texts = self.image_embeddings(patches), self.label_embeddings(prompts)
-        scale = float(self._model.logit_scale.exp())
-        logits = scale * images @ texts.T  # (N, D) @ (D, K)
+        texts = self.label_embeddings(prompts, on_part)
+        logits = self._scale * self.image_embeddings(patches, on_part) @ texts.T  # (N, D) @ (D, K)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
 
-    def image_embeddings(self, patches: PatchBatch) -> Floats:
+    def image_embeddings(self, patches: PatchBatch, on_part: OnPart = unheard) -> Floats:
         """Return (N, D) float32 unit vectors of the patches, preprocessed as open_clip does."""
-        import torch
+        parts = [answer for _, answer in self._images.over(list(patches.patches), on_part)]
+        return np.concatenate([np.zeros((0, self._size), np.float32), *parts])
 
-        size = _PATCHES_AT_ONCE[self.device]
-        found = [np.zeros((0, self._model.text_projection.shape[1]), np.float32)]
-        for at in range(0, len(patches.patches), size):
-            with torch.inference_mode():
-                pixels = self._preprocess(patches.patches[at : at + size])
-                found.append(self._model.encode_image(pixels, normalize=True).float().cpu().numpy())
-        return np.concatenate(found)
-
-    def label_embeddings(self, prompts: Sequence[Sequence[str]]) -> Floats:
+    def label_embeddings(self, prompts: Sequence[Sequence[str]], on_part: OnPart = unheard) -> Floats:
         """Return (K, D) float32 unit vectors: for each label the mean of its phrases' ensembles."""
-        self._learn(sorted({phrase for phrases in prompts for phrase in phrases}))
+        self._learn(sorted({phrase for phrases in prompts for phrase in phrases}), on_part)
         means = np.stack(
             [np.mean([self._known[phrase] for phrase in phrases], axis=0) for phrases in prompts]
         )
         return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 
-    def _preprocess(self, patches: NDArray[np.uint8]) -> Any:
-        """Return (N, 3, 224, 224) on the device, normalised; bicubic where the side is another."""
-        import open_clip
-        import torch
-
-        pixels = torch.from_numpy(patches).to(self.device).permute(0, 3, 1, 2).float() / 255
-        if pixels.shape[-1] != INPUT_SIDE_PX:
-            size = (INPUT_SIDE_PX, INPUT_SIDE_PX)
-            pixels = torch.nn.functional.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
-        mean = torch.tensor(open_clip.OPENAI_DATASET_MEAN, device=self.device).view(3, 1, 1)
-        std = torch.tensor(open_clip.OPENAI_DATASET_STD, device=self.device).view(3, 1, 1)
-        return (pixels - mean) / std
-
-    def _learn(self, phrases: Sequence[str]) -> None:
+    def _learn(self, phrases: Sequence[str], on_part: OnPart) -> None:
         """Know the embedding of every phrase: remembered, from the disk, or from the model at last."""
-        import open_clip
-
         new = [phrase for phrase in phrases if phrase not in self._known and not self._read(phrase)]
-        for at in range(0, len(new), _PHRASES_AT_ONCE):  # stored as they come: the CPU takes a second each
-            some = new[at : at + _PHRASES_AT_ONCE]
-            columns = open_clip.build_zero_shot_classifier(
-                _ShortTexts(self._model),
-                self._tokenizer,
-                some,
-                open_clip.OPENAI_IMAGENET_TEMPLATES,
-                device=self.device,
-            )  # (D, K): the mean of 80 templates, normalised
-            for phrase, vector in zip(some, columns.T.float().cpu().numpy(), strict=True):
+        for some, vectors in self._texts.over(new, lambda _: on_part(0.0)):  # no patch is done by that
+            for phrase, vector in zip(some, vectors, strict=True):
                 self._known[phrase] = vector
                 self._write(phrase, vector)
+
+    def _encode_phrases(self, model: Any, device: str, phrases: Sequence[str]) -> Floats:
+        """Return (P, D): for each phrase the mean of its 80 embeddings, normalised."""
+        import open_clip
+
+        templates = open_clip.OPENAI_IMAGENET_TEMPLATES
+        columns = open_clip.build_zero_shot_classifier(
+            _ShortTexts(model), self._tokenizer, phrases, templates, device=device
+        )  # (D, P)
+        return np.asarray(columns.T.float().cpu().numpy(), np.float32)
 
     def _file(self, phrase: str) -> Path | None:
         if self._cache is None:
@@ -126,7 +117,7 @@ class ZeroShot:
             vector = np.load(file, allow_pickle=False) if file else None
         except (OSError, ValueError, EOFError):
             return False
-        if vector is None or vector.shape != (self._model.text_projection.shape[1],):
+        if vector is None or vector.shape != (self._size,):
             return False
         self._known[phrase] = vector.astype(np.float32)
         return True
@@ -143,6 +134,29 @@ class ZeroShot:
             os.replace(part.name, file)
         except OSError:
             return
+
+
+def _encode_patches(model: Any, device: str, patches: Sequence[NDArray[np.uint8]]) -> Floats:
+    """Return (N, D) unit vectors of (N, S, S, 3) patches."""
+    import torch
+
+    with torch.inference_mode():
+        embeddings = model.encode_image(_preprocess(np.stack(patches), device), normalize=True)
+        return np.asarray(embeddings.float().cpu().numpy(), np.float32)
+
+
+def _preprocess(patches: NDArray[np.uint8], device: str) -> Any:
+    """Return (N, 3, 224, 224) on the device, normalised; bicubic where the side is another."""
+    import open_clip
+    import torch
+
+    pixels = torch.from_numpy(patches).to(device).permute(0, 3, 1, 2).float() / 255
+    if pixels.shape[-1] != INPUT_SIDE_PX:
+        size = (INPUT_SIDE_PX, INPUT_SIDE_PX)
+        pixels = torch.nn.functional.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
+    mean = torch.tensor(open_clip.OPENAI_DATASET_MEAN, device=device).view(3, 1, 1)
+    std = torch.tensor(open_clip.OPENAI_DATASET_STD, device=device).view(3, 1, 1)
+    return (pixels - mean) / std
 
 
 class _ShortTexts:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline import weights
 from pipeline.contract import ErrorCode, PipelineError
+from pipeline.portions import Copies, OnPart, Passes, unheard
 from pipeline.types import Classification, PatchBatch
 
 if TYPE_CHECKING:
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 WEIGHTS = "resnet50"
 TOP = 5
 EMBEDDING_SIZE = 2048
-_PATCHES_AT_ONCE = {"cpu": 32, "cuda": 256}
+PATCHES_AT_ONCE = {"cpu": 32, "gpu": 256}
+"""A CPU looks at 32 in two to ten seconds: so often a worker hears how far it is."""
+
+Answer = tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float16]]
 
 
 class ResNet50:
-    """The network, loaded and warm, on one device. Arithmetic is fp32 everywhere."""
+    """The network, loaded and warm. Arithmetic is fp32 everywhere."""
 
     def __init__(self, state: dict[str, torch.Tensor], device: str) -> None:
         """Take the parameters as they are: memory-mapped ones stay mapped on the CPU.
@@ -42,22 +46,26 @@ class ResNet50:
             model.load_state_dict(state, assign=True)
         except RuntimeError as error:
             raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"resnet50: {error}") from error
+        head, model.fc = model.fc, torch.nn.Identity()
+        network = torch.nn.ModuleDict({"body": model, "head": head})
         self.device = device
-        self._model = model.requires_grad_(False).eval().to(device)
-        self._head = self._model.fc
-        self._model.fc = torch.nn.Identity()
         self._preprocess = ResNet50_Weights.IMAGENET1K_V2.transforms()
+        self._passes = Passes(Copies(network, device), self._forward, "patches", PATCHES_AT_ONCE)
 
-    def classify(self, patches: Sequence[PatchBatch]) -> list[Classification]:
+    def classify(self, patches: Sequence[PatchBatch], on_part: OnPart = unheard) -> list[Classification]:
         """Return the best five classes and the pooled features of every patch.
 
-        The patches of all images go through the network together, in chunks of one size.
+        The patches of all images go through the network together, in portions of one size.
+
+        Args:
+            patches: of any number of images.
+            on_part: told the share that is done, between two passes.
 
         Raises:
-            PipelineError: OUT_OF_MEMORY when even one patch does not fit the device.
+            PipelineError: OUT_OF_MEMORY when even one patch does not fit the CPU; INFERENCE_ERROR.
         """
         rows = [patch for batch in patches for patch in batch.patches]
-        parts = list(self._chunks(rows, _PATCHES_AT_ONCE[self.device]))
+        parts = [answer for _, answer in self._passes.over(rows, on_part)]
         empty = (np.zeros((0, TOP), np.int16), np.zeros((0, TOP), np.float32))
         nothing = (*empty, np.zeros((0, EMBEDDING_SIZE), np.float16))
         ids, probs, embeddings = (np.concatenate(column) for column in zip(nothing, *parts, strict=True))
@@ -67,33 +75,13 @@ class ResNet50:
             for a, b in itertools.pairwise(bounds.tolist())
         ]
 
-    def _chunks(
-        self, rows: list[NDArray[np.uint8]], size: int
-    ) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float16]]]:
-        """Yield the answers in order, halving the chunk each time the device has no room for it."""
-        import torch
-
-        at = 0
-        while at < len(rows):
-            try:
-                part = self._forward(same_side(rows[at : at + size]))
-            except torch.OutOfMemoryError as error:
-                if size == 1:
-                    raise PipelineError(ErrorCode.OUT_OF_MEMORY, f"resnet50: {error}") from error
-                size //= 2
-            else:
-                yield part
-                at += size
-
-    def _forward(
-        self, patches: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float16]]:
+    def _forward(self, network: Any, device: str, rows: Sequence[NDArray[np.uint8]]) -> Answer:
         import torch
 
         with torch.inference_mode():
-            pixels = torch.from_numpy(patches).to(self.device).permute(0, 3, 1, 2)  # (N, 3, S, S)
-            features = self._model(self._preprocess(pixels))  # (N, 2048)
-            probs, ids = self._head(features).softmax(dim=1).topk(TOP)
+            pixels = torch.from_numpy(same_side(rows)).to(device).permute(0, 3, 1, 2)  # (N, 3, S, S)
+            features = network["body"](self._preprocess(pixels))  # (N, 2048)
+            probs, ids = network["head"](features).softmax(dim=1).topk(TOP)
             return (
                 ids.to(torch.int16).cpu().numpy(),
                 probs.cpu().numpy(),

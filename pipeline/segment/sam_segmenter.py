@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from segment_anything.modeling import Sam
-from torch import nn
 
 from pipeline.contract import CountSettings
+from pipeline.memory import copy_to, within_memory
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.outline import candidates_from_masks
 from pipeline.segment.sam_fast import FastNet
 from pipeline.segment.sam_generate import Generated, Generator
-from pipeline.segment.sam_memory import MIN_POINTS, Budget, points_that_fit, within_memory
+from pipeline.segment.sam_memory import MIN_POINTS, Budget, points_that_fit
 from pipeline.segment.sam_package import PackageNet, SamNet
 from pipeline.segment.sam_settings import COUNTING, SamSettings
 from pipeline.types import CandidateBatch, Image
@@ -85,7 +84,7 @@ class SamSegmenter:
         """Return the generator of a device; the CPU's copy of the weights is made when first needed."""
         if device.type not in self._generators:
             self._generators[device.type] = Generator(
-                self._net(_copy_to(self._sam, device), device), self.settings
+                self._net(copy_to(self._sam, device), device), self.settings
             )
         return self._generators[device.type]
 
@@ -94,10 +93,3 @@ class SamSegmenter:
         if self.settings.mode == "reference":
             return PackageNet(sam, device)
         return FastNet(sam, device, half=self.settings.mode == "fast", compiled=self.settings.mode == "fast")
-
-
-def _copy_to(sam: Sam, device: torch.device) -> Sam:
-    """Return a copy on another device that never exists twice on this one."""
-    memo: dict[int, object] = {id(p): nn.Parameter(p.detach().to(device), False) for p in sam.parameters()}
-    memo |= {id(b): b.to(device) for b in sam.buffers()}
-    return copy.deepcopy(sam, memo)

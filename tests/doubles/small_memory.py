@@ -19,13 +19,16 @@ IMPOSSIBLE_BYTES = 2**60
 class SmallMemory(TorchDispatchMode):
     """While active, an operation whose result is larger than ``limit_bytes`` meets the allocator's refusal.
 
+    With a ``device``, only results on that one are limited. "meta", where tensors have sizes and no values,
+    can so stand in for a card without the memory.
+
     Attributes:
         largest_bytes: the largest result that was allowed.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, device: str | None = None) -> None:
         super().__init__()
-        self.limit_bytes, self.largest_bytes = limit_bytes, 0
+        self.limit_bytes, self.largest_bytes, self.device = limit_bytes, 0, device
 
     def __torch_dispatch__(
         self,
@@ -35,7 +38,9 @@ class SmallMemory(TorchDispatchMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        sizes = [t.untyped_storage().nbytes() for t in tree_leaves(result) if isinstance(t, torch.Tensor)]
+        tensors = [t for t in tree_leaves(result) if isinstance(t, torch.Tensor)]
+        limited = [t for t in tensors if self.device in (None, t.device.type)]
+        sizes = [t.untyped_storage().nbytes() for t in limited]
         if max(sizes, default=0) > self.limit_bytes:
             torch.empty(IMPOSSIBLE_BYTES, dtype=torch.uint8)
         self.largest_bytes = max([self.largest_bytes, *sizes])

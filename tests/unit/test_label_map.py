@@ -14,6 +14,7 @@ from pipeline.imagenet import taxonomy
 from pipeline.label_map import DISTRACTORS, SOMETHING_ELSE, label, map_labels
 from pipeline.label_mix import imagenet_scores, pool, with_prior
 from pipeline.object_types import default_object_types, find_type
+from pipeline.portions import OnPart
 from pipeline.types import CandidateBatch, Classification, PatchBatch, TypeProbs
 from tests.candidates import batch_of, disc
 
@@ -55,7 +56,7 @@ class FixedTexts:
         self.rows = rows
         self.asked: list[str] = []
 
-    def probabilities(self, patches: PatchBatch, prompts: list[tuple[str, ...]]) -> Floats:
+    def probabilities(self, patches: PatchBatch, prompts: list[tuple[str, ...]], on_part: OnPart) -> Floats:
         self.asked = [phrases[0] for phrases in prompts]
         table = [[row.get(name, 0.0) for name in self.asked] for row in self.rows]
         return np.array(table, np.float32)
