@@ -130,14 +130,15 @@ def cast_shadow(image: Array, sprite: Sprite, at: tuple[int, int], radius: float
     blur = max(0.4, matter.shadow_soft * radius)
     reach = int(matter.shadow_xy[0] * radius), int(matter.shadow_xy[1] * radius)
     moved, far = at, max(abs(reach[0]), abs(reach[1]))
-    mask: Array = np.pad(sprite.alpha.astype(np.float32), int(3 * blur) + 1 + far * matter.shadow_swept)
+    pad = int(3 * blur) + 1 + far * matter.shadow_swept
+    mask = np.asarray(np.pad(sprite.alpha, pad), np.float32)
     if matter.shadow_swept and far:
         way = np.zeros((2 * far + 1, 2 * far + 1), np.uint8)
         cv2.line(way, (far, far), (far - reach[0], far - reach[1]), 1)
         mask = np.asarray(cv2.dilate(mask, way), np.float32)
     else:
         moved = at[0] + reach[0], at[1] + reach[1]
-    mask = cv2.GaussianBlur(mask, (0, 0), blur)
+    mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), blur), np.float32)
     meet = _overlap(moved, mask.shape[0], image.shape[0])
     if meet:
         image[meet[0], meet[1]] *= 1 - matter.shadow * mask[meet[2], meet[3], None]
