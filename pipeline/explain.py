@@ -81,12 +81,11 @@ def drawn_objects(
     """Return the counted objects, numbered in reading order, and the rejected ones."""
     counted = instances.counted[reading_order(candidates.batch.bbox_xyxy[instances.counted])].tolist()
     number = {index: i + 1 for i, index in enumerate(counted)}
-    types = candidates.type_probs.types
     objects = [
         DrawnObject(
             f"c{i}",
             number.get(i, 0),
-            types[instances.type_ids[i]] if types else "",
+            instances.labels[i],
             float(instances.scores[i]),
             candidates.batch.polygon(i),
             instances.rejections[i],

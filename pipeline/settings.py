@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from pipeline.contract import (
     SAM_MODELS,
     CountSettings,
     Exemplar,
+    GroupChoice,
     Region,
     SettingsError,
     Tiling,
@@ -26,6 +28,8 @@ Reader = Callable[[Any], Any]
 MAX_RULES_CHARS = 20_000
 MAX_EXEMPLARS = 100
 MAX_REGIONS = 100
+MAX_GROUPS = 10_000
+MAX_NAME_CHARS = 100
 MAX_POLYGON_POINTS = 10_000
 
 
@@ -74,6 +78,7 @@ def settings_to_json(settings: CountSettings) -> dict[str, Any]:
     tiling = settings.tiling
     return plain | {
         "exemplars": [_exemplar_to_json(e) for e in settings.exemplars],
+        "groups": [asdict(choice) for choice in settings.groups],
         "roi": [{"polygon": [list(p) for p in r.polygon_xy], "include": r.include} for r in settings.roi],
         "sahi": {
             "enabled": "auto" if tiling.enabled is None else tiling.enabled,
@@ -178,6 +183,13 @@ def _text(max_chars: int) -> Reader:
     return read
 
 
+def _name(value: Any) -> str:
+    text = _text(MAX_NAME_CHARS)(value)
+    if not text.isprintable() or text != text.strip():
+        raise _WrongError("printable text without spaces around it", value)
+    return str(text)
+
+
 def _optional(reader: Reader) -> Reader:
     return lambda value: None if value is None else reader(value)
 
@@ -248,8 +260,18 @@ _read_exemplar = _object(
         "box": _optional(_bbox_xywh),
         "point": _optional(_list_of(_PIXEL, 2, 2)),
         "positive": _flag,
+        "corrected": _flag,
     },
     needed=(),
+)
+_read_group = _object(
+    {
+        "id": _integer(0, 10**9),
+        "file_id": _optional(_text(200)),
+        "name": _optional(_name),
+        "counted": _flag,
+    },
+    needed=("id",),
 )
 _read_region = _object(
     {"polygon": _list_of(_list_of(_PIXEL, 2, 2), 3, MAX_POLYGON_POINTS), "include": _flag},
@@ -262,7 +284,8 @@ def _exemplar(value: Any) -> Exemplar:
     box, point = read.get("box"), read.get("point")
     if (box is None) == (point is None):
         raise _WrongError("either a box or a point", value)
-    return Exemplar(box, point, read.get("positive", True), read.get("file_id"))
+    flags = read.get("positive", True), read.get("corrected", False)
+    return Exemplar(box, point, flags[0], read.get("file_id"), flags[1])
 
 
 def _exemplar_to_json(exemplar: Exemplar) -> dict[str, Any]:
@@ -270,7 +293,20 @@ def _exemplar_to_json(exemplar: Exemplar) -> dict[str, Any]:
         place = {"box": list(exemplar.bbox_xywh)}
     else:
         place = {"point": list(exemplar.point_xy or ())}
-    return {"file_id": exemplar.file_id, "positive": exemplar.positive} | place
+    marked = {"corrected": True} if exemplar.corrected else {}
+    return {"file_id": exemplar.file_id, "positive": exemplar.positive} | place | marked
+
+
+def _groups(value: Any) -> tuple[GroupChoice, ...]:
+    choices: tuple[GroupChoice, ...] = _list_of(lambda one: GroupChoice(**_read_group(one)), 0, MAX_GROUPS)(
+        value
+    )
+    seen: set[tuple[str | None, int]] = set()
+    for i, choice in enumerate(choices):
+        if (choice.file_id, choice.id) in seen:
+            raise _WrongError("each group once", choice.id, f"[{i}].id")
+        seen.add((choice.file_id, choice.id))
+    return choices
 
 
 def _region(value: Any) -> Region:
@@ -278,7 +314,7 @@ def _region(value: Any) -> Region:
     return Region(read["polygon"], read.get("include", True))
 
 
-_NESTED = ("exemplars", "roi", "sahi", "symbolic_reasoning", "visualization")
+_NESTED = ("exemplars", "groups", "roi", "sahi", "symbolic_reasoning", "visualization")
 _FIELDS: dict[str, Reader] = {
     "engine": _choice(*ENGINES),
     "model": _optional(_choice(*SAM_MODELS)),
@@ -295,6 +331,9 @@ _FIELDS: dict[str, Reader] = {
     "pages": _choice("first", "all"),
     "webhook_url": _optional(_url),
     "exemplars": _list_of(_exemplar, 0, MAX_EXEMPLARS),
+    "groups": _groups,
+    "groups_scope": _choice("image", "job"),
+    "template": _optional(_name),
     "roi": _list_of(_region, 0, MAX_REGIONS),
     "sahi": lambda value: value,
     "symbolic_reasoning": lambda value: value,

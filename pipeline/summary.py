@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,14 +56,13 @@ def summarise(
     counted = instances.counted
     scores = instances.scores[counted]
     interval = _interval(candidates, instances, provenance.engine)
-    types = candidates.type_probs.types
-    labels = Counter(types[i] for i in instances.type_ids[counted].tolist()) if types else Counter[str]()
+    labels = Counter(instances.labels[i] for i in counted.tolist())
     reason = _review_reason(candidates, instances, interval, settings)
     return CountResult(
         count=len(counted),
         count_interval=interval,
         by_type=dict(labels.most_common()),
-        groups=_groups(instances.group_ids[counted]),
+        groups=_groups(instances),
         stats=_size_stats(candidates, counted),
         average_confidence=round(float(scores.mean()), 4) if len(scores) else 0.0,
         needs_review=reason is not None,
@@ -71,6 +71,7 @@ def summarise(
         timings_s=dict(timings_s),
         provenance=provenance,
         size_limits_px=instances.size_limits_px,
+        engine_details=_engine_details(candidates, counted),
     )
 
 
@@ -81,10 +82,21 @@ def _interval(candidates: Candidates, instances: Instances, engine: str) -> tupl
     return min(low, n), max(high, n)
 
 
-def _groups(group_ids: NDArray[np.int64]) -> tuple[Group, ...]:
-    ids, counts = np.unique(group_ids, return_counts=True)
-    order = np.lexsort((ids, -counts))
-    return tuple(Group(int(ids[i]), f"group {ids[i] + 1}", int(counts[i])) for i in order)
+def _groups(instances: Instances) -> tuple[Group, ...]:
+    """Return the groups with something in them, the largest count first, those left out last."""
+    n_groups = len(instances.group_names)
+    counts = np.bincount(instances.group_ids[instances.counted], minlength=n_groups).tolist()
+    members = np.bincount(instances.group_ids[instances.group_ids >= 0], minlength=n_groups).tolist()
+    order = sorted((i for i in range(n_groups) if members[i]), key=lambda i: (-counts[i], -members[i], i))
+    names = instances.group_names
+    return tuple(Group(i, names[i], counts[i], members[i] - counts[i], counts[i] > 0) for i in order)
+
+
+def _engine_details(candidates: Candidates, counted: NDArray[np.int64]) -> dict[str, Any]:
+    """Say at which scales the engine looked, and for things of which size."""
+    area = candidates.batch.area[counted]
+    radius = round(float(np.sqrt(np.median(area) / np.pi)), 1) if len(area) else None
+    return {"scales": [round(s, 4) for s in candidates.batch.scales], "typical_radius_px": radius}
 
 
 def _size_stats(candidates: Candidates, counted: NDArray[np.int64]) -> SizeStats:
@@ -119,7 +131,7 @@ def _review_reason(
     reasons += [_large_reason(area), _cut_reason(box, batch.size_hw)]
     if width > max(MIN_WIDTH, WIDE_INTERVAL * n):
         reasons.append(f"wide interval: {interval[0]} to {interval[1]}")
-    told_apart = candidates.type_probs.labelled_by != "request" or settings.exemplars
+    told_apart = candidates.type_probs.labelled_by != "request" or settings.exemplars or settings.groups
     if settings.count_what == "type" and not told_apart:
         reasons.append(_kinds_reason(instances.group_ids[counted]))
     return next((reason for reason in reasons if reason), None)

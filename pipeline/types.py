@@ -6,7 +6,7 @@ background), because a hundred boolean masks of a 12-megapixel photo are 1.2 GB.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,9 @@ class CandidateBatch:
         stability_score: (N,) float32 in [0, 1]. IoU of the mask cut at threshold +- offset.
         polygon_xy: (P, 2) float32. Outline points of all masks (outer contour of the largest part).
         polygon_offsets: (N + 1,) int64. Rows of ``polygon_xy`` of mask i.
+        faint: (F, 4) float32. Centre x, y in px, area in px and quality in [0, 1] of what the engine saw
+            too faintly to propose: no candidates, but evidence of how many things there are.
+        scales: the engine's input px an image px at which it looked; empty where it chooses none.
     """
 
     size_hw: tuple[int, int]
@@ -75,6 +78,8 @@ class CandidateBatch:
     stability_score: NDArray[np.float32]
     polygon_xy: NDArray[np.float32]
     polygon_offsets: NDArray[np.int64]
+    scales: tuple[float, ...] = ()
+    faint: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""
@@ -87,6 +92,7 @@ class CandidateBatch:
         _check("stability_score", self.stability_score, (n,), np.float32)
         _check("polygon_xy", self.polygon_xy, (None, 2), np.float32)
         _check("polygon_offsets", self.polygon_offsets, (n + 1,), np.int64)
+        _check("faint", self.faint, (None, 4), np.float32)
         if int(self.rle_offsets[-1]) != len(self.rle_counts):
             raise ShapeError(
                 f"rle_offsets end at {self.rle_offsets[-1]}, rle_counts has {len(self.rle_counts)}"
@@ -207,9 +213,12 @@ class Instances:
     Attributes:
         scores: (N,) float32 in [0, 1]. Probability that the candidate is one object asked for.
         type_ids: (N,) int64. Column of ``TypeProbs.types``.
-        group_ids: (N,) int64. Visual group, -1 for candidates that are not counted.
+        group_ids: (N,) int64. Visual group of candidates that are counted, or would be but for a person's
+            choice of groups; -1 for the others.
         rejections: N strings; "" for counted candidates, else a ``contract.Rejection`` (completed).
         size_limits_px: inclusive (low, high) limits of the mask area that held.
+        labels: N words shown for the candidates: the name a person gave their group, else their type.
+        group_names: one name a group id.
     """
 
     scores: NDArray[np.float32]
@@ -217,10 +226,14 @@ class Instances:
     group_ids: NDArray[np.int64]
     rejections: tuple[str, ...]
     size_limits_px: tuple[int, int]
+    labels: tuple[str, ...]
+    group_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""
         n = len(self.rejections)
+        if len(self.labels) != n:
+            raise ShapeError(f"labels: want {n}, got {len(self.labels)}")
         _check("scores", self.scores, (n,), np.float32)
         _check("type_ids", self.type_ids, (n,), np.int64)
         _check("group_ids", self.group_ids, (n,), np.int64)

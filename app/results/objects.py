@@ -48,11 +48,9 @@ def objects_of(candidates: Candidates, instances: Instances) -> list[CountedObje
         candidates: N candidates of one image.
         instances: the N decisions on them.
     """
-    types, counted = candidates.type_probs.types, instances.counted
-    batch = candidates.batch
+    counted, batch = instances.counted, candidates.batch
     columns = zip(
         counted.tolist(),
-        instances.type_ids[counted].tolist(),
         np.round(instances.scores[counted].astype(np.float64), 6).tolist(),
         instances.group_ids[counted].tolist(),
         batch.bbox_xyxy[counted].tolist(),
@@ -65,14 +63,14 @@ def objects_of(candidates: Candidates, instances: Instances) -> list[CountedObje
             CountedObject(
                 object_id=object_id(i),
                 number=0,
-                label=types[type_id] if types else "object",
+                label=instances.labels[i],
                 confidence=score,
                 bbox_xyxy=tuple(box),
                 area=area,
                 group_id=group_id,
                 polygon=tuple(flat[offsets[i] : offsets[i + 1]]),
             )
-            for i, type_id, score, group_id, box, area in columns
+            for i, score, group_id, box, area in columns
         ]
     )
 

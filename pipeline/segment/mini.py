@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,20 @@ def candidates_of(found: Found, size_hw: tuple[int, int]) -> CandidateBatch:
         if window is not None and found.quality[k] >= MIN_QUALITY:
             mask, offset_xy = _mask_in_image(found, k + 1, window, size_hw)
             builder.add(mask, offset_xy, float(found.quality[k]), float(found.stability[k]))
-    return builder.finish()
+    return replace(builder.finish(), faint=_faint_of(found), scales=(found.maps.scale,))
+
+
+def _faint_of(found: Found) -> NDArray[np.float32]:
+    """Return (F, 4) centres, areas (image px) and qualities of the instances that are not proposed."""
+    which = np.flatnonzero(found.quality < MIN_QUALITY) + 1
+    # Moments, by bincount: centre_of_mass of a thousand labels takes a second.
+    rows, columns = np.nonzero(found.labels)
+    labels = found.labels[rows, columns]
+    cells = np.maximum(np.bincount(labels, minlength=len(found.area) + 1), 1)
+    x, y = (np.bincount(labels, at, len(found.area) + 1) / cells for at in (columns, rows))
+    side = STRIDE_PX / found.maps.scale  # image px a cell
+    seen = (x[which] * side, y[which] * side, found.area[which - 1] * side**2, found.quality[which - 1])
+    return np.stack(seen, axis=1).astype(np.float32)
 
 
 def _mask_in_image(

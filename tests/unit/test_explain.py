@@ -104,7 +104,13 @@ def test_objects_are_numbered_in_reading_order():
     n = len(places)
     rejections = ("", "", "low_score", "", "")
     decided = Instances(
-        np.full(n, 0.9, np.float32), np.zeros(n, np.int64), np.zeros(n, np.int64), rejections, (25, 10**6)
+        np.full(n, 0.9, np.float32),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
+        rejections,
+        (25, 10**6),
+        labels=("coin",) * n,
+        group_names=("group 1",),
     )
     counted, rejected = drawn_objects(found, decided)
     assert [(d.object_id, d.number) for d in counted] == [("c1", 1), ("c3", 2), ("c4", 3), ("c0", 4)]
