@@ -41,8 +41,6 @@ def write_candidates(candidates: Candidates) -> bytes:
     }
     arrays |= {name: getattr(candidates.batch, name) for name in (*_BATCH, "faint")}
     arrays |= {name: getattr(candidates.classification, name) for name in _CLASSIFICATION}
-    if candidates.batch.scales:
-        arrays["scales"] = np.array(candidates.batch.scales, dtype=np.float64)
     effects = candidates.rule_effects
     if effects is not None:
         arrays |= {
@@ -77,8 +75,6 @@ def _assemble(arrays: dict[str, NDArray[Any]]) -> Candidates:
     batch = CandidateBatch((height, width), *(arrays[name] for name in _BATCH))
     if "faint" in arrays:
         batch = replace(batch, faint=arrays["faint"])
-    if "scales" in arrays:
-        batch = replace(batch, scales=tuple(arrays["scales"].tolist()))
     runs = np.concatenate([[0], np.cumsum(batch.rle_counts, dtype=np.int64)])
     if not np.array_equal(np.diff(runs[batch.rle_offsets]), np.full(len(batch), height * width)):
         raise ValueError(f"want run lengths that fill {height} x {width} px, got others")
