@@ -41,6 +41,8 @@ def write_candidates(candidates: Candidates) -> bytes:
     }
     arrays |= {name: getattr(candidates.batch, name) for name in (*_BATCH, "faint")}
     arrays |= {name: getattr(candidates.classification, name) for name in _CLASSIFICATION}
+    if candidates.batch.scales:
+        arrays["scales"] = np.array(candidates.batch.scales, dtype=np.float64)
     effects = candidates.rule_effects
     if effects is not None:
         arrays |= {
@@ -72,9 +74,12 @@ def read_candidates(data: bytes) -> Candidates:
 
 def _assemble(arrays: dict[str, NDArray[Any]]) -> Candidates:
     height, width = (int(v) for v in arrays["size_hw"])
-    batch = CandidateBatch((height, width), *(arrays[name] for name in _BATCH))
+    parts: list[Any] = [arrays[name] for name in _BATCH]
+    batch = CandidateBatch((height, width), *parts)
     if "faint" in arrays:
         batch = replace(batch, faint=arrays["faint"])
+    if "scales" in arrays:
+        batch = replace(batch, scales=tuple(arrays["scales"].tolist()))
     runs = np.concatenate([[0], np.cumsum(batch.rle_counts, dtype=np.int64)])
     if not np.array_equal(np.diff(runs[batch.rle_offsets]), np.full(len(batch), height * width)):
         raise ValueError(f"want run lengths that fill {height} x {width} px, got others")
