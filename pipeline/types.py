@@ -66,6 +66,7 @@ class CandidateBatch:
         polygon_offsets: (N + 1,) int64. Rows of ``polygon_xy`` of mask i.
         faint: (F, 4) float32. Centre x, y in px, area in px and quality in [0, 1] of what the engine saw
             too faintly to propose: no candidates, but evidence of how many things there are.
+        scales: the engine's input px an image px at which it looked; empty where it chooses none.
     """
 
     size_hw: tuple[int, int]
@@ -77,6 +78,7 @@ class CandidateBatch:
     stability_score: NDArray[np.float32]
     polygon_xy: NDArray[np.float32]
     polygon_offsets: NDArray[np.int64]
+    scales: tuple[float, ...] = ()
     faint: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
     def __post_init__(self) -> None:
@@ -211,9 +213,12 @@ class Instances:
     Attributes:
         scores: (N,) float32 in [0, 1]. Probability that the candidate is one object asked for.
         type_ids: (N,) int64. Column of ``TypeProbs.types``.
-        group_ids: (N,) int64. Visual group, -1 for candidates that are not counted.
+        group_ids: (N,) int64. Visual group of candidates that are counted, or would be but for a person's
+            choice of groups; -1 for the others.
         rejections: N strings; "" for counted candidates, else a ``contract.Rejection`` (completed).
         size_limits_px: inclusive (low, high) limits of the mask area that held.
+        labels: N words shown for the candidates: the name a person gave their group, else their type.
+        group_names: one name a group id.
     """
 
     scores: NDArray[np.float32]
@@ -221,10 +226,14 @@ class Instances:
     group_ids: NDArray[np.int64]
     rejections: tuple[str, ...]
     size_limits_px: tuple[int, int]
+    labels: tuple[str, ...]
+    group_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""
         n = len(self.rejections)
+        if len(self.labels) != n:
+            raise ShapeError(f"labels: want {n}, got {len(self.labels)}")
         _check("scores", self.scores, (n,), np.float32)
         _check("type_ids", self.type_ids, (n,), np.int64)
         _check("group_ids", self.group_ids, (n,), np.int64)
