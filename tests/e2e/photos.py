@@ -35,6 +35,14 @@ def discs(folder: Path, count: int, *, name: str | None = None) -> Path:
     return _write(folder / (name or f"discs-{count}.png"), drawn.discs(scene, centres, 24))
 
 
+def two_kinds(folder: Path, *, name: str = "two-kinds.png") -> Path:
+    """Write a drawn photo with ten large brown discs and five smaller red ones between them."""
+    scene = drawn.ground(3 * STEP_PX + 20, COLUMNS * STEP_PX + 20, seed=7)
+    centres = drawn.grid(COLUMNS, 3, STEP_PX)
+    scene = drawn.discs(scene, centres[:5] + centres[10:], 24)
+    return _write(folder / name, drawn.discs(scene, centres[5:10], 17, drawn.RED))
+
+
 def too_small(folder: Path) -> Path:
     """Write a photo below the smallest accepted size."""
     return _write(folder / "tiny.png", np.zeros((30, 30), dtype=np.uint8))

@@ -18,6 +18,14 @@ export type ObjectType = Schemas["Type"];
 export type AcceptedJob = Schemas["JobAccepted"];
 export type RejectedCandidate = Schemas["Rejected"];
 
+/** A thing like those to count, or like those not to count, in the pixels of the photo `file_id`. */
+export interface Exemplar {
+  file_id: string | null;
+  positive: boolean;
+  box?: [x: number, y: number, width: number, height: number];
+  point?: [x: number, y: number];
+}
+
 /** The keys of a job's config that the pages set or read. */
 export interface CountConfig {
   engine?: string;
@@ -26,6 +34,7 @@ export interface CountConfig {
   max_area_px?: number | null;
   exclude_edge?: boolean;
   count_what?: "type" | "text" | "exemplars" | "everything";
+  exemplars?: Exemplar[];
 }
 
 interface Counted {

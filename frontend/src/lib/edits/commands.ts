@@ -3,6 +3,8 @@
 export type Command =
   | "add"
   | "remove"
+  | "like"
+  | "unlike"
   | "select"
   | "delete"
   | "undo"
@@ -17,6 +19,8 @@ export type Command =
 const PLAIN: Record<string, Command> = {
   a: "add",
   d: "remove",
+  l: "like",
+  n: "unlike",
   Escape: "select",
   Delete: "delete",
   Backspace: "delete",

@@ -2,7 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Detection, ImageResult } from "../api/types";
-import type { JobImage } from "../api/types";
+import type { JobImage, RecountedImage } from "../api/types";
 import { ImageSession } from "./imageSession.svelte";
 
 // A real HTTP server with the rules of /correct that matter here: versions, ids, reverts.
@@ -194,12 +194,19 @@ it("walks over the counted objects and around the end", () => {
   ]);
 });
 
-it("shows a preview instead of the saved count", () => {
-  session.preview = {
+it("shows a preview instead of the saved count", async () => {
+  const preview: RecountedImage = {
     ...{ file_id: "img_1", count: 1, count_interval: [1, 1], version: 1 },
     counted: ["c1"],
     rejected: { c0: "too_small" },
   };
+  session = new ImageSession(
+    "job_1",
+    "img_1",
+    () => undefined,
+    () => preview,
+  );
+  await session.load();
   expect(session.count).toBe(1);
   expect(counted()).toEqual(["c1"]);
   expect(session.scene.rejected.map((shape) => shape.rejection)).toEqual(["too_small", "human"]);

@@ -15,7 +15,6 @@ const MAX_CONFLICTS = 3;
 export class ImageSession {
   result = $state.raw<ImageResult | null>(null);
   edits = $state.raw(history.emptyHistory);
-  preview = $state.raw<RecountedImage | null>(null);
   selectedId = $state<string | null>(null);
   isSaving = $state(false);
   error = $state.raw<unknown>(null);
@@ -26,6 +25,8 @@ export class ImageSession {
   selected = $derived(this.allShapes().find((shape) => shape.id === this.selectedId) ?? null);
   canUndo = $derived(this.edits.done.length > 0);
   canRedo = $derived(this.edits.undone.length > 0);
+  /** How other settings would count the image; while there is one it is shown, and nothing is edited. */
+  preview = $derived.by(() => this.readPreview());
   count = $derived(this.countInView());
 
   private nextLocal = 0;
@@ -37,6 +38,7 @@ export class ImageSession {
     readonly jobId: string,
     readonly fileId: string,
     private readonly onSaved: (values: Partial<JobImage>) => void,
+    private readonly readPreview: () => RecountedImage | null = () => null,
   ) {}
 
   async load(signal?: AbortSignal): Promise<void> {

@@ -8,6 +8,10 @@ export interface Gestures {
   zoom: (factor: number, at: Point) => void;
   hover: (at: Point | null) => void;
   pinch: (before: [Point, Point], after: [Point, Point]) => void;
+  /** Whether a drag draws now; otherwise it pans. */
+  isDrawing?: () => boolean;
+  /** A drag from one point to another; `to` is null when it became something else. */
+  draw?: (from: Point, to: Point | null, isDone: boolean) => void;
 }
 
 const CLICK_SLOP_PX = 5;
@@ -18,6 +22,7 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
   return (stage) => {
     const fingers = new Map<number, Point>();
     let start: Point | null = null;
+    let drawn: { from: Point; to: Point } | null = null;
     const place = (event: MouseEvent): Point => {
       const { left, top } = stage.getBoundingClientRect();
       return { x: event.clientX - left, y: event.clientY - top };
@@ -29,6 +34,12 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
       stage.setPointerCapture(event.pointerId);
       fingers.set(event.pointerId, place(event));
       start = fingers.size === 1 ? place(event) : null;
+      endDrawing(false);
+    }
+
+    function endDrawing(isDone: boolean) {
+      if (drawn) on.draw?.(drawn.from, isDone ? drawn.to : null, isDone);
+      drawn = null;
     }
 
     function move(event: PointerEvent) {
@@ -36,7 +47,13 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
       const at = place(event);
       if (!before) return on.hover(isControl(event) ? null : at);
       if (start && Math.hypot(at.x - start.x, at.y - start.y) <= CLICK_SLOP_PX) return;
+      if (start && on.isDrawing?.()) drawn = { from: start, to: at };
       start = null;
+      if (drawn) {
+        drawn.to = at;
+        on.draw?.(drawn.from, at, false);
+        return;
+      }
       if (fingers.size === 2) {
         const from = [...fingers.values()] as [Point, Point];
         fingers.set(event.pointerId, at);
@@ -50,6 +67,7 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
     function up(event: PointerEvent) {
       if (!fingers.delete(event.pointerId)) return;
       if (start && event.type === "pointerup") on.click(start);
+      endDrawing(event.type === "pointerup");
       start = null;
     }
 

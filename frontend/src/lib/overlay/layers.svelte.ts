@@ -1,10 +1,16 @@
 /** What is shown over the photo, and what a click does. */
 
-export type Tool = "select" | "add" | "remove";
+export type Tool = "select" | "add" | "remove" | "like" | "unlike";
+
+/** Tools whose drag draws a box: the kind of example that it makes, null for the others. */
+export const sideOf = (tool: Tool): boolean | null =>
+  tool === "like" ? true : tool === "unlike" ? false : null;
 
 export class Layers {
   counted = $state(true);
   numbers = $state(true);
   rejected = $state(false);
   heatmap = $state(false);
+  /** Objects to point out, by id: those of the group under the pointer or the focus. */
+  pointedOut = $state.raw<string[]>([]);
 }

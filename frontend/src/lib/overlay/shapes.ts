@@ -1,6 +1,6 @@
 /** Outlines in image pixels: what is drawn, and what lies under a point. */
 import type { Detection, RejectedCandidate } from "../api/types";
-import type { Point } from "./viewport";
+import type { Bounds, Point } from "./viewport";
 
 export interface Shape {
   id: string;
@@ -13,7 +13,7 @@ export interface Shape {
   source: "model" | "human";
   /** x, y, x, y, … in image pixels. */
   polygon: number[];
-  bounds: { x1: number; y1: number; x2: number; y2: number };
+  bounds: Bounds;
   area: number;
 }
 

@@ -1,6 +1,6 @@
 /** State of the stage: its size, and where the photo lies on it. */
 import * as viewport from "./viewport";
-import type { Point, Size, Viewport } from "./viewport";
+import type { Bounds, Point, Size, Viewport } from "./viewport";
 
 const KEY_STEP_PX = 60;
 const KEY_ZOOM = 1.4;
@@ -35,9 +35,19 @@ export class StageView {
     if (this.moved) this.moved = viewport.centreOn(this.view, at, this.image(), this.stage);
   }
 
+  /** Return the box between two image points, cut at the photo's edges. */
+  boxBetween(a: Point, b: Point): Bounds {
+    return viewport.boxBetween(a, b, this.image());
+  }
+
+  /** Return the image point under a point of the stage, also beside the photo. */
+  imagePoint(at: Point): Point {
+    return viewport.toImage(this.view, at);
+  }
+
   /** Return the image pixel under a point of the stage, null beside the photo. */
   pixelAt(at: Point): Point | null {
-    const { x, y } = viewport.toImage(this.view, at);
+    const { x, y } = this.imagePoint(at);
     const { width, height } = this.image();
     return x >= 0 && y >= 0 && x < width && y < height ? { x, y } : null;
   }

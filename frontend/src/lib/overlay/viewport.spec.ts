@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { centreOn, fit, MAX_SCALE, panBy, pinch, toImage, toScreen, zoomAt } from "./viewport";
+import { boxBetween, centreOn, fit, MAX_SCALE, panBy, pinch, toImage, toScreen, zoomAt } from "./viewport";
 
 const image = { width: 1000, height: 500 };
 const stage = { width: 500, height: 500 };
@@ -7,6 +7,12 @@ const stage = { width: 500, height: 500 };
 describe("viewport", () => {
   it("shows the whole image in the middle", () => {
     expect(fit(image, stage)).toEqual({ scale: 0.5, x: 0, y: 125 });
+  });
+
+  it("makes a box of two corners in any order, cut at the edges", () => {
+    const box = { x1: 0, y1: 20, x2: 50.3, y2: 500 };
+    expect(boxBetween({ x: 50.26, y: 20 }, { x: -9, y: 640 }, image)).toEqual(box);
+    expect(boxBetween({ x: -9, y: 640 }, { x: 50.26, y: 20 }, image)).toEqual(box);
   });
 
   it("has some scale before the stage has a size", () => {

@@ -8,6 +8,13 @@ export interface Size {
   width: number;
   height: number;
 }
+/** Corners in image pixels. */
+export interface Bounds {
+  x1: number;
+  y1: number;
+  x2: number;
+  y2: number;
+}
 export interface Viewport extends Point {
   /** Screen pixels an image pixel takes. */
   scale: number;
@@ -34,6 +41,17 @@ export function toImage(view: Viewport, at: Point): Point {
 /** Return the point of the stage where an image pixel is drawn. */
 export function toScreen(view: Viewport, at: Point): Point {
   return { x: at.x * view.scale + view.x, y: at.y * view.scale + view.y };
+}
+
+/** Return the box between two corners in any order, in tenths of a pixel, cut at the image's edges. */
+export function boxBetween(a: Point, b: Point, { width, height }: Size): Bounds {
+  const within = (value: number, most: number) => Math.round(10 * Math.min(most, Math.max(0, value))) / 10;
+  return {
+    x1: within(Math.min(a.x, b.x), width),
+    y1: within(Math.min(a.y, b.y), height),
+    x2: within(Math.max(a.x, b.x), width),
+    y2: within(Math.max(a.y, b.y), height),
+  };
 }
 
 /** Zoom by `factor` so that the image pixel under `at` stays where it is. */

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { formatBytes, formatCount, formatInterval, formatRemaining, plural } from "./format";
+import { formatBytes, formatChange, formatCount, formatInterval, formatRemaining, plural } from "./format";
 
 it("writes numbers for people", () => {
   expect(formatCount(null)).toBe("–");
@@ -7,6 +7,10 @@ it("writes numbers for people", () => {
   expect(formatBytes(3 * 2 ** 20)).toBe("3.0 MB");
   expect(plural(1, "photo")).toBe("1 photo");
   expect(plural(3, "photo")).toBe("3 photos");
+});
+
+it("writes a difference with its sign", () => {
+  expect([3, -2, 0].map(formatChange)).toEqual(["+3", "−2", ""]);
 });
 
 it("writes an interval of one number as one number", () => {

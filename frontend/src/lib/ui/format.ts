@@ -5,6 +5,10 @@ const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeS
 
 export const formatCount = (value: number | null | undefined) => (value == null ? "–" : whole.format(value));
 
+/** Return a difference with its sign, "" for none. */
+export const formatChange = (value: number) =>
+  value === 0 ? "" : `${value > 0 ? "+" : "−"}${whole.format(Math.abs(value))}`;
+
 export function formatInterval(interval: [number, number] | null | undefined): string {
   if (!interval) return "";
   const [low, high] = interval;

@@ -1,0 +1,38 @@
+/** What a person changed about a count, against the settings it was made with. Pure. */
+import type { CountConfig, Exemplar } from "../api/types";
+
+const DEFAULTS: CountConfig = {
+  confidence_threshold: 0.25,
+  min_area_px: null,
+  max_area_px: null,
+  exclude_edge: false,
+  count_what: "type",
+  exemplars: [],
+};
+
+const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+
+/** Return the settings in force: defaults, the job's own, and the changes. */
+export const mergedConfig = (base: CountConfig, changes: CountConfig): CountConfig => ({
+  ...DEFAULTS,
+  ...base,
+  ...changes,
+});
+
+/** Return the changes with more of them, without those that change nothing. */
+export function withChange(base: CountConfig, changes: CountConfig, more: CountConfig): CountConfig {
+  const before = mergedConfig(base, {});
+  const all = Object.entries({ ...changes, ...more });
+  return Object.fromEntries(all.filter(([key, value]) => !isSame(value, before[key as keyof CountConfig])));
+}
+
+/**
+ * Return the change that counting by these examples is.
+ *
+ * Only a positive example says what is meant; negative ones alone leave things out of the job's own kind.
+ */
+export function changeOfExemplars(base: CountConfig, exemplars: Exemplar[]): CountConfig {
+  if (exemplars.some((one) => one.positive)) return { exemplars, count_what: "exemplars" };
+  const own = base.count_what === "exemplars" ? "type" : base.count_what;
+  return { exemplars, count_what: own ?? "type" };
+}

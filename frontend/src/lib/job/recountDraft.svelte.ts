@@ -1,0 +1,101 @@
+/** Other ways to count a job that a person tries out: previewed on the photo in view, then applied to all. */
+import { recount } from "../api/jobs";
+import type { CountConfig, Exemplar, RecountedImage } from "../api/types";
+import { withExemplar } from "../exemplars/exemplars";
+import { changeOfExemplars, mergedConfig, withChange } from "./changes";
+import { PreviewRunner } from "./previewRunner";
+
+export class RecountDraft {
+  changes = $state.raw<CountConfig>({});
+  previews = $state.raw<RecountedImage[]>([]);
+  isBusy = $state(false);
+  error = $state.raw<unknown>(null);
+  config = $derived.by(() => mergedConfig(this.base(), this.changes));
+  exemplars = $derived(this.config.exemplars ?? []);
+  isDirty = $derived(Object.keys(this.changes).length > 0);
+
+  private fileId = "";
+  private readonly runner = new PreviewRunner(
+    async (signal) => this.preview({ file_id: this.fileId }, signal),
+    (failure) => (this.error = failure),
+  );
+
+  /**
+   * @param jobId of the job that is counted again.
+   * @param base returns the config that its count was made with.
+   */
+  constructor(
+    private readonly jobId: string,
+    private readonly base: () => CountConfig,
+  ) {}
+
+  /** Return how the photo would be counted, null without changes. */
+  previewOf(fileId: string): RecountedImage | null {
+    return this.previews.find((image) => image.file_id === fileId) ?? null;
+  }
+
+  /** Say which photo is in view, so that it is the one that is previewed. */
+  look(fileId: string): void {
+    this.fileId = fileId;
+    if (this.isDirty && !this.previewOf(fileId)) this.runner.request();
+  }
+
+  set(more: CountConfig): void {
+    this.changes = withChange(this.base(), this.changes, more);
+    this.refresh();
+  }
+
+  /** Show the preview anew: the changes, or the saved count below them, are others now. */
+  refresh(): void {
+    if (!this.isDirty) return this.discard();
+    this.previews = this.previews.filter((image) => image.file_id === this.fileId);
+    this.runner.request();
+  }
+
+  discard(): void {
+    this.runner.stop();
+    [this.changes, this.previews, this.error] = [{}, [], null];
+  }
+
+  add(exemplar: Exemplar): void {
+    this.set(changeOfExemplars(this.base(), withExemplar(this.exemplars, exemplar)));
+  }
+
+  removeExemplar(gone: Exemplar): void {
+    const left = this.exemplars.filter((one) => one !== gone);
+    this.set(changeOfExemplars(this.base(), left));
+  }
+
+  /** Find out what changes in every photo. */
+  previewAll(): Promise<void> {
+    return this.run(() => this.preview({}));
+  }
+
+  /** Count all photos like this from now on; `reload` fetches what that made. */
+  apply(reload: () => Promise<unknown>): Promise<void> {
+    this.runner.stop();
+    return this.run(async () => {
+      await recount(this.jobId, { config: this.changes, dry_run: false });
+      await reload();
+      this.discard();
+    });
+  }
+
+  private async preview(which: { file_id?: string }, signal?: AbortSignal): Promise<void> {
+    const asked = this.changes;
+    const answer = await recount(this.jobId, { config: asked, dry_run: true, ...which }, signal);
+    if (asked !== this.changes) return;
+    [this.previews, this.error] = [answer.images, null];
+  }
+
+  private async run(task: () => Promise<void>): Promise<void> {
+    this.isBusy = true;
+    try {
+      await task();
+    } catch (failure) {
+      this.error = failure;
+    } finally {
+      this.isBusy = false;
+    }
+  }
+}
