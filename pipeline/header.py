@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
 
 from pipeline.contract import ErrorCode, PipelineError
 
@@ -139,5 +140,7 @@ def open_image(path: str | Path) -> Iterator[tuple[PillowImage.Image, Format]]:
         raise PipelineError(ErrorCode.FILE_NOT_FOUND, f"no file {path.name}") from error
     except (IsADirectoryError, PermissionError) as error:
         raise PipelineError(ErrorCode.FILE_ERROR, f"cannot read {path.name}: {error.strerror}") from error
+    except UnidentifiedImageError as error:  # its text names the path
+        raise PipelineError(ErrorCode.CORRUPTED_FILE, f"{path.name} does not decode") from error
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error and more
         raise PipelineError(ErrorCode.CORRUPTED_FILE, f"{path.name} does not decode: {error}") from error

@@ -206,7 +206,8 @@ def assemble(config: dict[str, Any], state: dict[str, Any]) -> Any:
     try:
         model.load_state_dict(state, assign=True)
     except RuntimeError as error:
-        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"open_clip {ARCHITECTURE}: {error}") from error
+        message = f"open_clip {ARCHITECTURE}: the file's parameters are not this network's"
+        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message) from error
     length = model.positional_embedding.shape[0]
     model.attn_mask = torch.full((length, length), float("-inf")).triu(1)  # causal; not in the state
     return model

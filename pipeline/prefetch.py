@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pipeline.contract import CountRequest, ErrorCode, PipelineError
+from pipeline.contract import CountRequest, ErrorCode, PipelineError, unforeseen
 from pipeline.header import probe
 from pipeline.types import CandidateBatch, Candidates, Image
 
@@ -23,6 +23,10 @@ MAX_BATCH_PX = 32_000_000
 
 MAX_DECODED_PX = 2 * MAX_BATCH_PX
 """A micro-batch is decoded ahead where it and the one in work stay below this: less than one of 8192² px."""
+
+
+class UnwantedError(Exception):
+    """Nobody wants the images in work any more."""
 
 
 @dataclass(slots=True)
@@ -123,20 +127,27 @@ def timed(stage: str, works: Sequence[Work]) -> Iterator[None]:
 
 @contextmanager
 def failures_go_to(works: Sequence[Work]) -> Iterator[None]:
-    """Turn whatever the block raises into the error of these images, which then go no further."""
+    """Turn whatever the block raises into the error of these images, which then go no further.
+
+    ``UnwantedError`` skips them. Of what nobody foresaw the error tells nothing; the log does.
+    """
+    failure: PipelineError | None
     try:
         yield
+    except UnwantedError:
+        failure = None
     except PipelineError as error:
         failure = error
     except MemoryError:
         failure = PipelineError(ErrorCode.OUT_OF_MEMORY, "the image does not fit into memory")
-    except Exception as error:
-        log.exception("a stage failed")
-        failure = PipelineError(ErrorCode.INFERENCE_ERROR, f"{type(error).__name__}: {error}")
+    except Exception:
+        log.exception("a stage failed", extra={"images": [work.request.image_id for work in works]})
+        failure = unforeseen()
     else:
         return
     for work in works:
-        work.error, work.candidates, work.pages = failure, None, []
+        work.error, work.skipped = failure, failure is None
+        work.candidates, work.pages = None, []
 
 
 def _n_px(works: Iterable[Work]) -> int:

@@ -45,7 +45,8 @@ class ResNet50:
         try:
             model.load_state_dict(state, assign=True)
         except RuntimeError as error:
-            raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"resnet50: {error}") from error
+            message = "resnet50: the file's parameters are not this network's"
+            raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message) from error
         head, model.fc = model.fc, torch.nn.Identity()
         network = torch.nn.ModuleDict({"body": model, "head": head})
         self.device = device

@@ -31,14 +31,23 @@ from pipeline.explain import DrawnObject, drawn_objects, explain
 from pipeline.explain import render as render_objects
 from pipeline.label_map import map_labels
 from pipeline.patches import extract_patches
-from pipeline.prefetch import Work, failures_go_to, fit_together, micro_batches, one_ahead, timed
+from pipeline.portions import OnPart
+from pipeline.prefetch import (
+    UnwantedError,
+    Work,
+    failures_go_to,
+    fit_together,
+    micro_batches,
+    one_ahead,
+    timed,
+)
 from pipeline.preprocess import page_offsets, preprocess, stack_pages
 from pipeline.rules import apply_rules
 from pipeline.segment.base import Segmenter
 from pipeline.segment.outline import stack_batches
 from pipeline.segment.registry import load
 from pipeline.settings import settings_to_json
-from pipeline.types import CandidateBatch, Candidates, Image, Instances, TypeProbs
+from pipeline.types import CandidateBatch, Candidates, Classification, Image, Instances, TypeProbs
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +61,7 @@ gets one: more at once are no faster there, and come later (bench/batching.py)."
 STAGE_SHARES = (0.05, 0.6, 0.07, 0.08, 0.05, 0.02, 0.13)
 """Usual share of an image's time, in the order of ``STAGES``: what progress is counted in."""
 
+_SHARE = dict(zip(STAGES, STAGE_SHARES, strict=True))
 _DONE_BEFORE = dict(zip(STAGES, accumulate(STAGE_SHARES, initial=0.0), strict=False))
 
 
@@ -93,8 +103,8 @@ def count_batch(
         requests: all with the same engine and model.
         object_types: the finite set of types.
         on_progress: told (image_id, stage that begins, share of the image that is done in [0, 1]).
-        wanted: asked with the image_id before an image is decoded, and again before it is segmented; False
-            skips it.
+        wanted: asked with the image_id before an image is decoded, again before it is segmented, and between
+            passes of the networks that look at patches; False skips it.
         known: candidates of images outside of this batch, for exemplars that lie in them. Those of the
             batch itself are known to each other.
         on_outcome: given each outcome as soon as it is there, before the batch is through.
@@ -197,11 +207,12 @@ class _Run:
                     image, _batch_of(work), work.request.settings, side_px=patch_side_px()
                 )
         alive = [w for w in alive if w.error is None]
+        seen: list[Classification] = []
         with self._stage("classify", alive), failures_go_to(alive):
-            seen = classify([patches[w.place] for w in alive])
-        for work, classification in zip(
-            [w for w in alive if w.error is None], seen if alive else [], strict=True
-        ):
+            seen = classify([patches[w.place] for w in alive], self._between("classify", alive))
+        for work, classification in zip(alive if seen else [], seen, strict=True):
+            if not self._is_still_wanted(work):
+                continue
             with self._stage("map_labels", [work]), failures_go_to([work]):
                 batch = _batch_of(work)
                 probs = map_labels(
@@ -211,10 +222,23 @@ class _Run:
                     work.request.type,
                     self.object_types,
                     count_what=work.request.settings.count_what,
+                    on_part=self._between("map_labels", [work]),
                 )
                 work.candidates = Candidates(batch, classification, probs)
                 if work.request.settings.rules is not None:
                     work.candidates = _with_rules(work.candidates, work.request.settings.rules)
+
+    def _between(self, stage: str, works: Sequence[Work]) -> OnPart:
+        """Return what the passes of a network tell; it raises when nobody wants any of the images now."""
+
+        def on_part(share: float) -> None:
+            for work in works:
+                fraction = _DONE_BEFORE[stage] + share * _SHARE[stage]
+                self.on_progress(work.request.image_id, stage, fraction)
+            if not any(self.wanted(work.request.image_id) for work in works):
+                raise UnwantedError
+
+        return on_part
 
     def _segment(self, group: Sequence[Work]) -> None:
         """Run the engine on a group; when that fails, on each image alone, so that one fails alone."""

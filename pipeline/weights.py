@@ -161,7 +161,8 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
     try:
         loaded = torch.load(file, map_location="cpu", mmap=zipfile.is_zipfile(file), weights_only=True)
     except Exception as error:  # torch raises many kinds; all mean the same here
-        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"{file}: cannot be read: {error}") from error
+        message = f"{file.name} cannot be read as a file of parameters"
+        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message) from error
     state: dict[str, Tensor] = loaded.get("state_dict", loaded)
     return {key.removeprefix("module."): value for key, value in state.items()}
 

@@ -24,7 +24,7 @@ from app.worker import persist
 from app.worker.claims import ClaimedImage, claim, is_waiting, next_engine_key
 from app.worker.progress import STALL_LIMIT_S, Heartbeat
 from app.worker.requests import Batch, prepared
-from pipeline.contract import CountRequest, ErrorCode, ObjectType, PipelineError
+from pipeline.contract import CountRequest, ErrorCode, ObjectType, PipelineError, unforeseen
 from pipeline.run import ImageOutcome
 from pipeline.types import Candidates
 
@@ -165,7 +165,8 @@ class _BatchRun:
                 for request in left:
                     self._count(batch, [request], types)
                 return
-            log.exception("counting failed", exc_info=error)
+            about = {"images": [request.image_id for request in left]}
+            log.exception("counting failed", exc_info=error, extra=about)
             outcomes = [ImageOutcome(request.image_id, error=failure) for request in left]
         for outcome in outcomes:
             self._finish(outcome)
@@ -217,8 +218,9 @@ class _BatchRun:
 
 
 def _as_pipeline_error(error: Exception) -> PipelineError:
+    """Return what may be told of any failure; the rest of it is for the log."""
     if isinstance(error, PipelineError):
         return error
     if isinstance(error, MemoryError):
         return PipelineError(ErrorCode.OUT_OF_MEMORY, "the batch does not fit into memory")
-    return PipelineError(ErrorCode.INFERENCE_ERROR, f"{type(error).__name__}: {error}")
+    return unforeseen()

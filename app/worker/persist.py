@@ -91,6 +91,7 @@ def fail(image: ClaimedImage, owner: str, error: PipelineError) -> None:
             "attempt": image.attempts,
             "is_final": values["status"] == ImageStatus.FAILED,
         },
+        exc_info=error if error.__cause__ else None,  # what the reason, which clients see, leaves out
     )
     wake(image.job_id)
     observe_end(ended)
@@ -194,9 +195,7 @@ def _store_files(image: ClaimedImage, outcome: ImageOutcome) -> None:
         for key, data in files.items():
             storage().put(key, io.BytesIO(data))
     except (StorageError, OSError) as error:
-        raise PipelineError(
-            ErrorCode.STORAGE_ERROR, f"the result's files cannot be stored: {error}"
-        ) from error
+        raise PipelineError(ErrorCode.STORAGE_ERROR, "the result's files cannot be stored") from error
 
 
 def _remove_unwanted_files(image: ClaimedImage) -> None:

@@ -23,6 +23,7 @@ from app.jobs.models import JobImage
 from app.jobs.states import ImageStatus
 from app.jobs.transitions import execute
 from app.worker.claims import ClaimedImage
+from pipeline.contract import STAGES
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ STALL_LIMIT_S = 900.0
 """A forward pass that reports nothing for so long is hung: the process ends and its leases run out."""
 
 STALLED_EXIT = 75
+
+DECODING = STAGES[0]
 
 
 class Heartbeat:
@@ -54,6 +57,7 @@ class Heartbeat:
         self._app, self._owner, self._stopping = app, owner, stopping
         self._stall_limit_s = stall_limit_s
         self._open = {image.key: image for image in images}
+        self._begun: set[str] = set()
         self._news: dict[str, tuple[str, float]] = {}
         self._reported_at = time.monotonic()
         self._extended_at = time.monotonic()
@@ -76,10 +80,15 @@ class Heartbeat:
         with self._lock:
             self._reported_at = time.monotonic()
             self._news[key] = stage, share
+            if stage != DECODING:
+                self._begun.add(key)
 
     def is_wanted(self, key: str) -> bool:
-        """Return whether image ``key`` should still be counted: not cancelled, not lost, not stopping."""
-        return key in self._open and not self._stopping.is_set()
+        """Return whether image ``key`` should still be counted: not cancelled, not lost.
+
+        When the worker stops, what has only been decoded is not wanted either; the rest is finished.
+        """
+        return key in self._open and (key in self._begun or not self._stopping.is_set())
 
     def is_ours(self, key: str) -> bool:
         """Return whether, as far as known, the lease on image ``key`` is still ours."""

@@ -74,7 +74,7 @@ def _local(files: ExitStack, sha256: str) -> Path:
     except NotFoundError as error:
         raise PipelineError(ErrorCode.FILE_NOT_FOUND, "the uploaded file is gone") from error
     except (StorageError, OSError) as error:
-        raise PipelineError(ErrorCode.STORAGE_ERROR, f"the uploaded file cannot be read: {error}") from error
+        raise PipelineError(ErrorCode.STORAGE_ERROR, "the uploaded file cannot be read") from error
 
 
 def _add_exemplar_images(batch: Batch, image: ClaimedImage, files: ExitStack) -> None:
@@ -108,7 +108,7 @@ def _stored_candidates(job_id: str, file_id: str) -> Candidates | None:
         with storage().open(key) as file:
             return read_candidates(file.read())
     except StorageError as error:
-        raise PipelineError(ErrorCode.STORAGE_ERROR, f"stored candidates cannot be read: {error}") from error
+        raise PipelineError(ErrorCode.STORAGE_ERROR, "stored candidates cannot be read") from error
 
 
 def _sha256(file_id: str) -> str:

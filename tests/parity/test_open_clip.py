@@ -14,22 +14,17 @@ from pipeline.types import PatchBatch
 
 torch = pytest.importorskip("torch")
 open_clip = pytest.importorskip("open_clip")
+
+from tests.doubles.small_clip import SMALL, small_clip  # noqa: E402
+
 pytestmark = pytest.mark.deep
 
 PHRASES = ["metal coin", "medicine tablet", "human hand", "chicken egg"]
 
 
-SMALL = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 224, "layers": 2, "width": 64, "head_width": 32, "patch_size": 32},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 48, "heads": 2, "layers": 2},
-}
-
-
 @pytest.fixture(scope="module")
 def model() -> torch.nn.Module:
-    torch.manual_seed(5)
-    return open_clip.CLIP(**SMALL).eval()
+    return small_clip()
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +142,7 @@ def test_an_assembled_model_is_the_model_its_parameters_come_from(
 
 
 def test_parameters_of_another_network_are_refused(model: torch.nn.Module) -> None:
-    with pytest.raises(PipelineError, match="Missing key"):
+    with pytest.raises(PipelineError, match="open_clip ViT-B-32: the file's parameters are not"):
         assemble({**SMALL, "text_cfg": {**SMALL["text_cfg"], "layers": 3}}, model.state_dict())
 
 

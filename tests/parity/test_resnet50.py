@@ -114,7 +114,7 @@ def test_parameters_have_the_official_names_and_shapes(reference: torch.nn.Modul
 
 
 def test_weights_of_another_network_are_refused() -> None:
-    with pytest.raises(PipelineError, match="resnet50"):
+    with pytest.raises(PipelineError, match="resnet50: the file's parameters are not"):
         ResNet50(torchvision.models.resnet18().state_dict(), "cpu")
 
 

@@ -21,6 +21,7 @@ from app.storage.keys import candidates_key, image_key, picture_key
 from app.storage.protocol import ByteSource, Storage
 from app.uploads.models import Image
 from pipeline.archive import read_candidates
+from pipeline.contract import unforeseen
 from pipeline.run import ImageOutcome
 from tests.doubles import pipeline
 from tests.doubles.pipeline import script
@@ -96,7 +97,9 @@ def test_provenance_names_the_settings_of_the_request(workplace: Workplace) -> N
     assert result["provenance"]["settings"]["exemplars"][0]["file_id"] == file_id
 
 
-def test_a_poison_image_in_a_batch_of_eight_fails_alone(make_workplace: MakeWorkplace) -> None:
+def test_a_poison_image_in_a_batch_of_eight_fails_alone(
+    make_workplace: MakeWorkplace, capsys: pytest.CaptureFixture[str]
+) -> None:
     workplace = make_workplace(max_attempts=2)
     scripts = [script(count=n) for n in range(1, 8)]
     scripts.insert(3, script(**{"raise": "poison"}))
@@ -107,7 +110,8 @@ def test_a_poison_image_in_a_batch_of_eight_fails_alone(make_workplace: MakeWork
     assert [image.count for image in images] == [1, 2, 3, None, 4, 5, 6, 7]
     assert [image.attempts for image in images] == [1, 1, 1, 2, 1, 1, 1, 1]
     assert images[3].error_code == "MAX_RETRIES"
-    assert "INFERENCE_ERROR: RuntimeError: poison" in (images[3].error_message or "")
+    assert images[3].error_message == f"gave up after 2 attempts; the last: INFERENCE_ERROR: {unforeseen()}"
+    assert "RuntimeError: poison" in capsys.readouterr().err
     assert workplace.n_instances(job_id) == sum(range(1, 8))
     last = workplace.events(job_id)[-1]
     assert (last.type, last.data["partial"], last.data["failed_images"]) == ("job.completed", True, 1)
@@ -177,6 +181,18 @@ def test_a_full_disk_loses_nothing_and_counts_nothing_twice(workplace: Workplace
     assert workplace.counts(job_id) == [3, 4]
     assert workplace.n_instances(job_id) == 7
     assert [image.attempts for image in workplace.images(job_id)] == [2, 2]
+
+
+def test_clients_are_not_told_what_a_storage_said(
+    make_workplace: MakeWorkplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workplace = make_workplace(max_attempts=1)
+    job_id = workplace.submit(script(count=3))
+    workplace.app.extensions["tally_storage"] = FullStorage(workplace.app.extensions["tally_storage"], 1)
+    workplace.drain()
+    message = workplace.images(job_id)[0].error_message
+    assert message == "gave up after 1 attempts; the last: STORAGE_ERROR: the result's files cannot be stored"
+    assert "no space left on device" in capsys.readouterr().err
 
 
 def test_a_result_whose_lease_was_lost_is_not_written(workplace: Workplace) -> None:

@@ -100,6 +100,17 @@ def test_nothing_is_wanted_while_stopping(
     assert heartbeat.is_ours(claimed[0].key)
 
 
+def test_what_was_begun_is_still_wanted_while_stopping(
+    claimed: list[ClaimedImage], heartbeat: Heartbeat, stopping: threading.Event
+) -> None:
+    begun, decoded = (image.key for image in claimed)
+    heartbeat.report(begun, "segment", 0.1)
+    heartbeat.report(decoded, "preprocess", 0.0)
+    stopping.set()
+    assert heartbeat.is_wanted(begun)
+    assert not heartbeat.is_wanted(decoded)
+
+
 def test_the_last_two_images_end_their_job_once(make_workplace: MakeWorkplace) -> None:
     workplace = make_workplace(batch_max=1)
     jobs = [workplace.submit(script(count=1), script(count=2)) for _ in range(6)]

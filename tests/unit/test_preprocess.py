@@ -137,6 +137,15 @@ def test_magic_bytes_without_an_image_behind_them_are_corrupted(tmp_path):
     assert code_of(lambda: probe(path)) == ErrorCode.CORRUPTED_FILE
 
 
+@pytest.mark.parametrize("magic", [b"RIFF\x10\0\0\0WEBP", b"\x89PNG\r\n\x1a\n", b"II*\0\x08\0\0\0"])
+def test_what_is_said_of_a_damaged_file_names_no_folder(tmp_path, magic):
+    path = tmp_path / "a.img"
+    path.write_bytes(magic + b"garbage")
+    with pytest.raises(PipelineError) as caught:
+        pixels(path)
+    assert str(caught.value) == "a.img does not decode"
+
+
 def test_header_tells_format_size_and_pages_whatever_the_name(tmp_path):
     path = two_page_tiff(tmp_path).rename(tmp_path / "a.jpg")
     assert probe(path) == ImageHeader("tiff", 70, 80, 2)
