@@ -21,7 +21,7 @@ from app.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 API_PREFIX = "/api/v1"
-API_DOMAINS = ("jobs", "events", "results", "files", "corrections", "types")
+API_DOMAINS = ("jobs", "inference", "events", "results", "files", "corrections", "types", "templates")
 """Folders whose ``routes.blp`` is part of the versioned API."""
 PAGE_DOMAINS = ("health", "monitoring", "docs", "pages")
 """Folders whose ``routes.blp`` stands at the root: health, docs, pages."""

@@ -66,6 +66,7 @@ ERROR_CODES: dict[str, ErrorKind] = {
         404, "There is no such file, or retention has deleted its bytes.", "Check the id; upload it again."
     ),
     "TYPE_NOT_FOUND": ErrorKind(404, "There is no such object type.", "GET /api/v1/types lists them."),
+    "TEMPLATE_NOT_FOUND": ErrorKind(404, "There is no such template.", "GET /api/v1/templates lists them."),
     "CORRECTION_NOT_FOUND": ErrorKind(404, "There is no such correction.", "Check the id."),
     "RESULTS_NOT_READY": ErrorKind(
         404,
@@ -86,6 +87,7 @@ ERROR_CODES: dict[str, ErrorKind] = {
         409, "This Idempotency-Key was used with another request.", "Use a fresh key for each new request."
     ),
     "TYPE_EXISTS": ErrorKind(409, "There is an object type of this name.", "Change that one with PATCH."),
+    "TEMPLATE_EXISTS": ErrorKind(409, "There is a template of this name.", "Change that one with PATCH."),
     "UNSUPPORTED_MEDIA_TYPE": ErrorKind(
         415, "The body has another media type than this address takes.", "See /docs for the one it takes."
     ),

@@ -4,6 +4,7 @@ from app.corrections.models import Correction
 from app.events.models import JobEvent
 from app.jobs.models import IdempotencyKey, Job, JobImage
 from app.results.models import Instance
+from app.templates.models import Template, TemplateImage
 from app.types.models import ObjectType
 from app.uploads.models import Image, Upload
 
@@ -16,5 +17,7 @@ __all__ = [
     "JobEvent",
     "JobImage",
     "ObjectType",
+    "Template",
+    "TemplateImage",
     "Upload",
 ]

@@ -17,10 +17,10 @@ from pipeline.ops.nms import KEPT, suppress
 from pipeline.ops.overlap import mask_overlaps
 from pipeline.ops.regions import points_in_polygon
 from pipeline.rules import program_sha256
-from pipeline.summary import summarise
+from pipeline.summary import size_stats_of, summarise
 from pipeline.types import Candidates, Instances, RuleEffects
 
-__all__ = ["count", "object_id", "summarise"]
+__all__ = ["count", "object_id", "size_stats_of", "summarise"]
 
 MIN_AREA_PX = 25
 """Default lower limit of a mask's area (anchors (f): VIRG, micro-sam)."""

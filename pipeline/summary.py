@@ -53,7 +53,7 @@ def summarise(
         timings_s: stage → seconds.
         provenance: what made the candidates.
     """
-    counted = instances.counted
+    counted, n_px = instances.counted, candidates.batch.size_hw[0] * candidates.batch.size_hw[1]
     scores = instances.scores[counted]
     interval = _interval(candidates, instances, provenance.engine)
     labels = Counter(instances.labels[i] for i in counted.tolist())
@@ -63,7 +63,7 @@ def summarise(
         count_interval=interval,
         by_type=dict(labels.most_common()),
         groups=_groups(instances),
-        stats=_size_stats(candidates, counted),
+        stats=size_stats_of(candidates.batch.area[counted], n_px),
         average_confidence=round(float(scores.mean()), 4) if len(scores) else 0.0,
         needs_review=reason is not None,
         review_reason=reason,
@@ -99,9 +99,9 @@ def _engine_details(candidates: Candidates, counted: NDArray[np.int64]) -> dict[
     return {"scales": [round(s, 4) for s in candidates.batch.scales], "typical_radius_px": radius}
 
 
-def _size_stats(candidates: Candidates, counted: NDArray[np.int64]) -> SizeStats:
-    area = candidates.batch.area[counted].astype(np.float64)
-    n_px = candidates.batch.size_hw[0] * candidates.batch.size_hw[1]
+def size_stats_of(areas: NDArray[np.int64], n_px: int) -> SizeStats:
+    """Return the statistics of (N,) areas in px, in an image of ``n_px`` px; zeros when N is 0."""
+    area = areas.astype(np.float64)
     p10, median, p90 = np.percentile(area, (10, 50, 90)) if len(area) else (0.0, 0.0, 0.0)
     return SizeStats(
         median_area_px=float(median),

@@ -22,6 +22,7 @@ from app.jobs.states import LIVE, ImageStatus
 from app.storage import NotFoundError, storage
 from app.storage.keys import image_key, picture_key, thumbnail_key
 from app.storage.protocol import CHUNK_BYTES, ByteSource
+from app.templates.models import TemplateImage
 from app.uploads.models import Image, Upload
 from app.uploads.service import display_name
 
@@ -163,12 +164,13 @@ def purge_expired(now: datetime) -> int:
 
 
 def _expired(condition: Any) -> list[str]:
-    """Return the images of uploads that no live job needs, oldest first."""
+    """Return the images of uploads that neither a live job nor a template needs, oldest first."""
     live = select(Job.upload_id).where(Job.status.in_(LIVE))
+    saved = select(TemplateImage.image_id)
     query = (
         select(Image.id)
         .join(Image.upload)
-        .where(condition, Image.purged_at.is_(None), Image.upload_id.not_in(live))
+        .where(condition, Image.purged_at.is_(None), Image.upload_id.not_in(live), Image.id.not_in(saved))
         .order_by(Upload.created_at, Image.id)
     )
     return list(db.session.scalars(query))
@@ -177,7 +179,8 @@ def _expired(condition: Any) -> list[str]:
 def _purge(image_id: str, now: datetime) -> int:
     """Delete one image's bytes unless another row needs them; see ``uploads.service.add_upload``.
 
-    A retry may have begun since the image was chosen: it holds the same row, so this is seen here.
+    A job may have begun, or a template been saved, since the image was chosen: both hold the same row, so
+    this is seen here.
     """
     with transaction() as session:
         sha256, upload_id = session.execute(
@@ -185,7 +188,8 @@ def _purge(image_id: str, now: datetime) -> int:
         ).one()
         same = session.scalars(select(Image).where(Image.sha256 == sha256).with_for_update()).all()
         is_live = select(Job.id).where(Job.upload_id == upload_id, Job.status.in_(LIVE)).limit(1)
-        if session.scalar(is_live) is not None:
+        is_saved = select(TemplateImage.image_id).where(TemplateImage.image_id == image_id)
+        if session.scalar(is_live) is not None or session.scalar(is_saved) is not None:
             return 0
         needed = [other for other in same if other.id != image_id and other.purged_at is None]
         if not needed:

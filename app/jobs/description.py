@@ -44,6 +44,7 @@ def describe_image(image: JobImage) -> dict[str, Any]:
         "count": count,
         "count_interval": None if count is None else current_interval(image),
         "count_source": count_source(image),
+        "stats": (image.result or {}).get("stats"),
         "version": image.version,
         "needs_review": image.needs_review,
         "review_reason": image.review_reason,
@@ -114,6 +115,7 @@ def is_visualized(image: JobImage) -> bool:
 def _job(job: Job) -> dict[str, Any]:
     return {
         "job_id": job.id,
+        "upload_id": job.upload_id,
         "type": job.type,
         "status": job.status,
         "config": job.config,

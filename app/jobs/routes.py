@@ -13,7 +13,7 @@ from app.jobs.description import describe_job
 from app.jobs.idempotency import Data
 from app.jobs.status import status_of
 from app.jobs.submission import key_of, read_submission
-from app.uploads.service import check_files, closing
+from app.uploads.service import closing
 
 blp = Blueprint("jobs", __name__, description="Count objects in images.")
 
@@ -49,8 +49,14 @@ def create_job(query: dict[str, Any]) -> Data:
     """
     sent = read_submission(request)
     with closing(sent.files):
-        files = check_files(sent.files, partial=query["partial"])
-        return service.create_job(files, sent.type_name, sent.config, sent.request_key, g.request_id)
+        return service.create_job(
+            sent.files,
+            sent.type_name,
+            sent.config,
+            sent.request_key,
+            g.request_id,
+            partial=query["partial"],
+        )
 
 
 @blp.route("/jobs", methods=["GET"])

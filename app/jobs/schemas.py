@@ -12,6 +12,7 @@ from marshmallow import fields, validate
 from app.jobs.states import JobStatus
 
 FILE_ID, JOB_ID = "img_01jz4k8e7b2w3x4y5z6a7b8c9d", "job_01jz4k8e7b2w3x4y5z6a7b8c9d"
+UPLOAD_ID = "upl_01jz4k8e7b2w3x4y5z6a7b8c9d"
 TIME = "2026-01-31T12:00:00Z"
 IN_CALENDAR = validate.Range(datetime(1000, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
 """What every database has a date for, in any zone."""
@@ -34,9 +35,11 @@ class JobFormSchema(ma.Schema):
         },
     )
     type = fields.String(
-        required=True,
         validate=validate.Length(1, 100),
-        metadata=described("coin", "What to count: a type's name (GET /types) or any other words."),
+        metadata=described(
+            "coin",
+            "What to count: a type's name (GET /types) or any other words; needed unless a template says it.",
+        ),
     )
     config = fields.String(
         metadata=described('{"confidence_threshold": 0.3}', "JSON object; every key has a default.")
@@ -115,6 +118,16 @@ class PictureURLsSchema(ma.Schema):
     )
 
 
+class StatsSchema(ma.Schema):
+    """Sizes of the counted objects."""
+
+    median_area_px = fields.Float(required=True, metadata=described(1352.0))
+    p10_area_px = fields.Float(required=True, metadata=described(1102.0))
+    p90_area_px = fields.Float(required=True, metadata=described(1689.0))
+    coverage_percent = fields.Float(required=True, metadata=described(27.9))
+    density_per_megapixel = fields.Float(required=True, metadata=described(206.2))
+
+
 class JobImageSchema(FileSchema):
     """One image of a job."""
 
@@ -126,6 +139,7 @@ class JobImageSchema(FileSchema):
         fields.Integer(), required=True, allow_none=True, metadata=described([23, 25], "90 %, inclusive")
     )
     count_source = fields.String(required=True, metadata=described("model", '"human" after a correction'))
+    stats = fields.Nested(StatsSchema, required=True, allow_none=True)
     version = fields.Integer(
         required=True, metadata=described(1, "named by corrections; raised by each change")
     )
@@ -144,6 +158,7 @@ class JobSummarySchema(ma.Schema):
     """A job as the list shows it."""
 
     job_id = fields.String(required=True, metadata=described(JOB_ID))
+    upload_id = fields.String(required=True, metadata=described(UPLOAD_ID, "of its files"))
     type = fields.String(required=True, metadata=described("coin"))
     status = fields.String(
         required=True, validate=validate.OneOf([s.value for s in JobStatus]), metadata=described("completed")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session, selectinload
@@ -15,6 +14,7 @@ from app.database import transaction
 from app.errors import TallyError
 from app.events.service import record, wake
 from app.extensions import config, db
+from app.jobs.asked import Asked, asked_for, checked_settings
 from app.jobs.description import API, describe_file, describe_job, describe_jobs
 from app.jobs.idempotency import Data, RequestKey, first_answer, once
 from app.jobs.models import Job, JobImage
@@ -26,11 +26,12 @@ from app.monitoring.metrics import INFERENCE_JOBS
 from app.storage import storage
 from app.storage.keys import job_prefixes, thumbnail_key
 from app.uploads.models import Image, Upload
-from app.uploads.service import CheckedFiles, add_upload, display_name, store_files
-from pipeline.contract import CountSettings, SettingsError
-from pipeline.settings import settings_from_json
+from app.uploads.received import ReceivedFile
+from app.uploads.service import add_upload, check_files, display_name, store_files
+from pipeline.contract import CountSettings
 
-MAX_TYPE_CHARS = 100
+OF_COUNTED_IMAGES = ("groups", "groups_scope")
+"""What a config says of images that a retry leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +45,6 @@ class JobFilter:
     needs_review: bool | None = None
 
 
-def checked_settings(sent: Any) -> CountSettings:
-    """Return the settings a request asks for.
-
-    Raises:
-        TallyError: INVALID_CONFIG with every bad field.
-    """
-    try:
-        return settings_from_json(sent)
-    except SettingsError as error:
-        details = [dict(detail) for detail in error.details]
-        raise TallyError("INVALID_CONFIG", str(error), field=details[0]["field"], details=details) from error
-
-
-def checked_type(sent: str) -> str:
-    """Return what to count: a type's name or any other words, which are then only a label.
-
-    Raises:
-        TallyError: INVALID_REQUEST when it is empty or too long.
-    """
-    name = " ".join(sent.split())
-    if not name or len(name) > MAX_TYPE_CHARS or display_name(name) != name:
-        message = f"want 1 to {MAX_TYPE_CHARS} printable characters, got {len(name)}"
-        raise TallyError("INVALID_REQUEST", f"type: {message}", field="type")
-    return name
-
-
 def refuse_when_full(n_images: int) -> None:
     """Raise QUEUE_FULL when so many images wait that ``n_images`` more would wait too long."""
     waiting, limit = queue_length(), config().queue_max_images
@@ -80,39 +55,44 @@ def refuse_when_full(n_images: int) -> None:
 
 
 def create_job(
-    files: CheckedFiles, type_name: str, sent_config: Data, request_key: RequestKey | None, request_id: str
+    received: Sequence[tuple[str, ReceivedFile]],
+    type_name: str | None,
+    sent_config: Data,
+    request_key: RequestKey | None,
+    request_id: str,
+    *,
+    partial: bool,
 ) -> Data:
-    """Store the files, write upload, images and job in one transaction, and call the workers.
+    """Check and store the files, write upload, images and job in one transaction, and call the workers.
 
     Args:
-        files: that passed ``uploads.service.check_files``.
-        type_name: from ``checked_type``.
-        sent_config: the request's config, already checked; kept as it was sent.
+        received: (name as sent, file) in the order of the request.
+        type_name: what to count; None means what the config's template says.
+        sent_config: the request's config.
         request_key: of an ``Idempotency-Key`` header.
         request_id: for logs of the worker.
+        partial: go on with the good files when others are bad.
 
     Returns:
         The ``data`` of the 202.
 
     Raises:
-        TallyError: QUEUE_FULL, IDEMPOTENCY_CONFLICT. StorageError: nothing was accepted.
+        TallyError: INVALID_CONFIG, INVALID_REQUEST, the codes of ``uploads.service.check_files``, QUEUE_FULL,
+            IDEMPOTENCY_CONFLICT. StorageError: nothing was accepted.
     """
     if request_key and (known := first_answer(request_key)):
         return known
-    settings = checked_settings(sent_config)
+    asked = asked_for(type_name, sent_config)
+    files = check_files(received, partial=partial)
     refuse_when_full(len(files.good))
     store_files(files.good)
-
-    def work(session: Session) -> Data:
-        upload = add_upload(session, files.good)
-        job = _new_job(type_name, sent_config, settings, upload.images, request_id=request_id)
-        accepted = _accept(session, job)
-        return accepted | {"rejected_files": files.bad}
-
-    data, is_new = once(request_key, 202, work)
-    if is_new:
-        _announce(data["job_id"], _engine_key(settings))
-    return data
+    return start_job(
+        asked,
+        request_key,
+        request_id,
+        lambda session: add_upload(session, files.good).images,
+        rejected_files=files.bad,
+    )
 
 
 def retry_job(job_id: str, request_key: RequestKey | None, request_id: str) -> Data:
@@ -131,20 +111,61 @@ def retry_job(job_id: str, request_key: RequestKey | None, request_id: str) -> D
     if not images:
         raise TallyError("INVALID_STATE", "every image of this job was counted; there is nothing to retry")
     refuse_when_full(len(images))
-    settings, ids = checked_settings(old.config), [image.id for image in images]
-    type_name, config_json = old.type, old.config
+    ids = [image.id for image in images]
+    config_json = {key: value for key, value in old.config.items() if key not in OF_COUNTED_IMAGES}
+    asked = Asked(old.type, config_json, checked_settings(config_json))
+    return start_job(
+        asked, request_key, request_id, lambda session: held_images(session, ids), retry_of=job_id
+    )
+
+
+def start_job(
+    asked: Asked,
+    request_key: RequestKey | None,
+    request_id: str,
+    images: Callable[[Session], Sequence[Image]],
+    *,
+    rejected_files: Sequence[Data] = (),
+    retry_of: str | None = None,
+) -> Data:
+    """Write a job in one transaction, once a key, and call the workers.
+
+    Args:
+        asked: what to count, checked.
+        request_key: of an ``Idempotency-Key`` header.
+        request_id: for logs of the worker.
+        images: gives the rows of the files, inside the transaction.
+        rejected_files: what the answer says of files that were left out.
+        retry_of: the job whose unfinished images these are.
+
+    Returns:
+        The ``data`` of the 202.
+
+    Raises:
+        TallyError: IDEMPOTENCY_CONFLICT, and what ``images`` raises.
+    """
 
     def work(session: Session) -> Data:
-        fresh = _kept_images(session, ids)
-        job = _new_job(
-            type_name, config_json, settings, [fresh[i] for i in ids], request_id=request_id, retry_of=job_id
-        )
-        return _accept(session, job) | {"rejected_files": []}
+        job = _new_job(asked, images(session), request_id=request_id, retry_of=retry_of)
+        return _accept(session, job) | {"rejected_files": list(rejected_files)}
 
     data, is_new = once(request_key, 202, work)
     if is_new:
-        _announce(data["job_id"], _engine_key(settings))
+        _announce(data["job_id"], _engine_key(asked.settings))
     return data
+
+
+def held_images(session: Session, ids: Sequence[str]) -> list[Image]:
+    """Return images in the order of ``ids`` and hold their rows: a purge either came before, or sees the job.
+
+    Raises:
+        TallyError: FILE_NOT_FOUND when retention has deleted one.
+    """
+    query = select(Image).where(Image.id.in_(ids)).with_for_update()
+    found = {image.id: image for image in session.scalars(query.execution_options(populate_existing=True))}
+    if any(image.purged_at for image in found.values()):
+        raise TallyError("FILE_NOT_FOUND", "retention has deleted one of these images; upload it again")
+    return [found[image_id] for image_id in ids]
 
 
 def cancel_job(job_id: str) -> Data:
@@ -247,40 +268,23 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _new_job(
-    type_name: str,
-    config_json: Data,
-    settings: CountSettings,
-    images: Sequence[Image],
-    *,
-    request_id: str,
-    retry_of: str | None = None,
-) -> Job:
-    key = _engine_key(settings)
+def _new_job(asked: Asked, images: Sequence[Image], *, request_id: str, retry_of: str | None = None) -> Job:
+    key, priority = _engine_key(asked.settings), asked.settings.priority
     job = Job(
         upload_id=images[0].upload_id,
-        type=type_name,
-        config=config_json,
+        type=asked.type_name,
+        config=asked.config,
         engine_key=key,
-        priority=settings.priority,
+        priority=priority,
         total_images=len(images),
         retry_of=retry_of,
         request_id=request_id,
     )
     job.images = [
-        JobImage(image=image, position=position, engine_key=key, priority=settings.priority)
+        JobImage(image=image, position=position, engine_key=key, priority=priority)
         for position, image in enumerate(images)
     ]
     return job
-
-
-def _kept_images(session: Session, ids: Sequence[str]) -> dict[str, Image]:
-    """Return images by id and hold their rows: a purge either came before, or will see the job."""
-    query = select(Image).where(Image.id.in_(ids)).with_for_update()
-    found = {image.id: image for image in session.scalars(query.execution_options(populate_existing=True))}
-    if any(image.purged_at for image in found.values()):
-        raise TallyError("FILE_NOT_FOUND", "retention has deleted an image of this job; upload it again")
-    return found
 
 
 def _accept(session: Session, job: Job) -> Data:

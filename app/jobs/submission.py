@@ -1,4 +1,4 @@
-"""Read what POST /jobs sends: files, type, config, and the key that makes a repeat harmless."""
+"""Read what POSTs of files send: the files, type, config, and the key that makes a repeat harmless."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from flask import Request
 from app.blueprint import read_json
 from app.errors import TallyError
 from app.jobs.idempotency import RequestKey
-from app.jobs.service import checked_settings, checked_type
 from app.uploads.received import ReceivedFile
 
 MAX_CONFIG_CHARS = 200_000
 
 
+Files = list[tuple[str, ReceivedFile]]
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A submitted job, before its files are looked at."""
+    """A submitted job, before its parts are looked at."""
 
-    files: list[tuple[str, ReceivedFile]]
-    type_name: str
+    files: Files
+    type_name: str | None
     config: dict[str, Any]
     request_key: RequestKey | None
 
@@ -32,17 +34,20 @@ def read_submission(asked: Request) -> Submission:
     """Return the parts of a request; the files are on disk already.
 
     Raises:
-        TallyError: INVALID_REQUEST for type, config that is no JSON object, or key; INVALID_CONFIG.
+        TallyError: INVALID_CONFIG for config that is no JSON object, INVALID_REQUEST for the key.
     """
-    files = [
+    files = read_files(asked, "images")
+    config, type_name = _config(asked.form.get("config", "{}")), asked.form.get("type")
+    return Submission(files, type_name, config, key_of_files(asked, files, type_name or "", config))
+
+
+def read_files(asked: Request, field: str) -> Files:
+    """Return the files of one field: (name as sent, file) in the order of the request."""
+    return [
         (sent.filename or "", cast("ReceivedFile", sent.stream))
-        for sent in asked.files.getlist("images")
+        for sent in asked.files.getlist(field)
         if sent.filename or cast("ReceivedFile", sent.stream).size_bytes
     ]
-    config = _config(asked.form.get("config", "{}"))
-    checked_settings(config)
-    type_name = checked_type(asked.form.get("type", ""))
-    return Submission(files, type_name, config, _key(asked, type_name, config, files))
 
 
 def key_of(asked: Request) -> RequestKey | None:
@@ -53,14 +58,15 @@ def key_of(asked: Request) -> RequestKey | None:
     return RequestKey(key, hashlib.sha256(f"{asked.path}\n".encode() + asked.get_data()).hexdigest())
 
 
-def _key(
-    asked: Request, type_name: str, config: dict[str, Any], files: list[tuple[str, ReceivedFile]]
-) -> RequestKey | None:
-    """Multipart bodies differ by their boundary alone, so the key covers what they mean."""
+def key_of_files(asked: Request, files: Files, *meant: Any) -> RequestKey | None:
+    """Return the ``Idempotency-Key`` of a multipart request, None when it carries none.
+
+    Multipart bodies differ by their boundary alone, so the key covers the files and what else is ``meant``.
+    """
     key = asked.headers.get("Idempotency-Key")
     if key is None:
         return None
-    meaning = [asked.full_path, type_name, config, [[name, file.sha256] for name, file in files]]
+    meaning = [asked.full_path, *meant, [[name, file.sha256] for name, file in files]]
     return RequestKey(key, hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest())
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from app.jobs.description import count_source, current_count, current_interval
 from app.jobs.models import JobImage
-from app.results.objects import CountedObject
+from app.results.objects import CountedObject, size_stats
 from app.results.recount import Recounted
 
 Data = dict[str, Any]
@@ -38,12 +39,13 @@ def describe_result(image: JobImage, objects: Sequence[CountedObject], class_ids
         "count_source": count_source(image),
         "by_type": dict(Counter(found.label for found in objects).most_common()),
         "groups": _groups(result, objects),
-        "stats": _stats(objects, size_wh),
+        "stats": asdict(size_stats(objects, size_wh[0] * size_wh[1])),
         "needs_review": image.needs_review,
         "review_reason": image.review_reason,
         "labelled_by": result.get("labelled_by"),
         "timings_s": result.get("timings_s", {}),
         "provenance": result.get("provenance", {}),
+        "engine_details": result.get("engine_details", {}),
         "detections": [describe_object(found, size_wh, class_ids) for found in objects],
     }
 
@@ -80,6 +82,7 @@ def describe_rejected(found: Recounted) -> list[Data]:
         {
             "object_id": identifier,
             "reason": why,
+            "group": None if found.instances.group_ids[i] < 0 else int(found.instances.group_ids[i]),
             "confidence": round(float(scores[i]), 6),
             "bbox": _bbox(tuple(batch.bbox_xyxy[i].tolist())),
             "segmentation": np.round(batch.polygon(i).astype(np.float64), 2).ravel().tolist(),
@@ -94,23 +97,17 @@ def _bbox(bbox_xyxy: tuple[float, ...]) -> Data:
 
 
 def _groups(result: Data, objects: Sequence[CountedObject]) -> list[Data]:
-    """Return the visual groups, largest first, as they are after the edits."""
-    names = {group["id"]: group["name"] for group in result.get("groups", ())}
-    counts = Counter(found.group_id for found in objects if found.group_id >= 0)
-    return [
-        {"id": group, "name": names.get(group, f"group {group + 1}"), "count": n}
-        for group, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    """Return the visual groups, largest first, as they are after the edits; those left out last."""
+    counts = Counter(found.group_id for found in objects)
+    described = [
+        {
+            "id": group["id"],
+            "name": group["name"],
+            "count": counts[group["id"]],
+            "left_out": group.get("left_out", 0),
+            "counted": counts[group["id"]] > 0,
+        }
+        for group in result.get("groups", ())
+        if counts[group["id"]] or group.get("left_out")
     ]
-
-
-def _stats(objects: Sequence[CountedObject], size_wh: tuple[int, int]) -> Data:
-    area = np.array([found.area for found in objects], dtype=np.float64)
-    p10, median, p90 = np.percentile(area, (10, 50, 90)).tolist() if len(area) else (0.0, 0.0, 0.0)
-    n_px = size_wh[0] * size_wh[1]
-    return {
-        "median_area_px": median,
-        "p10_area_px": p10,
-        "p90_area_px": p90,
-        "coverage_percent": round(min(100.0, 100 * float(area.sum()) / n_px), 3),
-        "density_per_megapixel": round(len(area) * 1e6 / n_px, 3),
-    }
+    return sorted(described, key=lambda group: (-group["count"], -group["left_out"], group["id"]))

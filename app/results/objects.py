@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.count import object_id
+from pipeline.contract import SizeStats
+from pipeline.count import object_id, size_stats_of
 from pipeline.ops.reading_order import reading_order
 from pipeline.types import Candidates, Instances
 
@@ -89,6 +90,11 @@ def human_candidate(candidates: Candidates, index: int, label: str) -> CountedOb
         polygon=tuple(candidates.batch.polygon(index).ravel().tolist()),
         source=HUMAN,
     )
+
+
+def size_stats(objects: Sequence[CountedObject], n_px: int) -> SizeStats:
+    """Return the sizes of the objects in an image of ``n_px`` px."""
+    return size_stats_of(np.array([found.area for found in objects], dtype=np.int64), n_px)
 
 
 def numbered(objects: Sequence[CountedObject]) -> list[CountedObject]:

@@ -19,8 +19,9 @@ from app.extensions import db
 from app.jobs.models import Job, JobImage
 from app.jobs.states import ImageStatus
 from app.results.edits import Edit, apply_edits
-from app.results.objects import HUMAN, CountedObject, objects_of
+from app.results.objects import HUMAN, CountedObject, objects_of, size_stats
 from app.storage import StorageError, storage
+from app.storage.keys import exemplar_key
 from pipeline.archive import read_candidates
 from pipeline.contract import (
     CountResult,
@@ -74,8 +75,13 @@ def stored_candidates(image: JobImage) -> Candidates:
     """
     if image.status != ImageStatus.COMPLETED or image.candidates_key is None:
         raise TallyError("RESULTS_NOT_READY", f"image {image.image_id} is {image.status}, not counted")
+    return read_stored(image.candidates_key)
+
+
+def read_stored(key: str) -> Candidates:
+    """Read a candidates file; raises StorageError when it is missing or damaged."""
     try:
-        with storage().open(image.candidates_key) as file:
+        with storage().open(key) as file:
             return read_candidates(file.read())
     except PipelineError as error:
         raise StorageError(f"stored candidates: {error}") from error
@@ -98,11 +104,13 @@ def recounted(
         edits: completed edits, oldest first.
 
     Raises:
-        TallyError: INVALID_CONFIG when an exemplar lies in an image without candidates, or rules were not
-            run on this image.
+        TallyError: INVALID_CONFIG when an exemplar lies in an image without candidates, or with some that
+            another classifier described; a chosen group is not there; rules were not run on this image.
     """
     candidates = others.get(image.image_id) or stored_candidates(image)
     before = image.result or {}
+    source = candidates.classification.source
+    others = {name: one for name, one in others.items() if one.classification.source == source}
     started = perf_counter()
     if object_types is None:
         object_types = [_type_as_it_was(candidates, before)]
@@ -127,16 +135,22 @@ def _type_as_it_was(candidates: Candidates, result: Mapping[str, Any]) -> Object
 def exemplar_candidates(job: Job, settings: CountSettings) -> dict[str, Candidates]:
     """Return the candidates of the images that exemplars lie in, by image id.
 
-    Those of this job, or of one with the same engine over the same file: a retry leaves counted images out.
+    Those of this job, else those that its worker made for exemplars alone, else those of a job with the same
+    engine over the same file: a retry leaves counted images out. Images whose groups were chosen for the
+    whole job are among them.
     """
     wanted = {exemplar.file_id for exemplar in settings.exemplars if exemplar.file_id}
+    if settings.groups_scope == "job":
+        wanted |= {choice.file_id for choice in settings.groups if choice.file_id}
     if not wanted:
         return {}
     counted = (JobImage.status == ImageStatus.COMPLETED, JobImage.engine_key == job.engine_key)
     runs = select(JobImage).where(JobImage.image_id.in_(wanted), *counted).order_by(JobImage.id)
     found = {run.image_id: run for run in db.session.scalars(runs)}
-    found |= {run.image_id: run for run in job.images if run.image_id in found and run.candidates_key}
-    return {image_id: stored_candidates(run) for image_id, run in found.items()}
+    own = {run.image_id: run for run in job.images if run.image_id in wanted and run.candidates_key}
+    made = {image_id: exemplar_key(job.id, image_id) for image_id in wanted - own.keys()}
+    helped = {image_id: read_stored(key) for image_id, key in made.items() if storage().exists(key)}
+    return {image_id: stored_candidates(run) for image_id, run in (found | own).items()} | helped
 
 
 def standing_corrections(session: Session, image: JobImage) -> list[Correction]:
@@ -172,6 +186,8 @@ def columns_of(found: Recounted, human_count: int | None) -> dict[str, Any]:
     certain = sum(one.source == HUMAN for one in found.objects)
     confidences = [one.confidence for one in found.objects]
     seen = found.is_edited or human_count is not None
+    height, width = found.candidates.batch.size_hw
+    stats = asdict(size_stats(found.objects, height * width))
     return {
         "count": len(found.objects),
         "count_low": min(len(found.objects), max(low + moved, certain)),
@@ -180,5 +196,5 @@ def columns_of(found: Recounted, human_count: int | None) -> dict[str, Any]:
         "average_confidence": round(sum(confidences) / len(confidences), 4) if confidences else 0.0,
         "needs_review": found.result.needs_review and not seen,
         "review_reason": None if seen else (found.result.review_reason or "")[:255] or None,
-        "result": asdict(found.result) | {"count_interval": [low, high], "edited": found.is_edited},
+        "result": found.result.to_json() | {"stats": stats, "edited": found.is_edited},
     }

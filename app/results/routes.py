@@ -8,6 +8,7 @@ from app.blueprint import Blueprint
 from app.files.service import embed_pictures
 from app.jobs.idempotency import Data
 from app.results import schemas, service
+from app.results.recounting import recount
 
 blp = Blueprint("results", __name__, description="What was counted, and why.")
 
@@ -51,10 +52,12 @@ def get_visualization(query: dict[str, Any], job_id: str) -> Data:
 )
 @blp.doc(operationId="recountJob")
 @blp.arguments(schemas.RecountRequestSchema)
-def recount(body: dict[str, Any], job_id: str) -> Data:
+def recount_job(body: dict[str, Any], job_id: str) -> Data:
     """Decide again with other settings, at once and without any model.
 
     Human edits are kept. `dry_run` changes nothing. Settings that decide before anything is counted
-    (engine, model, sahi, pages, mask_background) need a new job.
+    (engine, model, sahi, pages, mask_background) need a new job. `config.groups` names visual groups,
+    keeps them or leaves them out; it is the whole list each time. With `from_corrections` the images that no
+    human touched are scored by what was added, left standing and removed in the others.
     """
-    return service.recount(job_id, body["config"], body["file_id"], dry_run=body["dry_run"])
+    return recount(job_id, body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.jobs.schemas import FILE_ID, JOB_ID, PictureURLsSchema, described
+from app.jobs.schemas import FILE_ID, JOB_ID, PictureURLsSchema, StatsSchema, described
 
 
 class ResultsQuerySchema(ma.Schema):
@@ -64,27 +64,24 @@ class RejectedSchema(ma.Schema):
 
     object_id = fields.String(required=True, metadata=described("c7"))
     reason = fields.String(required=True, metadata=described("duplicate_of:c3"))
+    group = fields.Integer(
+        required=True, allow_none=True, metadata=described(None, "of members of a group that was left out")
+    )
     confidence = fields.Float(required=True, metadata=described(0.41))
     bbox = fields.Nested(BoxSchema, required=True)
     segmentation = fields.List(fields.Float(), required=True, metadata=OUTLINE)
 
 
 class GroupSchema(ma.Schema):
-    """Objects that look alike."""
+    """Objects that look alike; a recount can name them or leave them out (``config.groups``)."""
 
-    id = fields.Integer(required=True, metadata=described(0))
+    id = fields.Integer(required=True, metadata=described(0, "stable within an image and run"))
     name = fields.String(required=True, metadata=described("group 1"))
     count = fields.Integer(required=True, metadata=described(24))
-
-
-class StatsSchema(ma.Schema):
-    """Sizes of the counted objects."""
-
-    median_area_px = fields.Float(required=True, metadata=described(1352.0))
-    p10_area_px = fields.Float(required=True, metadata=described(1102.0))
-    p90_area_px = fields.Float(required=True, metadata=described(1689.0))
-    coverage_percent = fields.Float(required=True, metadata=described(27.9))
-    density_per_megapixel = fields.Float(required=True, metadata=described(206.2))
+    left_out = fields.Integer(
+        required=True, metadata=described(0, "members that only the choice of groups keeps out")
+    )
+    counted = fields.Boolean(required=True, metadata=described(True, "false: left out as a whole"))
 
 
 class ImageResultSchema(ma.Schema):
@@ -114,6 +111,13 @@ class ImageResultSchema(ma.Schema):
     )
     provenance = fields.Dict(
         required=True, metadata=described({"engine": "classical"}, "code, weights and settings of this count")
+    )
+    engine_details = fields.Dict(
+        required=True,
+        metadata=described(
+            {"scales": [0.354], "typical_radius_px": 41.2},
+            "what the engine chose: its input px an image px, and the typical object's radius in image px",
+        ),
     )
     detections = fields.List(fields.Nested(DetectionSchema), required=True)
     rejected = fields.List(fields.Nested(RejectedSchema), metadata=described([], "only with rejected=true"))
@@ -161,11 +165,20 @@ class RecountRequestSchema(ma.Schema):
     config = fields.Dict(
         keys=fields.String(),
         load_default=dict,
-        metadata=described({"confidence_threshold": 0.5}, "keys that change; the others stay"),
+        metadata=described(
+            {"groups": [{"file_id": FILE_ID, "id": 0, "name": "washers", "counted": True}]},
+            "keys that change; the others stay. A template's settings and exemplars come with its name.",
+        ),
     )
     dry_run = fields.Boolean(load_default=False, metadata=described(True, "change nothing, only preview"))
     file_id = fields.String(
         load_default=None, allow_none=True, metadata=described(FILE_ID, "this image alone")
+    )
+    from_corrections = fields.Boolean(
+        load_default=False,
+        metadata=described(
+            False, "score the images that no human touched by what was corrected in the others"
+        ),
     )
 
 
@@ -175,6 +188,8 @@ class RecountedImageSchema(ma.Schema):
     file_id = fields.String(required=True, metadata=described(FILE_ID))
     count = fields.Integer(required=True, metadata=described(22))
     count_interval = fields.List(fields.Integer(), required=True, metadata=described([22, 24]))
+    count_before = fields.Integer(required=True, metadata=described(24))
+    count_interval_before = fields.List(fields.Integer(), required=True, metadata=described([23, 25]))
     version = fields.Integer(required=True, metadata=described(2))
     counted = fields.List(
         fields.String(), required=True, metadata=described(["c0", "c1"], "object ids, in order")
@@ -184,10 +199,19 @@ class RecountedImageSchema(ma.Schema):
     )
 
 
+class ExemplarNumbersSchema(ma.Schema):
+    """How many exemplars human corrections gave."""
+
+    positive = fields.Integer(required=True, metadata=described(12, "added, or left standing"))
+    negative = fields.Integer(required=True, metadata=described(3, "removed"))
+
+
 class RecountSchema(ma.Schema):
     """Outcome of a recount."""
 
     job_id = fields.String(required=True, metadata=described(JOB_ID))
     dry_run = fields.Boolean(required=True, metadata=described(True))
-    count = fields.Integer(required=True, metadata=described(22))
+    count = fields.Integer(required=True, metadata=described(22, "over the listed images"))
+    count_before = fields.Integer(required=True, metadata=described(24, "over the listed images"))
+    exemplars = fields.Nested(ExemplarNumbersSchema, metadata={"description": "Only with from_corrections."})
     images = fields.List(fields.Nested(RecountedImageSchema), required=True)

@@ -1,4 +1,4 @@
-"""Results: counted objects ⇄ rows, and a recount without any model."""
+"""Results: counted objects ⇄ rows, and what is told of them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.database import one_moment, transaction
+from app.database import one_moment
 from app.errors import TallyError
 from app.events.service import wake
 from app.extensions import db
 from app.jobs.description import picture_urls
 from app.jobs.models import Job, JobImage
 from app.jobs.queue import announce_render
-from app.jobs.service import checked_settings, get_job, lock_known_job
+from app.jobs.service import get_job
 from app.jobs.states import LIVE, ImageStatus
 from app.jobs.transitions import execute
 from app.results.description import Data, describe_rejected, describe_result
@@ -22,22 +22,15 @@ from app.results.models import Instance
 from app.results.objects import CountedObject
 from app.results.recount import (
     Recounted,
-    bare_number,
-    columns_of,
     edits_of,
     exemplar_candidates,
     recounted,
     settings_of,
     standing_corrections,
 )
-from app.types.service import object_types
 from app.uploads.service import display_name
-from pipeline.contract import CountSettings
 
 MAX_LABEL_CHARS = 100
-
-DECIDED_BEFORE = ("engine", "model", "sahi", "pages", "mask_background")
-"""Settings that decide which candidates there are: a recount cannot change them."""
 
 
 def job_results(job_id: str, file_id: str | None, *, with_rejected: bool) -> Data:
@@ -79,39 +72,6 @@ def visualization(job_id: str, file_id: str | None) -> Data:
             for image in images
         ],
     }
-
-
-def recount(job_id: str, sent: Data, file_id: str | None, *, dry_run: bool) -> Data:
-    """Decide again on the stored candidates with other settings; human edits are kept.
-
-    Args:
-        job_id: its images that are counted are counted again.
-        sent: config keys that change; the others stay as the job has them.
-        file_id: only this image; the job's own config then stays.
-        dry_run: change nothing, only say what would come out.
-
-    Raises:
-        TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY, INVALID_CONFIG; INVALID_STATE while
-            the job is live; VERSION_CONFLICT when somebody changed a result meanwhile.
-    """
-    job = get_job(job_id)
-    if job.status in LIVE and not dry_run:
-        raise TallyError("INVALID_STATE", f"want a job that has ended, this one is {job.status}")
-    images = counted_images(job, file_id)
-    merged, settings = _merged(job, sent)
-    types, others = object_types(db.session()), exemplar_candidates(job, settings)
-    corrections = [standing_corrections(db.session(), image) for image in images]
-    found = [
-        recounted(image, settings, types, others, edits_of(standing))
-        for image, standing in zip(images, corrections, strict=True)
-    ]
-    columns = [columns_of(f, bare_number(c)) for f, c in zip(found, corrections, strict=True)]
-    answer = _describe_recount(images, found, columns, dry_run=dry_run) | {"job_id": job_id}
-    if not dry_run:
-        new_config = merged if file_id is None else job.config
-        changes = [(image.id, image.version, c) for image, c in zip(images, columns, strict=True)]
-        _write_recount(job_id, new_config, changes, [f.objects for f in found])
-    return answer
 
 
 def current(job: Job, image: JobImage) -> Recounted:
@@ -198,65 +158,6 @@ def _ready(images: Sequence[JobImage], otherwise: str) -> list[JobImage]:
     if not ready:
         raise TallyError("RESULTS_NOT_READY", f"there is no result: {otherwise}")
     return ready
-
-
-def _merged(job: Job, sent: Data) -> tuple[Data, CountSettings]:
-    """Return the job's config with the sent keys in it, and its settings."""
-    merged = {
-        key: {**job.config.get(key, {}), **sent[key]}
-        if isinstance(sent.get(key), dict)
-        else sent.get(key, job.config.get(key))
-        for key in {**job.config, **sent}
-    }
-    settings, before = checked_settings(merged), checked_settings(job.config)
-    names = {"sahi": "tiling"}
-    changed = [
-        key
-        for key in DECIDED_BEFORE
-        if getattr(settings, names.get(key, key)) != getattr(before, names.get(key, key))
-    ]
-    if changed:
-        message = "want it as the job has it: it decides before anything is counted; start a new job"
-        details = [{"field": f"config.{key}", "message": message} for key in changed]
-        raise TallyError(
-            "INVALID_CONFIG", f"{details[0]['field']}: {message}", field=details[0]["field"], details=details
-        )
-    return merged, settings
-
-
-def _describe_recount(
-    images: Sequence[JobImage], found: Sequence[Recounted], columns: Sequence[Data], *, dry_run: bool
-) -> Data:
-    described = [
-        {
-            "file_id": image.image_id,
-            "count": c["count"] if c["human_count"] is None else c["human_count"],
-            "count_interval": [c["count_low"], c["count_high"]]
-            if c["human_count"] is None
-            else [c["human_count"]] * 2,
-            "version": image.version if dry_run else image.version + 1,
-            "counted": [one.object_id for one in f.objects],
-            "rejected": f.rejected,
-        }
-        for image, f, c in zip(images, found, columns, strict=True)
-    ]
-    return {"dry_run": dry_run, "count": sum(image["count"] for image in described), "images": described}
-
-
-def _write_recount(
-    job_id: str,
-    config: Data,
-    changes: Sequence[tuple[int, int, Data]],
-    objects: Sequence[Sequence[CountedObject]],
-) -> None:
-    """Write all images or none."""
-    with transaction() as session:
-        lock_known_job(session, job_id)
-        for (image_id, version, columns), counted in zip(changes, objects, strict=True):
-            change_image(session, image_id, version, columns)
-            replace_instances(session, image_id, counted)
-        execute(session, update(Job).where(Job.id == job_id).values(config=config))
-    announce_change(job_id)
 
 
 def _row(job_image_id: int, found: CountedObject) -> dict[str, object]:

@@ -35,6 +35,11 @@ def candidates_key(job_id: str, image_id: str, version: int) -> str:
     return checked(f"candidates/{job_id}/{image_id}/v{version}.npz")
 
 
+def exemplar_key(job_id: str, image_id: str) -> str:
+    """Return the key of the candidates of an image that a job needs for its exemplars alone."""
+    return checked(f"candidates/{job_id}/{image_id}/exemplars.npz")
+
+
 def picture_folder(job_id: str, image_id: str, version: int) -> str:
     """Return the folder of the pictures that show one version of a result."""
     return checked(f"pictures/{job_id}/{image_id}/v{version}")

@@ -64,12 +64,15 @@ def display_name(name: str) -> str:
     return "".join(kept).strip()[-MAX_NAME_CHARS:] or "unnamed"
 
 
-def check_files(received: Sequence[tuple[str, ReceivedFile]], *, partial: bool) -> CheckedFiles:
+def check_files(
+    received: Sequence[tuple[str, ReceivedFile]], *, partial: bool, field: str = "images"
+) -> CheckedFiles:
     """Check every file, headers first; nothing is decoded unless all headers fit.
 
     Args:
         received: (name as sent, file) in the order of the request.
         partial: go on with the good files when others are bad.
+        field: of the request that they came in.
 
     Raises:
         TallyError: NO_FILES, TOO_MANY_FILES; or the code of the bad files, with all of them in the
@@ -77,13 +80,13 @@ def check_files(received: Sequence[tuple[str, ReceivedFile]], *, partial: bool) 
     """
     limit = config().max_files
     if not received:
-        raise TallyError("NO_FILES", f"want 1 to {limit} files in the field images, got none", field="images")
+        raise TallyError("NO_FILES", f"want 1 to {limit} files in the field {field}, got none", field=field)
     if len(received) > limit:
-        raise TallyError("TOO_MANY_FILES", f"want at most {limit} files, got {len(received)}", field="images")
+        raise TallyError("TOO_MANY_FILES", f"want at most {limit} files, got {len(received)}", field=field)
     bad: dict[int, dict[str, Any]] = {}
     headers = {i: header for i, header in _headers(received, bad)}
     good = _decoded(received, headers, bad) if partial or not bad else []
-    problems = [bad[i] for i in sorted(bad)]
+    problems = [bad[i] | {"field": f"{field}[{i}]"} for i in sorted(bad)]
     if problems and not (partial and good):
         raise _refusal(problems, len(received))
     return CheckedFiles(good, problems)
@@ -137,7 +140,7 @@ def _headers(
         try:
             yield i, _header(file)
         except TallyError as error:
-            bad[i] = _problem(i, name, error.code, error.message)
+            bad[i] = _problem(name, error.code, error.message)
 
 
 def _header(file: ReceivedFile) -> ImageHeader:
@@ -167,7 +170,7 @@ def _decoded(
     for (i, header), outcome in zip(headers.items(), outcomes, strict=True):
         name, file = received[i]
         if outcome.problem:
-            bad[i] = _problem(i, name, "CORRUPTED_FILE", f"the image {outcome.problem}")
+            bad[i] = _problem(name, "CORRUPTED_FILE", f"the image {outcome.problem}")
             continue
         good.append(
             GoodFile(
@@ -184,8 +187,8 @@ def _decoded(
     return good
 
 
-def _problem(index: int, name: str, code: str, message: str) -> dict[str, Any]:
-    return {"field": f"images[{index}]", "filename": display_name(name), "code": code, "message": message}
+def _problem(name: str, code: str, message: str) -> dict[str, Any]:
+    return {"filename": display_name(name), "code": code, "message": message}
 
 
 def _refusal(problems: list[dict[str, Any]], n_files: int) -> TallyError:

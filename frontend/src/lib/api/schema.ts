@@ -102,6 +102,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/inference/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Store images that are counted later, for example once exemplars are drawn in them.
+         * @description Files are checked as POST /jobs checks them. They are deleted at `expires_at`.
+         */
+        post: operations["uploadFiles"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inference/predict": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Count something in files that were uploaded before, also in those of an earlier job.
+         * @description The engine runs; exemplars count in every image of the job, whichever image they lie in.
+         */
+        post: operations["predict"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{job_id}/events": {
         parameters: {
             query?: never;
@@ -181,7 +221,9 @@ export interface paths {
         /**
          * Decide again with other settings, at once and without any model.
          * @description Human edits are kept. `dry_run` changes nothing. Settings that decide before anything is counted
-         *     (engine, model, sahi, pages, mask_background) need a new job.
+         *     (engine, model, sahi, pages, mask_background) need a new job. `config.groups` names visual groups,
+         *     keeps them or leaves them out; it is the whole list each time. With `from_corrections` the images that no
+         *     human touched are scored by what was added, left standing and removed in the others.
          */
         post: operations["recountJob"];
         delete?: never;
@@ -308,6 +350,48 @@ export interface paths {
         patch: operations["changeType"];
         trace?: never;
     };
+    "/api/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List templates by name. */
+        get: operations["listTemplates"];
+        put?: never;
+        /**
+         * Save exemplars and settings under a name.
+         * @description Later jobs name it in `config.template`. The images that its exemplars lie in are kept.
+         */
+        post: operations["createTemplate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{template_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template_id: string;
+            };
+            cookie?: never;
+        };
+        /** Show one template. */
+        get: operations["getTemplate"];
+        put?: never;
+        post?: never;
+        /** Delete a template; its images are kept no longer than others. */
+        delete: operations["deleteTemplate"];
+        options?: never;
+        head?: never;
+        /** Change what is given of a template; jobs that used it keep what they were counted with. */
+        patch: operations["changeTemplate"];
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -339,7 +423,7 @@ export interface components {
              * @example INVALID_CONFIG
              * @enum {string}
              */
-            code: "CORRECTION_NOT_FOUND" | "CORRUPTED_FILE" | "DATABASE_ERROR" | "DATABASE_UNAVAILABLE" | "FILE_ERROR" | "FILE_NOT_FOUND" | "FILE_TOO_LARGE" | "FORBIDDEN" | "IDEMPOTENCY_CONFLICT" | "INFERENCE_ERROR" | "INTERNAL_ERROR" | "INVALID_CONFIG" | "INVALID_DIMENSIONS" | "INVALID_FORMAT" | "INVALID_REQUEST" | "INVALID_STATE" | "JOB_NOT_FOUND" | "MAX_RETRIES" | "METHOD_NOT_ALLOWED" | "MODEL_LOAD_ERROR" | "NOT_FOUND" | "NO_FILES" | "OUT_OF_MEMORY" | "QUEUE_FULL" | "QUEUE_TIMEOUT" | "RANGE_NOT_SATISFIABLE" | "RATE_LIMIT_EXCEEDED" | "RESULTS_NOT_READY" | "STORAGE_ERROR" | "TOO_MANY_FILES" | "TYPE_EXISTS" | "TYPE_NOT_FOUND" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "UPLOAD_NOT_FOUND" | "VERSION_CONFLICT";
+            code: "CORRECTION_NOT_FOUND" | "CORRUPTED_FILE" | "DATABASE_ERROR" | "DATABASE_UNAVAILABLE" | "FILE_ERROR" | "FILE_NOT_FOUND" | "FILE_TOO_LARGE" | "FORBIDDEN" | "IDEMPOTENCY_CONFLICT" | "INFERENCE_ERROR" | "INTERNAL_ERROR" | "INVALID_CONFIG" | "INVALID_DIMENSIONS" | "INVALID_FORMAT" | "INVALID_REQUEST" | "INVALID_STATE" | "JOB_NOT_FOUND" | "MAX_RETRIES" | "METHOD_NOT_ALLOWED" | "MODEL_LOAD_ERROR" | "NOT_FOUND" | "NO_FILES" | "OUT_OF_MEMORY" | "QUEUE_FULL" | "QUEUE_TIMEOUT" | "RANGE_NOT_SATISFIABLE" | "RATE_LIMIT_EXCEEDED" | "RESULTS_NOT_READY" | "STORAGE_ERROR" | "TEMPLATE_EXISTS" | "TEMPLATE_NOT_FOUND" | "TOO_MANY_FILES" | "TYPE_EXISTS" | "TYPE_NOT_FOUND" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "UPLOAD_NOT_FOUND" | "VERSION_CONFLICT";
             /** @example want a number from 0 to 1, got 3 */
             message: string;
             /** @description All problems. */
@@ -384,10 +468,10 @@ export interface components {
             /** @description 1 to 100 files: JPEG, PNG, TIFF or WebP, 64 to 8192 px a side, 50 MB each. */
             images: string[];
             /**
-             * @description What to count: a type's name (GET /types) or any other words.
+             * @description What to count: a type's name (GET /types) or any other words; needed unless a template says it.
              * @example coin
              */
-            type: string;
+            type?: string;
             /**
              * @description JSON object; every key has a default.
              * @example {"confidence_threshold": 0.3}
@@ -466,6 +550,11 @@ export interface components {
         JobListItem: {
             /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
             job_id: string;
+            /**
+             * @description of its files
+             * @example upl_01jz4k8e7b2w3x4y5z6a7b8c9d
+             */
+            upload_id: string;
             /** @example coin */
             type: string;
             /**
@@ -530,6 +619,18 @@ export interface components {
             status: "success";
             data: components["schemas"]["JobListItem"][];
         };
+        Stats: {
+            /** @example 1352 */
+            median_area_px: number;
+            /** @example 1102 */
+            p10_area_px: number;
+            /** @example 1689 */
+            p90_area_px: number;
+            /** @example 27.9 */
+            coverage_percent: number;
+            /** @example 206.2 */
+            density_per_megapixel: number;
+        };
         PictureURLs: {
             /** @example /api/v1/files/img_01jz4k8e7b2w3x4y5z6a7b8c9d/original */
             original: string;
@@ -587,6 +688,7 @@ export interface components {
              * @example model
              */
             count_source: string;
+            stats: components["schemas"]["Stats"] | null;
             /**
              * @description named by corrections; raised by each change
              * @example 1
@@ -610,6 +712,11 @@ export interface components {
         Job: {
             /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
             job_id: string;
+            /**
+             * @description of its files
+             * @example upl_01jz4k8e7b2w3x4y5z6a7b8c9d
+             */
+            upload_id: string;
             /** @example coin */
             type: string;
             /**
@@ -748,25 +855,112 @@ export interface components {
             status: "success";
             data: components["schemas"]["Status"];
         };
+        UploadForm: {
+            /** @description 1 to 100 files: JPEG, PNG, TIFF or WebP, 64 to 8192 px a side, 50 MB each. */
+            files: string[];
+        };
+        Dimensions: {
+            /** @example 1024 */
+            width: number;
+            /** @example 768 */
+            height: number;
+        };
+        UploadedFile: {
+            /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            file_id: string;
+            /**
+             * @description For display only.
+             * @example tray.jpg
+             */
+            filename: string;
+            /** @example 183204 */
+            size_bytes: number;
+            /**
+             * @description jpeg, png, tiff or webp
+             * @example jpeg
+             */
+            format: string;
+            dimensions: components["schemas"]["Dimensions"];
+        };
+        Upload: {
+            /** @example upl_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            upload_id: string;
+            /**
+             * Format: date-time
+             * @description the files are deleted then
+             * @example 2026-01-31T12:00:00Z
+             */
+            expires_at: string;
+            /** @description In order. */
+            uploaded_files: components["schemas"]["UploadedFile"][];
+            rejected_files: components["schemas"]["RejectedFile"][];
+        };
+        UploadAnswer: {
+            /**
+             * @example success
+             * @enum {string}
+             */
+            status: "success";
+            data: components["schemas"]["Upload"];
+        };
+        PredictRequest: {
+            /** @example upl_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            upload_id: string;
+            /**
+             * @description files of the upload; absent: all of them
+             * @default null
+             * @example [
+             *       "img_01jz4k8e7b2w3x4y5z6a7b8c9d"
+             *     ]
+             */
+            file_ids: string[] | null;
+            /**
+             * @description What to count; absent: the template's type, else "object".
+             * @default null
+             * @example coin
+             */
+            type: string | null;
+            /**
+             * @description as of POST /jobs; exemplars count in all images of the job
+             * @example {
+             *       "exemplars": [
+             *         {
+             *           "file_id": "img_01jz4k8e7b2w3x4y5z6a7b8c9d",
+             *           "box": [
+             *             120,
+             *             80,
+             *             42,
+             *             41
+             *           ]
+             *         }
+             *       ],
+             *       "count_what": "exemplars"
+             *     }
+             */
+            config?: {
+                [key: string]: unknown;
+            };
+        };
         Group: {
-            /** @example 0 */
+            /**
+             * @description stable within an image and run
+             * @example 0
+             */
             id: number;
             /** @example group 1 */
             name: string;
             /** @example 24 */
             count: number;
-        };
-        Stats: {
-            /** @example 1352 */
-            median_area_px: number;
-            /** @example 1102 */
-            p10_area_px: number;
-            /** @example 1689 */
-            p90_area_px: number;
-            /** @example 27.9 */
-            coverage_percent: number;
-            /** @example 206.2 */
-            density_per_megapixel: number;
+            /**
+             * @description members that only the choice of groups keeps out
+             * @example 0
+             */
+            left_out: number;
+            /**
+             * @description false: left out as a whole
+             * @example true
+             */
+            counted: boolean;
         };
         Box: {
             /** @example xyxy */
@@ -850,6 +1044,11 @@ export interface components {
             object_id: string;
             /** @example duplicate_of:c3 */
             reason: string;
+            /**
+             * @description of members of a group that was left out
+             * @example null
+             */
+            group: number | null;
             /** @example 0.41 */
             confidence: number;
             bbox: components["schemas"]["Box"];
@@ -931,6 +1130,18 @@ export interface components {
             provenance: {
                 [key: string]: unknown;
             };
+            /**
+             * @description what the engine chose: its input px an image px, and the typical object's radius in image px
+             * @example {
+             *       "scales": [
+             *         0.354
+             *       ],
+             *       "typical_radius_px": 41.2
+             *     }
+             */
+            engine_details: {
+                [key: string]: unknown;
+            };
             detections: components["schemas"]["Detection"][];
             /**
              * @description only with rejected=true
@@ -993,9 +1204,16 @@ export interface components {
         };
         RecountRequest: {
             /**
-             * @description keys that change; the others stay
+             * @description keys that change; the others stay. A template's settings and exemplars come with its name.
              * @example {
-             *       "confidence_threshold": 0.5
+             *       "groups": [
+             *         {
+             *           "file_id": "img_01jz4k8e7b2w3x4y5z6a7b8c9d",
+             *           "id": 0,
+             *           "name": "washers",
+             *           "counted": true
+             *         }
+             *       ]
              *     }
              */
             config?: {
@@ -1013,6 +1231,24 @@ export interface components {
              * @example img_01jz4k8e7b2w3x4y5z6a7b8c9d
              */
             file_id: string | null;
+            /**
+             * @description score the images that no human touched by what was corrected in the others
+             * @default false
+             * @example false
+             */
+            from_corrections: boolean;
+        };
+        ExemplarNumbers: {
+            /**
+             * @description added, or left standing
+             * @example 12
+             */
+            positive: number;
+            /**
+             * @description removed
+             * @example 3
+             */
+            negative: number;
         };
         RecountedImage: {
             /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
@@ -1026,6 +1262,15 @@ export interface components {
              *     ]
              */
             count_interval: number[];
+            /** @example 24 */
+            count_before: number;
+            /**
+             * @example [
+             *       23,
+             *       25
+             *     ]
+             */
+            count_interval_before: number[];
             /** @example 2 */
             version: number;
             /**
@@ -1050,8 +1295,18 @@ export interface components {
             job_id: string;
             /** @example true */
             dry_run: boolean;
-            /** @example 22 */
+            /**
+             * @description over the listed images
+             * @example 22
+             */
             count: number;
+            /**
+             * @description over the listed images
+             * @example 24
+             */
+            count_before: number;
+            /** @description Only with from_corrections. */
+            exemplars?: components["schemas"]["ExemplarNumbers"];
             images: components["schemas"]["RecountedImage"][];
         };
         RecountAnswer: {
@@ -1341,6 +1596,142 @@ export interface components {
              * @example null
              */
             max_area_px?: number | null;
+        };
+        Template: {
+            /** @example tpl_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            template_id: string;
+            /** @example M4 screws */
+            name: string;
+            /** @example screw */
+            type: string;
+            /**
+             * @example {
+             *       "confidence_threshold": 0.3
+             *     }
+             */
+            config: {
+                [key: string]: unknown;
+            };
+            /**
+             * @example [
+             *       {
+             *         "file_id": "img_01jz4k8e7b2w3x4y5z6a7b8c9d",
+             *         "box": [
+             *           120,
+             *           80,
+             *           42,
+             *           41
+             *         ],
+             *         "positive": true
+             *       }
+             *     ]
+             */
+            exemplars: {
+                [key: string]: unknown;
+            }[];
+            /** @description That exemplars lie in. */
+            images: components["schemas"]["File"][];
+            /**
+             * Format: date-time
+             * @example 2026-01-31T12:00:00Z
+             */
+            created_at: string;
+        };
+        TemplateListAnswer: {
+            /**
+             * @example success
+             * @enum {string}
+             */
+            status: "success";
+            data: components["schemas"]["Template"][];
+        };
+        TemplateRequest: {
+            /** @example M4 screws */
+            name: string;
+            /** @example screw */
+            type: string;
+            /**
+             * @description part of a config, without exemplars, groups and template
+             * @example {
+             *       "confidence_threshold": 0.3
+             *     }
+             */
+            config?: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description boxes or points in px, each with the file_id of its image, which is kept from retention
+             * @example [
+             *       {
+             *         "file_id": "img_01jz4k8e7b2w3x4y5z6a7b8c9d",
+             *         "box": [
+             *           120,
+             *           80,
+             *           42,
+             *           41
+             *         ],
+             *         "positive": true
+             *       }
+             *     ]
+             */
+            exemplars?: {
+                [key: string]: unknown;
+            }[];
+        };
+        TemplateAnswer: {
+            /**
+             * @example success
+             * @enum {string}
+             */
+            status: "success";
+            data: components["schemas"]["Template"];
+        };
+        TemplateChange: {
+            /** @example M4 screws */
+            name?: string;
+            /** @example screw */
+            type?: string;
+            /**
+             * @description part of a config, without exemplars, groups and template
+             * @example {
+             *       "confidence_threshold": 0.3
+             *     }
+             */
+            config?: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description boxes or points in px, each with the file_id of its image, which is kept from retention
+             * @example [
+             *       {
+             *         "file_id": "img_01jz4k8e7b2w3x4y5z6a7b8c9d",
+             *         "box": [
+             *           120,
+             *           80,
+             *           42,
+             *           41
+             *         ],
+             *         "positive": true
+             *       }
+             *     ]
+             */
+            exemplars?: {
+                [key: string]: unknown;
+            }[];
+        };
+        DeletedTemplate: {
+            /** @example tpl_01jz4k8e7b2w3x4y5z6a7b8c9d */
+            template_id: string;
+            /** @example true */
+            deleted: boolean;
+        };
+        DeletedTemplateAnswer: {
+            /**
+             * @example success
+             * @enum {string}
+             */
+            status: "success";
+            data: components["schemas"]["DeletedTemplate"];
         };
     };
     responses: {
@@ -1807,6 +2198,161 @@ export interface operations {
             };
             /** @description INVALID_STATE, IDEMPOTENCY_CONFLICT */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE, QUEUE_FULL */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    uploadFiles: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and request returns the first answer; another request with it is a 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["UploadForm"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadAnswer"];
+                };
+            };
+            /** @description INVALID_REQUEST, INVALID_FORMAT, FILE_TOO_LARGE, TOO_MANY_FILES, NO_FILES, INVALID_DIMENSIONS, CORRUPTED_FILE */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description IDEMPOTENCY_CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description STORAGE_ERROR */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    predict: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and request returns the first answer; another request with it is a 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PredictRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobAcceptedAnswer"];
+                };
+            };
+            /** @description INVALID_REQUEST, INVALID_CONFIG */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description UPLOAD_NOT_FOUND, FILE_NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description IDEMPOTENCY_CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description UNSUPPORTED_MEDIA_TYPE */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2639,6 +3185,326 @@ export interface operations {
                 };
             };
             /** @description TYPE_EXISTS */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description UNSUPPORTED_MEDIA_TYPE */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    listTemplates: {
+        parameters: {
+            query?: {
+                page?: number;
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /**
+                     * @description JSON object: total, total_pages, first_page, last_page, page, previous_page, next_page.
+                     * @example {"total": 41, "total_pages": 3, "first_page": 1, "last_page": 3, "page": 1, "next_page": 2}
+                     */
+                    "X-Pagination"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateListAnswer"];
+                };
+            };
+            400: components["responses"]["BAD_REQUEST"];
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    createTemplate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and request returns the first answer; another request with it is a 409. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateAnswer"];
+                };
+            };
+            /** @description INVALID_REQUEST, INVALID_CONFIG */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TEMPLATE_EXISTS, IDEMPOTENCY_CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description UNSUPPORTED_MEDIA_TYPE */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    getTemplate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateAnswer"];
+                };
+            };
+            /** @description INVALID_REQUEST */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TEMPLATE_NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    deleteTemplate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedTemplateAnswer"];
+                };
+            };
+            /** @description INVALID_REQUEST */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TEMPLATE_NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description RATE_LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description DATABASE_UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            default: components["responses"]["DEFAULT_ERROR"];
+        };
+    };
+    changeTemplate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateAnswer"];
+                };
+            };
+            /** @description INVALID_REQUEST, INVALID_CONFIG */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TEMPLATE_NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TEMPLATE_EXISTS */
             409: {
                 headers: {
                     [name: string]: unknown;

@@ -1,0 +1,1 @@
+"""Upload first, count later: what people who draw exemplars before they count need."""

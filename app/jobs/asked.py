@@ -1,0 +1,156 @@
+"""What a new job is asked for: type and config, checked, with the saved template that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from app.columns import LOCAL_OWNER
+from app.errors import TallyError
+from app.extensions import db
+from app.templates.models import Template
+from app.uploads.models import Image
+from app.uploads.service import display_name
+from pipeline.contract import CountSettings, Exemplar, SettingsError
+from pipeline.settings import settings_from_json
+
+Data = dict[str, Any]
+
+MAX_TYPE_CHARS = 100
+MAX_NAMES_SHOWN = 20
+
+NOT_FOR_NEW_JOBS = {
+    "groups": "groups exist once images are counted: POST /jobs/{id}/recount chooses among them",
+    "groups_scope": "groups exist once images are counted: POST /jobs/{id}/recount chooses among them",
+    "webhook_url": "webhooks are not supported yet; follow the job's events instead",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to count, and how. ``config`` is as it was sent, with what its template adds."""
+
+    type_name: str
+    config: Data
+    settings: CountSettings
+
+
+def asked_for(type_name: str | None, sent: Data, *, otherwise: str = "") -> Asked:
+    """Return what a new job is asked for.
+
+    Args:
+        type_name: None means the template's, else ``otherwise``.
+        sent: the request's config.
+        otherwise: what is counted when nobody says what.
+
+    Raises:
+        TallyError: INVALID_REQUEST for the type; INVALID_CONFIG with every bad field.
+    """
+    config = with_template(sent)
+    settings = checked_settings(config)
+    refuse(unsupported(config, NOT_FOR_NEW_JOBS))
+    refuse(missing_files(settings.exemplars))
+    if type_name is None:
+        type_name = template_named(settings.template).type if settings.template else otherwise
+    return Asked(checked_type(type_name), config, settings)
+
+
+def checked_settings(sent: Any) -> CountSettings:
+    """Return the settings a request asks for.
+
+    Raises:
+        TallyError: INVALID_CONFIG with every bad field.
+    """
+    try:
+        return settings_from_json(sent)
+    except SettingsError as error:
+        raise invalid_config(error.details) from error
+
+
+def checked_type(sent: str) -> str:
+    """Return what to count: a type's name or any other words, which are then only a label.
+
+    Raises:
+        TallyError: INVALID_REQUEST when it is empty or too long.
+    """
+    name = " ".join(sent.split())
+    if not name or len(name) > MAX_TYPE_CHARS or display_name(name) != name:
+        message = f"want 1 to {MAX_TYPE_CHARS} printable characters, got {len(name)}"
+        raise TallyError("INVALID_REQUEST", f"type: {message}", field="type")
+    return name
+
+
+def with_template(sent: Data) -> Data:
+    """Return the config with the settings and exemplars of the template it names; its own keys win.
+
+    Raises:
+        TallyError: INVALID_CONFIG when there is no such template.
+    """
+    if not isinstance(sent, dict) or not isinstance(sent.get("template"), str):
+        return sent
+    template = template_named(sent["template"])
+    saved = template.config | ({"exemplars": template.exemplars} if template.exemplars else {})
+    return merged(saved, sent)
+
+
+def merged(below: Data, above: Data) -> Data:
+    """Return ``below`` with the keys of ``above`` in it; objects are merged one level deep."""
+    return below | {
+        key: {**below[key], **value}
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+        else value
+        for key, value in above.items()
+    }
+
+
+def template_named(name: str) -> Template:
+    """Return a template.
+
+    Raises:
+        TallyError: INVALID_CONFIG, which says which there are.
+    """
+    own = select(Template).where(Template.owner_id == LOCAL_OWNER)
+    found = db.session.scalar(own.where(Template.name == name))
+    if found is None:
+        listed = db.session.scalars(own.order_by(Template.name).limit(MAX_NAMES_SHOWN)).all()
+        known = ", ".join(template.name for template in listed) or "none is saved"
+        message = f"want the name of a template ({known}), got {display_name(name)!r}"
+        raise invalid_config([{"field": "config.template", "message": message}])
+    return found
+
+
+def unsupported(config: Data, keys: dict[str, str]) -> list[dict[str, str]]:
+    """Return what is wrong with a config that has some of these keys: key -> why not."""
+    return [{"field": f"config.{key}", "message": keys[key]} for key in keys if config.get(key)]
+
+
+def missing_files(exemplars: Sequence[Exemplar]) -> list[dict[str, str]]:
+    """Return what is wrong with exemplars that lie in files which are unknown or deleted."""
+    wanted = {exemplar.file_id for exemplar in exemplars if exemplar.file_id}
+    kept = select(Image.id).where(Image.id.in_(wanted), Image.purged_at.is_(None))
+    lost = wanted - set(db.session.scalars(kept)) if wanted else set()
+    return [
+        {
+            "field": f"config.exemplars[{i}].file_id",
+            "message": f"want a file that is there, got {display_name(exemplar.file_id or '')}",
+        }
+        for i, exemplar in enumerate(exemplars)
+        if exemplar.file_id in lost
+    ]
+
+
+def refuse(wrong: Iterable[dict[str, str]]) -> None:
+    """Raise INVALID_CONFIG when anything is wrong."""
+    if details := list(wrong):
+        raise invalid_config(details)
+
+
+def invalid_config(details: Sequence[dict[str, str]]) -> TallyError:
+    """Return the error of a config with these bad fields."""
+    text = "; ".join(f"{detail['field']}: {detail['message']}" for detail in details)
+    return TallyError(
+        "INVALID_CONFIG", text, field=details[0]["field"], details=[dict(detail) for detail in details]
+    )

@@ -1,0 +1,124 @@
+"""What human corrections of some images teach about the job's others: exemplars, for and against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import TallyError
+from app.extensions import db
+from app.jobs.models import Job, JobImage
+from app.jobs.states import ImageStatus
+from app.results.objects import HUMAN, CountedObject
+from app.results.recount import Recounted, edits_of, standing_corrections
+from app.results.service import current
+from pipeline.contract import CountSettings, Exemplar
+from pipeline.ops.boxes import box_area, box_intersection
+from pipeline.ops.exemplars import find_exemplar
+from pipeline.settings import MAX_EXEMPLARS, settings_to_json
+
+SAME_PLACE = 0.5
+"""What a human removed and overlaps an object that stands by this share was a double, not another thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What the corrected images of a job say.
+
+    Attributes:
+        exemplars: ``config.exemplars``: those that people drew, and those of the corrected objects.
+        n_positive, n_negative: how many of the latter.
+        touched: ids of the images that a human corrected in any way: they stay as they are.
+    """
+
+    exemplars: list[dict[str, Any]]
+    n_positive: int
+    n_negative: int
+    touched: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """One image's objects as exemplars, by what a human did with them."""
+
+    added: list[Exemplar]
+    standing: list[Exemplar]
+    removed: list[Exemplar]
+
+
+def learned(job: Job, settings: CountSettings) -> Learned:
+    """Return what the corrected images of a job teach.
+
+    Objects that humans added, and those they left standing in an image they edited, are exemplars; what
+    they removed is a negative one, unless it was a double of an object that stands. When there are too many,
+    those that humans touched go first.
+
+    Raises:
+        TallyError: INVALID_STATE when no object of a counted image was corrected.
+    """
+    corrected = {
+        image: standing
+        for image in job.images
+        if image.status == ImageStatus.COMPLETED and (standing := standing_corrections(db.session(), image))
+    }
+    seen = [_look(job, image) for image, standing in corrected.items() if edits_of(standing)]
+    if not seen:
+        raise TallyError(
+            "INVALID_STATE", "no object of this job was corrected: there is nothing to learn from"
+        )
+    drawn = [exemplar for exemplar in settings.exemplars if not exemplar.corrected]
+    room = max(0, MAX_EXEMPLARS - len(drawn))
+    certain = _thinned([e for one in seen for e in (*one.added, *one.removed)], room)
+    taken = certain + _thinned([e for one in seen for e in one.standing], room - len(certain))
+    n_negative = sum(not exemplar.positive for exemplar in taken)
+    in_json = settings_to_json(CountSettings(exemplars=(*drawn, *taken)))["exemplars"]
+    touched = frozenset(image.image_id for image in corrected)
+    return Learned(in_json, len(taken) - n_negative, n_negative, touched)
+
+
+def _look(job: Job, image: JobImage) -> _Seen:
+    """Sort the objects of one corrected image."""
+    now = current(job, image)
+    removed_ids = [identifier for identifier, why in now.rejected.items() if why == "human"]
+    removed = {int(identifier[1:]) for identifier in removed_ids}
+    usable = [found for found in now.objects if _is_seen(found, now, removed)]
+    boxes = np.array([found.bbox_xyxy for found in now.objects], np.float32).reshape(-1, 4)
+    others = [i for i in sorted(removed) if not _is_double(now.candidates.batch.bbox_xyxy[i], boxes)]
+    file_id = image.image_id
+    return _Seen(
+        added=[_exemplar(file_id, found.bbox_xyxy) for found in usable if found.source == HUMAN],
+        standing=[_exemplar(file_id, found.bbox_xyxy) for found in usable if found.source != HUMAN],
+        removed=[
+            _exemplar(file_id, tuple(now.candidates.batch.bbox_xyxy[i].tolist()), positive=False)
+            for i in others
+        ],
+    )
+
+
+def _is_seen(found: CountedObject, now: Recounted, removed: set[int]) -> bool:
+    """Return whether the engine has a candidate for an object, other than one that a human took away."""
+    index = find_exemplar(now.candidates.batch, _exemplar("", found.bbox_xyxy))
+    return index is not None and index not in removed
+
+
+def _is_double(box_xyxy: NDArray[np.float32], standing: NDArray[np.float32]) -> bool:
+    shared = box_intersection(box_xyxy[None], standing)[0]
+    smaller = np.minimum(box_area(standing), box_area(box_xyxy))
+    return bool((shared > SAME_PLACE * smaller).any())
+
+
+def _exemplar(file_id: str, box_xyxy: tuple[float, ...], *, positive: bool = True) -> Exemplar:
+    x_min, y_min, x_max, y_max = box_xyxy
+    box_xywh = (x_min, y_min, max(1.0, x_max - x_min), max(1.0, y_max - y_min))
+    return Exemplar(bbox_xywh=box_xywh, positive=positive, file_id=file_id, corrected=True)
+
+
+def _thinned(exemplars: Sequence[Exemplar], n: int) -> list[Exemplar]:
+    """Return at most ``n``, evenly spread."""
+    if len(exemplars) <= n:
+        return list(exemplars)
+    return [exemplars[i] for i in np.linspace(0, len(exemplars) - 1, n).astype(int).tolist()] if n > 0 else []

@@ -1,0 +1,161 @@
+"""A recount as a request: other settings, chosen groups, or what humans corrected; no model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import update
+
+from app.database import transaction
+from app.errors import TallyError
+from app.extensions import db
+from app.jobs.asked import checked_settings, invalid_config, merged, refuse, unsupported, with_template
+from app.jobs.description import current_count, current_interval
+from app.jobs.models import Job, JobImage
+from app.jobs.service import get_job, lock_known_job
+from app.jobs.states import LIVE, ImageStatus
+from app.jobs.transitions import execute
+from app.results.description import Data
+from app.results.learning import Learned, learned
+from app.results.objects import CountedObject
+from app.results.recount import (
+    Recounted,
+    bare_number,
+    columns_of,
+    edits_of,
+    exemplar_candidates,
+    recounted,
+    standing_corrections,
+)
+from app.results.service import announce_change, change_image, counted_images, replace_instances
+from app.types.service import object_types
+from app.uploads.service import display_name
+from pipeline.contract import CountSettings
+
+DECIDED_BEFORE = ("engine", "model", "sahi", "pages", "mask_background")
+"""Settings that decide which candidates there are: a recount cannot change them."""
+
+UNSUPPORTED = {"webhook_url": "webhooks are not supported yet; follow the job's events instead"}
+
+
+def recount(job_id: str, body: Data) -> Data:
+    """Decide again on the stored candidates; human edits are kept.
+
+    Args:
+        job_id: its images that are counted are counted again.
+        body: ``RecountRequestSchema``: ``config`` keys that change, the others stay as the job has them;
+            ``file_id`` for this image only, the job's own config then stays; ``from_corrections`` takes what
+            humans corrected as exemplars, for the images that nobody corrected; ``dry_run`` changes nothing.
+
+    Raises:
+        TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY, INVALID_CONFIG; INVALID_STATE while
+            the job is live, or when nothing was corrected; VERSION_CONFLICT when somebody changed a result
+            meanwhile.
+    """
+    job, file_id, dry_run = get_job(job_id), body["file_id"], body["dry_run"]
+    if job.status in LIVE and not dry_run:
+        raise TallyError("INVALID_STATE", f"want a job that has ended, this one is {job.status}")
+    images, sent = counted_images(job, file_id), _anchored(job, body["config"], file_id)
+    lesson: Learned | None = None
+    config, settings = _merged(job, sent)
+    if body["from_corrections"]:
+        lesson = learned(job, settings)
+        images = [image for image in images if image.image_id not in lesson.touched]
+        config, settings = _merged(job, sent | {"exemplars": lesson.exemplars})
+    types, others = object_types(db.session()), exemplar_candidates(job, settings)
+    corrections = [standing_corrections(db.session(), image) for image in images]
+    found = [
+        recounted(image, settings, types, others, edits_of(standing))
+        for image, standing in zip(images, corrections, strict=True)
+    ]
+    columns = [columns_of(f, bare_number(c)) for f, c in zip(found, corrections, strict=True)]
+    answer: Data = {"job_id": job_id} | _describe(images, found, columns, dry_run=dry_run)
+    if lesson:
+        answer["exemplars"] = {"positive": lesson.n_positive, "negative": lesson.n_negative}
+    if not dry_run:
+        changes = [(image.id, image.version, c) for image, c in zip(images, columns, strict=True)]
+        _write(job_id, config if file_id is None else job.config, changes, [f.objects for f in found])
+    return answer
+
+
+def _anchored(job: Job, sent: Data, file_id: str | None) -> Data:
+    """Return the config sent, with its template's, and with the image that each chosen group lies in.
+
+    Raises:
+        TallyError: INVALID_CONFIG when that is not clear, or is no counted image of the job.
+    """
+    refuse(unsupported(sent, UNSUPPORTED))
+    sent = with_template(sent)
+    choices = sent.get("groups")
+    if not isinstance(choices, list):
+        return sent
+    only = file_id or (job.images[0].image_id if len(job.images) == 1 else None)
+    anchored = [
+        {**choice, "file_id": choice.get("file_id") or only} if isinstance(choice, dict) else choice
+        for choice in choices
+    ]
+    counted = {image.image_id for image in job.images if image.status == ImageStatus.COMPLETED}
+    refuse(
+        {
+            "field": f"config.groups[{i}].file_id",
+            "message": f"want a counted image of this job, got {display_name(str(choice['file_id']))}",
+        }
+        for i, choice in enumerate(anchored)
+        if isinstance(choice, dict) and choice["file_id"] not in counted
+    )
+    return sent | {"groups": anchored}
+
+
+def _merged(job: Job, sent: Data) -> tuple[Data, CountSettings]:
+    """Return the job's config with the sent keys in it, and its settings."""
+    config = merged(job.config, sent)
+    settings, before = checked_settings(config), checked_settings(job.config)
+    names = {"sahi": "tiling"}
+    message = "want it as the job has it: it decides before anything is counted; start a new job"
+    changed = [
+        {"field": f"config.{key}", "message": message}
+        for key in DECIDED_BEFORE
+        if getattr(settings, names.get(key, key)) != getattr(before, names.get(key, key))
+    ]
+    if changed:
+        raise invalid_config(changed)
+    return config, settings
+
+
+def _describe(
+    images: Sequence[JobImage], found: Sequence[Recounted], columns: Sequence[Data], *, dry_run: bool
+) -> Data:
+    described: list[dict[str, Any]] = [
+        {
+            "file_id": image.image_id,
+            "count": c["count"] if c["human_count"] is None else c["human_count"],
+            "count_interval": [c["count_low"], c["count_high"]]
+            if c["human_count"] is None
+            else [c["human_count"]] * 2,
+            "count_before": current_count(image),
+            "count_interval_before": current_interval(image),
+            "version": image.version if dry_run else image.version + 1,
+            "counted": [one.object_id for one in f.objects],
+            "rejected": f.rejected,
+        }
+        for image, f, c in zip(images, found, columns, strict=True)
+    ]
+    n, before = (sum(image[key] for image in described) for key in ("count", "count_before"))
+    return {"dry_run": dry_run, "count": n, "count_before": before, "images": described}
+
+
+def _write(
+    job_id: str,
+    config: Data,
+    changes: Sequence[tuple[int, int, Data]],
+    objects: Sequence[Sequence[CountedObject]],
+) -> None:
+    """Write all images or none."""
+    with transaction() as session:
+        lock_known_job(session, job_id)
+        for (image_id, version, columns), counted in zip(changes, objects, strict=True):
+            change_image(session, image_id, version, columns)
+            replace_instances(session, image_id, counted)
+        execute(session, update(Job).where(Job.id == job_id).values(config=config))
+    announce_change(job_id)

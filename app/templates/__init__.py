@@ -1,0 +1,1 @@
+"""Saved exemplars and settings."""
