@@ -40,5 +40,5 @@ BATCH_SIZE = Histogram("batch_size", "Images a worker took at once", buckets=(1,
 LEASES_EXPIRED = Counter("lease_expired", "Images taken back from a worker that stopped reporting")
 SSE_CONNECTIONS = Gauge("sse_connections", "Open event streams", multiprocess_mode="livesum")
 GPU_UTILIZATION = Gauge(
-    "gpu_utilization_percent", "GPU busy, in percent", ["device"], multiprocess_mode="livemax"
+    "gpu_utilization_percent", "GPU busy, in percent", ["device"], multiprocess_mode="livemostrecent"
 )

@@ -20,6 +20,7 @@ from app.extensions import config, connect_redis
 from app.jobs.queue import message_queue, report_alive, report_gone
 from app.worker import render
 from app.worker.director import CountBatch, Director
+from app.worker.gpus import observe_gpus
 from app.worker.loop import guarded, stop_signals
 from app.worker.progress import STALL_LIMIT_S
 
@@ -128,13 +129,15 @@ def _heard_or_looked(
 
 @contextmanager
 def _reporting(app: Flask, name: str) -> Iterator[None]:
-    """Say every ``REPORT_S`` that the worker lives, also in the middle of a long batch."""
+    """Say every ``REPORT_S`` that the worker lives and its GPUs work, also in the middle of a long batch."""
     ended = threading.Event()
 
     def report() -> None:
+        has_gpus = True
         while True:
             with app.app_context(), suppress(RedisError):
                 report_alive(name)
+            has_gpus = has_gpus and observe_gpus()
             if ended.wait(REPORT_S):
                 return
 
