@@ -1,0 +1,169 @@
+"""Groups that a person names, keeps or leaves out after the count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.contract import CountSettings, Exemplar, GroupChoice, Provenance, SettingsError
+from pipeline.count import count, summarise
+from pipeline.types import Candidates, Classification, Instances, TypeProbs
+from tests.candidates import batch_of, disc
+
+SIZE = (200, 400)
+PROVENANCE = Provenance("drawn", "test", None, None, "-", "cpu", "-", {})
+RED, GREEN, BLUE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+
+Kind = tuple[int, tuple[float, float, float], float]
+"""How many, how they look, their radius in px."""
+
+
+def tray(*kinds: Kind, quality: float = 0.9, source: str = "handcrafted") -> Candidates:
+    """Candidates in the order of the kinds, well apart, all of the one type "part"."""
+    looks = [(look, radius) for n, look, radius in kinds for _ in range(n)]
+    masks = [disc(SIZE, 20 + 40 * (i % 10), 20 + 40 * (i // 10), r) for i, (_, r) in enumerate(looks)]
+    nothing = np.zeros((len(looks), 0), np.int16), np.zeros((len(looks), 0), np.float32)
+    embeddings = np.array([look for look, _ in looks], np.float16).reshape(len(looks), 3)
+    seen = Classification(*nothing, embeddings, source)
+    probs = np.full((len(looks), 1), quality / 0.9, np.float32)
+    return Candidates(batch_of(masks, SIZE), seen, TypeProbs(("part",), probs, "request"))
+
+
+TRAY = tray((9, RED, 8), (7, GREEN, 8), (6, BLUE, 8))
+"""Groups 0, 1 and 2: nuts, washers, screws."""
+
+
+def chosen(*groups: GroupChoice, scope: str = "image") -> CountSettings:
+    return CountSettings(groups=groups, groups_scope=scope)
+
+
+def summary(found: Candidates, settings: CountSettings, others: dict[str, Candidates] | None = None) -> str:
+    """Return "9 nuts, 7 washers" and so on."""
+    result = summarise(found, decided(found, settings, others), settings, {}, PROVENANCE)
+    return ", ".join(f"{n} {name}" for name, n in result.by_type.items())
+
+
+def decided(
+    found: Candidates, settings: CountSettings, others: dict[str, Candidates] | None = None
+) -> Instances:
+    return count(found, settings, others=others)
+
+
+def test_named_groups_are_counted_under_their_names() -> None:
+    named = chosen(GroupChoice(0, name="nuts"), GroupChoice(1, name="washers"), GroupChoice(2, name="screws"))
+    assert summary(TRAY, CountSettings()) == "22 part"
+    assert summary(TRAY, named) == "9 nuts, 7 washers, 6 screws"
+    result = summarise(TRAY, decided(TRAY, named), named, {}, PROVENANCE)
+    assert [(g.id, g.name, g.count) for g in result.groups] == [
+        (0, "nuts", 9),
+        (1, "washers", 7),
+        (2, "screws", 6),
+    ]
+    assert not result.needs_review, "they are several kinds, and a person said so"
+
+
+def test_two_groups_of_one_name_add_up() -> None:
+    assert (
+        summary(TRAY, chosen(GroupChoice(1, name="hardware"), GroupChoice(2, name="hardware")))
+        == "13 hardware, 9 part"
+    )
+
+
+def test_a_group_that_is_left_out_says_so_and_the_count_falls_by_it() -> None:
+    settings = chosen(GroupChoice(1, name="washers", counted=False), GroupChoice(2, counted=False))
+    instances = decided(TRAY, settings)
+    assert instances.rejections == ("",) * 9 + ("other_type:washers",) * 7 + ("other_type:group 3",) * 6
+    assert instances.group_ids.tolist() == [0] * 9 + [1] * 7 + [2] * 6
+    result = summarise(TRAY, instances, settings, {}, PROVENANCE)
+    assert [(g.id, g.count, g.left_out, g.counted) for g in result.groups] == [
+        (0, 9, 0, True),
+        (1, 0, 7, False),
+        (2, 0, 6, False),
+    ]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_group_ids_do_not_depend_on_what_is_kept(counted: bool) -> None:
+    before = decided(TRAY, CountSettings()).group_ids
+    for i in range(3):
+        after = decided(TRAY, chosen(GroupChoice(i, name="x", counted=counted))).group_ids
+        assert np.array_equal(before, after)
+
+
+def test_doubtful_members_of_a_group_that_is_left_out_do_not_widen_the_interval() -> None:
+    doubtful = tray((9, RED, 8), (7, GREEN, 8))
+    probs = doubtful.type_probs.probs.copy()
+    probs[-3:] = 0.25
+    found = Candidates(doubtful.batch, doubtful.classification, TypeProbs(("part",), probs, "request"))
+    settings = chosen(GroupChoice(1, counted=False))
+    instances = decided(found, settings)
+    assert instances.rejections[-3:] == ("other_type:group 2",) * 3
+    result = summarise(found, instances, settings, {}, PROVENANCE)
+    assert (result.count, result.count_interval[1], result.groups[1].left_out) == (9, 9, 4)
+
+
+def test_a_group_that_is_kept_counts_though_it_is_unlike_the_exemplar() -> None:
+    exemplar = (Exemplar(point_xy=(20, 20)),)
+    assert summary(TRAY, CountSettings(exemplars=exemplar)) == "9 part"
+    both = CountSettings(exemplars=exemplar, groups=(GroupChoice(1, name="washers"),))
+    assert summary(TRAY, both) == "9 part, 7 washers"
+
+
+def test_a_group_that_is_kept_counts_though_the_classifier_calls_it_something_else() -> None:
+    probs = np.array([[0.9, 0.1]] * 9 + [[0.1, 0.9]] * 13, np.float32)
+    found = Candidates(TRAY.batch, TRAY.classification, TypeProbs(("nut", "ring"), probs, "open_clip"))
+    assert summary(found, CountSettings()) == "9 nut"
+    assert summary(found, chosen(GroupChoice(1, name="washers"))) == "9 nut, 7 washers"
+
+
+def test_a_group_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(SettingsError, match="want one of the groups 0 to 2 of this image, got 3") as caught:
+        decided(TRAY, chosen(GroupChoice(0), GroupChoice(3)))
+    assert caught.value.details[0]["field"] == "config.groups[1].id"
+    with pytest.raises(SettingsError, match="want no group here, got 0"):
+        decided(tray(), chosen(GroupChoice(0)))
+
+
+def test_a_choice_in_another_image_means_nothing_here_unless_it_is_for_the_job() -> None:
+    other = {"a": tray((4, BLUE, 8)), "b": TRAY}
+    drop = GroupChoice(0, file_id="a", counted=False)
+    assert summary(TRAY, chosen(drop), other) == "22 part"
+    assert summary(TRAY, chosen(drop, scope="job"), other) == "16 part"
+
+
+def test_things_alike_in_other_images_go_the_same_way_and_unknown_things_stay() -> None:
+    other = {"a": tray((5, GREEN, 8), (4, BLUE, 8), (3, RED, 8))}
+    choices = (
+        GroupChoice(0, file_id="a", name="washers"),
+        GroupChoice(1, file_id="a", name="screws", counted=False),
+    )
+    settings = chosen(*choices, scope="job")
+    assert summary(TRAY, settings, other) == "9 part, 7 washers"
+    result = summarise(TRAY, decided(TRAY, settings, other), settings, {}, PROVENANCE)
+    assert [(g.name, g.count, g.left_out) for g in result.groups] == [
+        ("group 1", 9, 0),
+        ("washers", 7, 0),
+        ("screws", 0, 6),
+    ]
+    large = tray((4, (0.6, 0.6, 0.6), 16))
+    assert summary(large, settings, other) == "4 part", "like nothing that was chosen"
+
+
+def test_what_is_said_of_a_group_itself_wins_over_what_is_said_elsewhere() -> None:
+    other = {"a": tray((4, BLUE, 8)), "b": TRAY}
+    settings = chosen(
+        GroupChoice(0, file_id="a", counted=False), GroupChoice(2, file_id="b", name="screws"), scope="job"
+    )
+    assert summary(TRAY, settings, other) == "16 part, 6 screws"
+
+
+def test_candidates_that_another_classifier_described_cannot_be_compared() -> None:
+    settings = chosen(GroupChoice(0, file_id="a", counted=False), scope="job")
+    for others in ({}, {"a": tray((4, BLUE, 8), source="resnet50")}):
+        with pytest.raises(SettingsError, match=r"config\.groups\[0\]\.file_id.*described alike, got a"):
+            decided(TRAY, settings, others)
+
+
+def test_an_image_without_candidates_takes_no_harm_from_choices_elsewhere() -> None:
+    settings = chosen(GroupChoice(0, file_id="a", counted=False), scope="job")
+    assert summary(tray(), settings, {"a": TRAY}) == ""
