@@ -134,10 +134,12 @@ class _BatchRun:
         self._count_batch, self._engine_key, self._owner = count_batch, engine_key, owner
         self._heartbeat, self._stopping = heartbeat, stopping
         self._open = {image.key: image for image in images}
+        self._helpers: frozenset[str] = frozenset()
 
     def run(self) -> None:
         """Bring every image of the batch to its end: written, failed, put back, or given up as lost."""
         with prepared(list(self._open.values())) as batch:
+            self._helpers = frozenset(batch.helpers)
             for key, error in batch.errors.items():
                 self._finish(ImageOutcome(key, error=error))
             types = object_types(db.session())
@@ -176,9 +178,11 @@ class _BatchRun:
         return key not in self._open or self._heartbeat.is_wanted(key)
 
     def _finish(self, outcome: ImageOutcome) -> None:
-        """Write one outcome, once; helpers' outcomes are dropped."""
+        """Write one outcome, once; of a helper only its candidates are kept, for the batches to come."""
         image = self._open.pop(outcome.image_id, None)
         if image is None:
+            if outcome.image_id in self._helpers and outcome.candidates is not None:
+                persist.keep_exemplars(outcome.image_id, outcome.candidates)
             return
         about = {"job_id": image.job_id, "file_id": image.image_id}
         if not self._heartbeat.is_ours(image.key):

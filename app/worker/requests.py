@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.extensions import db
 from app.jobs.models import JobImage
 from app.storage import NotFoundError, StorageError, storage
-from app.storage.keys import image_key
+from app.storage.keys import exemplar_key, image_key
 from app.uploads.models import Image
 from app.worker.claims import ClaimedImage
 from pipeline.archive import read_candidates
@@ -98,13 +98,14 @@ def _add_exemplar_images(batch: Batch, image: ClaimedImage, files: ExitStack) ->
 
 
 def _stored_candidates(job_id: str, file_id: str) -> Candidates | None:
-    """Return the candidates of one image of a job, None while it has not been counted."""
-    key = db.session.scalar(
+    """Return what is stored of an image that a job needs: of its own count, or of a helper; else None."""
+    counted = db.session.scalar(
         select(JobImage.candidates_key).where(JobImage.job_id == job_id, JobImage.image_id == file_id)
     )
-    if key is None:
-        return None
+    key = counted or exemplar_key(job_id, file_id)
     try:
+        if counted is None and not storage().exists(key):
+            return None
         with storage().open(key) as file:
             return read_candidates(file.read())
     except StorageError as error:

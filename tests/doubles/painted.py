@@ -1,6 +1,7 @@
 """Images that say what is in them, and a pipeline that reads it: real files, known masks, no engine.
 
-A painted image is a PNG whose pixels of object i have red = i + 1 and green = its quality in percent.
+A painted image is a PNG whose pixels of object i have red = i + 1 and green = its quality in percent, plus 101
+for things of the other kind, which look different.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ JPEG = b"\xff\xd8\xff\xe0 drawn"
 
 
 class Disc(NamedTuple):
-    """A disc at (x, y) px; ``quality`` in [0, 1] is its predicted IoU."""
+    """A disc at (x, y) px; ``quality`` in [0, 1] is its predicted IoU, ``kind`` 0 or 1 how it looks."""
 
     x: float
     y: float
     radius: float = 8.0
     quality: float = 0.9
+    kind: int = 0
 
 
 def row_of_discs(n: int, **changes: float) -> list[Disc]:
@@ -43,7 +45,7 @@ def painted_png(discs: Sequence[Disc], size_hw: tuple[int, int] = SIZE_HW, shade
     pixels = np.zeros((*size_hw, 3), np.uint8)
     pixels[..., 2] = shade
     for i, d in enumerate(discs):
-        pixels[disc(size_hw, d.x, d.y, d.radius)] = (i + 1, round(100 * d.quality), shade)
+        pixels[disc(size_hw, d.x, d.y, d.radius)] = (i + 1, round(100 * d.quality) + 101 * d.kind, shade)
     file = io.BytesIO()
     PillowImage.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
@@ -88,9 +90,12 @@ def read_painted(path: str, type_name: str) -> Candidates:
     numbers = [int(n) for n in np.unique(pixels[..., 0]) if n]
     masks = [pixels[..., 0] == n for n in numbers]
     candidates = candidates_of(masks, (pixels.shape[0], pixels.shape[1]), (type_name,), prob=1.0)
-    quality = np.array([pixels[mask][0, 1] / 100 for mask in masks], np.float32).reshape(len(masks))
-    batch = replace(candidates.batch, predicted_iou=quality)
-    return replace(candidates, batch=with_outlines(batch))
+    kind, percent = np.divmod(np.array([pixels[mask][0, 1] for mask in masks], int).reshape(len(masks)), 101)
+    batch = replace(candidates.batch, predicted_iou=(percent / 100).astype(np.float32))
+    looks = np.ones((len(masks), 4), np.float16)
+    looks[kind == 1, 1::2] = -1
+    seen = replace(candidates.classification, embeddings=looks)
+    return replace(candidates, batch=with_outlines(batch), classification=seen)
 
 
 def with_outlines(batch: CandidateBatch) -> CandidateBatch:

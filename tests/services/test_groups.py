@@ -1,0 +1,164 @@
+"""Groups over HTTP: named, left out, carried to other images, kept beside human edits, refused when unknown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.doubles import painted
+from tests.doubles.painted import Disc, painted_png, row_of_discs
+from tests.services.client import Client, data_of, error_of
+from tests.services.conftest import MakeWorkplace
+
+NUTS = [Disc(20 + 25 * i, 20) for i in range(5)]
+RINGS = [Disc(20 + 25 * i, 60, kind=1) for i in range(3)]
+TRAY = painted_png([*NUTS, *RINGS])
+"""Group 0: five nuts, c0 to c4. Group 1: three rings, c5 to c7."""
+
+
+@pytest.fixture
+def client(make_workplace: MakeWorkplace) -> Client:
+    return Client(make_workplace(rate_limit_per_minute=100_000))
+
+
+@pytest.fixture
+def job(client: Client) -> dict[str, Any]:
+    return client.counted(TRAY, type="part")
+
+
+def recounted(client: Client, job: dict[str, Any], groups: list[Any], **body: Any) -> Any:
+    config = {"groups": groups} | body.pop("config", {})
+    return client.post(f"/jobs/{job['job_id']}/recount", {"config": config} | body)
+
+
+def test_a_named_group_has_its_name_everywhere(client: Client, job: dict[str, Any]) -> None:
+    answer = data_of(recounted(client, job, [{"id": 0, "name": "nuts"}, {"id": 1, "name": "rings"}]))
+    assert (answer["count"], answer["count_before"]) == (8, 8)
+    result = client.results(job["job_id"])
+    assert result["by_type"] == {"nuts": 5, "rings": 3}
+    assert {d["object_id"]: d["class_name"] for d in result["detections"]}["c6"] == "rings"
+    assert result["groups"] == [
+        {"id": 0, "name": "nuts", "count": 5, "left_out": 0, "counted": True},
+        {"id": 1, "name": "rings", "count": 3, "left_out": 0, "counted": True},
+    ]
+    (choice, _) = result["provenance"]["settings"]["groups"]
+    assert choice == {"id": 0, "file_id": job["images"][0]["file_id"], "name": "nuts", "counted": True}
+
+
+def test_a_group_left_out_is_shown_with_its_members_and_can_be_taken_back(
+    client: Client, job: dict[str, Any]
+) -> None:
+    drop = [{"id": 1, "name": "rings", "counted": False}]
+    preview = data_of(recounted(client, job, drop, dry_run=True))
+    assert (preview["count"], preview["images"][0]["count_before"]) == (5, 8)
+    assert client.results(job["job_id"])["count"] == 8
+    data_of(recounted(client, job, drop))
+    result = client.results(job["job_id"], "?rejected=true")
+    assert (result["count"], result["groups"][1]) == (
+        5,
+        {"id": 1, "name": "rings", "count": 0, "left_out": 3, "counted": False},
+    )
+    assert [(r["object_id"], r["reason"], r["group"]) for r in result["rejected"]] == [
+        (f"c{i}", "other_type:rings", 1) for i in (5, 6, 7)
+    ]
+    data_of(recounted(client, job, []))
+    assert client.results(job["job_id"])["count"] == 8
+
+
+def test_human_edits_stand_whatever_is_chosen(client: Client, job: dict[str, Any]) -> None:
+    (image,) = job["images"]
+    edits = [{"op": "remove", "object_id": "c0"}]
+    same = {"job_id": job["job_id"], "file_id": image["file_id"]}
+    data_of(client.post("/correct", same | {"version": 1, "edits": edits}))
+    data_of(recounted(client, job, [{"id": 1, "counted": False}]))
+    assert client.results(job["job_id"])["count"] == 4
+    back = data_of(
+        client.post("/correct", same | {"version": 3, "edits": [{"op": "add", "point": [20, 60]}]})
+    )
+    assert back["count"] == 5
+    data_of(recounted(client, job, [{"id": 0, "name": "nuts"}, {"id": 1, "counted": False}]))
+    result = client.results(job["job_id"])
+    assert (result["count"], result["by_type"]) == (5, {"nuts": 4, "part": 1})
+    assert result["groups"] == [
+        {"id": 0, "name": "nuts", "count": 4, "left_out": 0, "counted": True},
+        {"id": 1, "name": "group 2", "count": 0, "left_out": 3, "counted": False},
+    ]
+
+
+def test_a_choice_can_hold_for_all_images_of_the_job(client: Client) -> None:
+    images = TRAY, painted_png([*RINGS, *NUTS[:2]], shade=1), painted_png(NUTS[:4], shade=2)
+    job = client.counted(*images, type="part")
+    assert [image["count"] for image in job["images"]] == [8, 5, 4]
+    drop = [{"file_id": job["images"][0]["file_id"], "id": 1, "name": "rings", "counted": False}]
+    here = data_of(recounted(client, job, drop))
+    assert [image["count"] for image in here["images"]] == [5, 5, 4]
+    everywhere = data_of(recounted(client, job, drop, config={"groups_scope": "job"}))
+    assert [image["count"] for image in everywhere["images"]] == [5, 2, 4]
+    assert set(everywhere["images"][1]["rejected"].values()) == {"other_type:rings"}
+    after = data_of(client.get(f"/jobs/{job['job_id']}/results?file_id={job['images'][1]['file_id']}"))
+    assert after["images"][0]["count"] == 2
+    edit = {"op": "remove", "object_id": after["images"][0]["detections"][0]["object_id"]}
+    where = {"job_id": job["job_id"], "file_id": job["images"][1]["file_id"], "version": 3}
+    corrected = data_of(client.post("/correct", where | {"edits": [edit]}))
+    assert corrected["count"] == 1, "the choice in the other image still holds when this one is corrected"
+
+
+def test_a_later_recount_keeps_the_choice(client: Client, job: dict[str, Any]) -> None:
+    data_of(recounted(client, job, [{"id": 1, "counted": False}]))
+    body = {"config": {"confidence_threshold": 0.1}}
+    assert data_of(client.post(f"/jobs/{job['job_id']}/recount", body))["count"] == 5
+
+
+@pytest.mark.parametrize(
+    ("groups", "field", "message"),
+    [
+        ([{"id": 2}], "config.groups[0].id", "want one of the groups 0 to 1 of this image, got 2"),
+        ([{"id": 0}, {"id": 0}], "config.groups[1].id", "want each group once"),
+        ([{"id": -1}], "config.groups[0].id", "want a whole number"),
+        ([{"id": 0, "name": " "}], "config.groups[0].name", "want text"),
+        ([{"id": 0, "name": "a\nb"}], "config.groups[0].name", "want printable text"),
+        ([{"id": 0, "kept": True}], "config.groups[0].kept", "want only the keys"),
+        (
+            [{"id": 0, "file_id": "img_x"}],
+            "config.groups[0].file_id",
+            "want a counted image of this job, got img_x",
+        ),
+        ([7], "config.groups[0]", "want an object"),
+        ({}, "config.groups", "want a list"),
+    ],
+)
+def test_a_bad_choice_is_named(
+    client: Client, job: dict[str, Any], groups: Any, field: str, message: str
+) -> None:
+    answer = recounted(client, job, groups)
+    error = error_of(answer)
+    assert (answer.status_code, error["code"], error["field"]) == (400, "INVALID_CONFIG", field)
+    assert message in error["message"]
+
+
+def test_in_a_job_of_several_images_a_choice_must_say_which_one(client: Client) -> None:
+    job = client.counted(TRAY, painted_png(row_of_discs(2)))
+    assert error_of(recounted(client, job, [{"id": 0}]))["field"] == "config.groups[0].file_id"
+    only = recounted(client, job, [{"id": 1, "counted": False}], file_id=job["images"][0]["file_id"])
+    assert data_of(only)["count"] == 5
+
+
+def test_groups_cannot_be_chosen_before_there_are_any(client: Client) -> None:
+    answer = client.submit(TRAY, config={"groups": [{"id": 0}], "webhook_url": "https://example.org/"})
+    assert [d["field"] for d in error_of(answer)["details"]] == ["config.groups", "config.webhook_url"]
+
+
+def test_a_retry_leaves_choices_behind_that_belong_to_counted_images(make_workplace: MakeWorkplace) -> None:
+    client = Client(make_workplace(batch_max=1))
+    job_id = client.accepted(TRAY, painted_png(NUTS, shade=3))["job_id"]
+    with client.workplace.app.app_context():
+        client.workplace.director(painted.count_batch).work_any()
+    client.post(f"/jobs/{job_id}/cancel")
+    first = data_of(client.get(f"/jobs/{job_id}"))["images"][0]
+    groups = [{"file_id": first["file_id"], "id": 1, "counted": False}]
+    assert data_of(recounted(client, {"job_id": job_id}, groups))["count"] == 5
+    retried = data_of(client.post(f"/jobs/{job_id}/retry"))["job_id"]
+    client.work()
+    after = data_of(client.get(f"/jobs/{retried}"))
+    assert (after["count"], after["config"]) == (5, {})
