@@ -22,6 +22,7 @@ from scipy import ndimage
 
 from pipeline.contract import CountSettings, ErrorCode, PipelineError
 from pipeline.segment.base import EngineInfo
+from pipeline.segment.blobs import blobs_by_size
 from pipeline.segment.mini_input import stretch_contrast
 from pipeline.segment.mini_maps import STRIDE_PX
 from pipeline.segment.mini_peaks import Found
@@ -33,6 +34,9 @@ MODEL = Path(__file__).parent.parent / "data" / "mini.onnx"
 _MAX_THREADS = 8
 MIN_QUALITY = 0.38
 """Instances below this are noise: on drawn scenes less than half of them are objects (docs/mini.md)."""
+
+CROWDED = 0.2
+"""From this share of faint instances on, and where nothing is found, blobs are counted (density.py)."""
 
 
 def available() -> tuple[bool, str]:
@@ -98,7 +102,9 @@ class MiniSegmenter:
     def _segment_one(self, pixels_hw3: NDArray[np.uint8]) -> CandidateBatch:
         search = ScaleSearch(self._session, stretch_contrast(pixels_hw3))
         found = search.at(search.best())
-        return candidates_of(found, (pixels_hw3.shape[0], pixels_hw3.shape[1]))
+        batch = candidates_of(found, (pixels_hw3.shape[0], pixels_hw3.shape[1]))
+        is_crowded = len(batch.faint) >= CROWDED * (len(batch) + len(batch.faint))
+        return replace(batch, blobs=blobs_by_size(pixels_hw3)) if is_crowded else batch
 
 
 def candidates_of(found: Found, size_hw: tuple[int, int]) -> CandidateBatch:
