@@ -38,9 +38,10 @@ class Client:
         key: str | None = None,
         **form: Any,
     ) -> TestResponse:
-        """POST a job over these files; ``form`` overrides or adds fields."""
+        """POST a job over these files; ``form`` overrides or adds fields, None leaves one out."""
         named = [*names, *(f"photo-{i}.png" for i in range(len(names), len(images)))]
-        data: dict[str, Any] = {"type": "coin", "images": []} | form
+        fields = {"type": "coin"} | form
+        data = {name: value for name, value in fields.items() if value is not None}
         data["images"] = [(io.BytesIO(image), name) for image, name in zip(images, named, strict=True)]
         if config is not None:
             data["config"] = config if isinstance(config, str) else json.dumps(config)

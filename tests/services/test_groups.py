@@ -1,4 +1,4 @@
-"""Groups over HTTP: named, left out, carried to other images, kept beside human edits, refused when unknown."""
+"""Groups over HTTP: named, left out, carried to other images, kept beside human edits, checked."""
 
 from __future__ import annotations
 

@@ -1,0 +1,174 @@
+"""Upload first, count later; exemplars count in every image of a job, whichever image they lie in."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from app.columns import utcnow
+from app.files.service import purge_expired
+from app.storage import storage
+from pipeline.run import ImageOutcome
+from tests.doubles import painted
+from tests.doubles.painted import Disc, painted_png, row_of_discs
+from tests.services.client import Client, data_of, error_of
+from tests.services.conftest import MakeWorkplace
+
+SMALL, LARGE = [Disc(20 + 25 * i, 20, 5) for i in range(4)], [Disc(30 + 50 * i, 80, 20) for i in range(2)]
+PHOTOS = [painted_png([*SMALL[:n], *LARGE], shade=n) for n in (2, 3, 4)]
+"""Two, three and four small discs, each with two large ones."""
+
+
+@pytest.fixture
+def client(make_workplace: MakeWorkplace) -> Client:
+    return Client(make_workplace(rate_limit_per_minute=100_000))
+
+
+def upload(client: Client, *images: bytes, query: str = "", key: str | None = None) -> TestResponse:
+    files = [(io.BytesIO(image), f"photo-{i}.png") for i, image in enumerate(images)]
+    headers = {"Idempotency-Key": key} if key else {}
+    return client.http.post(f"/api/inference/upload{query}", data={"files": files}, headers=headers)
+
+
+def uploaded(client: Client, *images: bytes) -> tuple[str, list[str]]:
+    data = data_of(upload(client, *images))
+    return data["upload_id"], [file["file_id"] for file in data["uploaded_files"]]
+
+
+def predict(client: Client, upload_id: str, **body: Any) -> TestResponse:
+    return client.post("/inference/predict", {"upload_id": upload_id} | body)
+
+
+def predicted(client: Client, upload_id: str, **body: Any) -> dict[str, Any]:
+    answer = predict(client, upload_id, **body)
+    assert answer.status_code == 202, answer.get_data(as_text=True)
+    client.work()
+    job: dict[str, Any] = data_of(client.get(f"/jobs/{data_of(answer)['job_id']}"))
+    return job
+
+
+def counts(job: dict[str, Any]) -> list[int]:
+    return [image["count"] for image in job["images"]]
+
+
+def small_in(file_id: str) -> dict[str, Any]:
+    return {"count_what": "exemplars", "exemplars": [{"file_id": file_id, "box": [15, 15, 11, 11]}]}
+
+
+def test_uploaded_files_are_described_and_wait(client: Client) -> None:
+    answer = upload(client, PHOTOS[0], PHOTOS[1])
+    data = data_of(answer)
+    assert (answer.status_code, data["rejected_files"]) == (201, [])
+    first = data["uploaded_files"][0]
+    assert first == {
+        "file_id": first["file_id"],
+        "filename": "photo-0.png",
+        "size_bytes": len(PHOTOS[0]),
+        "format": "png",
+        "dimensions": {"width": 160, "height": 120},
+    }
+    assert client.get(f"/files/{first['file_id']}/original").data == PHOTOS[0]
+    assert data_of(client.get("/jobs")) == []
+
+
+def test_uploads_are_checked_as_jobs_are(client: Client) -> None:
+    error = error_of(upload(client, PHOTOS[0], b"GIF89a"))
+    assert (error["code"], error["details"][0]["field"]) == ("INVALID_FORMAT", "files[1]")
+    assert (error_of(upload(client))["code"], error_of(upload(client))["field"]) == ("NO_FILES", "files")
+    data = data_of(upload(client, PHOTOS[0], b"GIF89a", query="?partial=true"))
+    assert (len(data["uploaded_files"]), data["rejected_files"][0]["field"]) == (1, "files[1]")
+
+
+def test_a_repeated_upload_and_prediction_are_done_once(client: Client) -> None:
+    first, again = (data_of(upload(client, PHOTOS[0], key="u")) for _ in range(2))
+    assert first == again
+    assert error_of(upload(client, PHOTOS[1], key="u"))["code"] == "IDEMPOTENCY_CONFLICT"
+    body = {"upload_id": first["upload_id"]}
+    one, two = (client.post("/inference/predict", body, headers={"Idempotency-Key": "p"}) for _ in range(2))
+    assert data_of(one) == data_of(two)
+    assert len(data_of(client.get("/jobs"))) == 1
+
+
+def test_an_upload_is_counted_whole_or_in_part(client: Client) -> None:
+    upload_id, ids = uploaded(client, *PHOTOS)
+    job = predicted(client, upload_id)
+    assert (counts(job), job["type"], job["upload_id"]) == ([4, 5, 6], "object", upload_id)
+    part = predicted(client, upload_id, file_ids=[ids[2], ids[0]], type="coin")
+    assert ([image["file_id"] for image in part["images"]], part["type"]) == ([ids[2], ids[0]], "coin")
+
+
+@pytest.mark.parametrize("batch_max", [1, 8])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_exemplar_counts_in_all_images_whichever_it_lies_in(
+    make_workplace: MakeWorkplace, batch_max: int, place: int
+) -> None:
+    client = Client(make_workplace(batch_max=batch_max))
+    upload_id, ids = uploaded(client, *PHOTOS)
+    assert counts(predicted(client, upload_id, config=small_in(ids[place]))) == [2, 3, 4]
+
+
+def test_an_image_that_only_holds_the_exemplar_is_looked_at_once_a_job(make_workplace: MakeWorkplace) -> None:
+    client = Client(make_workplace(batch_max=1))
+    upload_id, ids = uploaded(client, *PHOTOS)
+    job_id = data_of(predict(client, upload_id, file_ids=ids[:2], config=small_in(ids[2])))["job_id"]
+    seen: list[str] = []
+
+    def count_batch(requests: Sequence[Any], **options: Any) -> list[ImageOutcome]:
+        seen.extend(request.image_id.partition("/")[2] for request in requests)
+        return painted.count_batch(requests, **options)
+
+    client.workplace.drain(count_batch)
+    assert sorted(seen) == sorted(ids)
+    job = data_of(client.get(f"/jobs/{job_id}"))
+    assert counts(job) == [2, 3]
+    where = {"job_id": job_id, "file_id": ids[0], "version": 1}
+    fixed = client.post("/correct", where | {"edits": [{"op": "remove", "object_id": "c0"}]})
+    assert data_of(fixed)["count"] == 1, "it can be corrected, though the exemplar lies in none of its images"
+    client.http.delete(f"/api/jobs/{job_id}")
+    with client.workplace.app.app_context():
+        assert list(storage().keys("candidates")) == []
+
+
+def test_count_again_with_exemplars_needs_no_second_upload(client: Client) -> None:
+    first = client.counted(*PHOTOS, type="washer")
+    assert counts(first) == [4, 5, 6]
+    ids = [image["file_id"] for image in first["images"]]
+    again = predicted(client, first["upload_id"], type=first["type"], config=small_in(ids[1]))
+    assert (counts(again), again["type"]) == ([2, 3, 4], "washer")
+    assert counts(data_of(client.get(f"/jobs/{first['job_id']}"))) == [4, 5, 6]
+
+
+def test_what_is_not_there_is_named(client: Client) -> None:
+    upload_id, ids = uploaded(client, PHOTOS[0])
+    (stray,) = uploaded(client, PHOTOS[1])[1]
+    assert error_of(predict(client, "upl_none"))["code"] == "UPLOAD_NOT_FOUND"
+    for wrong in ([stray], [ids[0], "img_none"]):
+        error = error_of(predict(client, upload_id, file_ids=wrong))
+        assert (error["code"], error["field"]) == ("FILE_NOT_FOUND", "file_ids")
+    error = error_of(predict(client, upload_id, config=small_in("img_none")))
+    assert (error["code"], error["field"]) == ("INVALID_CONFIG", "config.exemplars[0].file_id")
+    assert error_of(client.submit(PHOTOS[0], config=small_in("img_none")))["code"] == "INVALID_CONFIG"
+    for body in ({"file_ids": []}, {"file_ids": [ids[0]] * 2}, {"type": ""}, {"file_ids": "x"}):
+        assert error_of(predict(client, upload_id, **body))["code"] == "INVALID_REQUEST"
+    assert error_of(predict(client, upload_id, config={"engine": "magic"}))["field"] == "config.engine"
+
+
+def test_deleted_files_cannot_be_counted(client: Client) -> None:
+    upload_id, ids = uploaded(client, PHOTOS[0])
+    with client.workplace.app.app_context():
+        purge_expired(utcnow() + timedelta(days=8))
+    assert error_of(predict(client, upload_id))["code"] == "FILE_NOT_FOUND"
+    other = uploaded(client, PHOTOS[1])[0]
+    assert error_of(predict(client, other, config=small_in(ids[0])))["code"] == "INVALID_CONFIG"
+
+
+def test_a_full_queue_takes_no_prediction(make_workplace: MakeWorkplace) -> None:
+    client = Client(make_workplace(queue_max_images=1))
+    upload_id, _ = uploaded(client, painted_png(row_of_discs(1)))
+    assert predict(client, upload_id).status_code == 202
+    assert error_of(predict(client, upload_id))["code"] == "QUEUE_FULL"
