@@ -1,0 +1,183 @@
+"""Corrections help at once: images that no human touched are scored by what was corrected in the others."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from pipeline.run import count_batch
+from pipeline.settings import MAX_EXEMPLARS
+from tests.doubles.painted import Disc, painted_png
+from tests.drawn import discs, grid, ground
+from tests.services.client import Client, data_of, error_of
+from tests.services.conftest import MakeWorkplace
+
+COINS, PEBBLES = (
+    [Disc(20 + 25 * i, 20) for i in range(4)],
+    [Disc(20 + 25 * i, 60, kind=1) for i in range(3)],
+)
+PHOTOS = [painted_png([*COINS, *PEBBLES[:n]], shade=n) for n in (1, 2, 3)]
+"""Four coins each, with one, two and three pebbles: c4 is the first pebble."""
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """SQLite alone: these tests are about exemplars."""
+    return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
+
+
+@pytest.fixture
+def client(make_workplace: MakeWorkplace) -> Client:
+    return Client(make_workplace(rate_limit_per_minute=100_000))
+
+
+@pytest.fixture
+def job(client: Client) -> dict[str, Any]:
+    return client.counted(*PHOTOS)
+
+
+def correct(client: Client, job: dict[str, Any], place: int, *edits: dict[str, Any], **body: Any) -> Any:
+    image = data_of(client.get(f"/jobs/{job['job_id']}"))["images"][place]
+    where = {"job_id": job["job_id"], "file_id": image["file_id"], "version": image["version"]}
+    return data_of(client.post("/correct", where | body | ({"edits": list(edits)} if edits else {})))
+
+
+def remove(object_id: str) -> dict[str, Any]:
+    return {"op": "remove", "object_id": object_id}
+
+
+def learn(client: Client, job: dict[str, Any], **body: Any) -> Any:
+    return client.post(f"/jobs/{job['job_id']}/recount", {"from_corrections": True} | body)
+
+
+def counts(client: Client, job: dict[str, Any]) -> list[int]:
+    return [image["count"] for image in data_of(client.get(f"/jobs/{job['job_id']}"))["images"]]
+
+
+def test_what_is_removed_in_one_image_goes_in_the_others_when_asked(
+    client: Client, job: dict[str, Any]
+) -> None:
+    correct(client, job, 0, remove("c4"))
+    assert counts(client, job) == [4, 6, 7], "nothing changes without a request"
+    preview = data_of(learn(client, job, dry_run=True))
+    assert preview["exemplars"] == {"positive": 4, "negative": 1}
+    assert [(i["count_before"], i["count"]) for i in preview["images"]] == [(6, 4), (7, 4)]
+    assert preview["images"][0]["count_interval_before"][0] <= 6
+    assert (preview["count_before"], preview["count"]) == (13, 8)
+    assert counts(client, job) == [4, 6, 7], "a preview changes nothing"
+    data_of(learn(client, job))
+    after = data_of(client.get(f"/jobs/{job['job_id']}"))
+    assert [(i["count"], i["version"], i["count_source"]) for i in after["images"]] == [
+        (4, 2, "human"),
+        (4, 2, "model"),
+        (4, 2, "model"),
+    ]
+    reasons = data_of(client.get(f"/jobs/{job['job_id']}/results?rejected=true"))["images"][1]["rejected"]
+    assert {r["reason"] for r in reasons} == {"unlike_exemplar"}
+
+
+def test_what_humans_add_counts_in_the_others(client: Client, job: dict[str, Any]) -> None:
+    coin = {"file_id": job["images"][0]["file_id"], "point": [20, 20]}
+    data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {"exemplars": [coin]}}))
+    assert counts(client, job) == [4, 4, 4]
+    correct(client, job, 0, {"op": "add", "point": [20, 60]})
+    answer = data_of(learn(client, job, dry_run=True))
+    assert answer["exemplars"] == {"positive": 5, "negative": 0}
+    assert [i["count"] for i in answer["images"]] == [6, 7]
+
+
+def test_images_that_a_human_touched_stay_as_they_are(client: Client, job: dict[str, Any]) -> None:
+    correct(client, job, 0, remove("c4"))
+    correct(client, job, 1, count=99)
+    answer = data_of(learn(client, job))
+    assert [i["file_id"] for i in answer["images"]] == [job["images"][2]["file_id"]]
+    assert counts(client, job) == [4, 99, 4]
+
+
+def test_when_all_are_corrected_nothing_is_left_to_change(client: Client, job: dict[str, Any]) -> None:
+    for place in range(3):
+        correct(client, job, place, remove("c0"))
+    answer = data_of(learn(client, job))
+    assert (answer["images"], answer["count"]) == ([], 0)
+
+
+def test_without_corrected_objects_there_is_nothing_to_learn(client: Client, job: dict[str, Any]) -> None:
+    correct(client, job, 0, count=4)
+    answer = learn(client, job)
+    assert (answer.status_code, error_of(answer)["code"]) == (409, "INVALID_STATE")
+
+
+def test_a_reverted_correction_teaches_no_more(client: Client, job: dict[str, Any]) -> None:
+    made = correct(client, job, 0, remove("c4"))
+    data_of(learn(client, job))
+    client.post(f"/corrections/{made['correction_id']}/revert")
+    correct(client, job, 0, remove("c0"))
+    answer = data_of(learn(client, job))
+    assert answer["exemplars"] == {"positive": 4, "negative": 1}, "those of before are replaced"
+    assert [i["count"] for i in answer["images"]] == [6, 7], "the pebbles are meant again"
+
+
+def test_drawn_exemplars_stay_beside_the_learned_ones(client: Client, job: dict[str, Any]) -> None:
+    drawn = {"file_id": job["images"][1]["file_id"], "point": [20, 20], "positive": True}
+    client.post(f"/jobs/{job['job_id']}/recount", {"config": {"exemplars": [drawn]}})
+    correct(client, job, 0, remove("c3"))
+    data_of(learn(client, job))
+    data_of(learn(client, job))
+    kept = data_of(client.get(f"/jobs/{job['job_id']}"))["config"]["exemplars"]
+    assert [e for e in kept if not e.get("corrected")] == [drawn]
+    assert sum(e.get("corrected", False) for e in kept) == 4
+
+
+def test_a_double_that_was_removed_is_no_other_kind_of_thing(client: Client) -> None:
+    twins = painted_png([*COINS, Disc(100, 80, 14), Disc(100, 80, 9)])
+    job = client.counted(twins, painted_png([*COINS, Disc(100, 80, 9)], shade=5))
+    correct(client, job, 0, remove("c4"), {"op": "add", "box": [91, 71, 18, 18]})
+    answer = data_of(learn(client, job, dry_run=True))
+    assert answer["exemplars"]["negative"] == 0
+    assert answer["images"][0]["count"] == 5
+
+
+def test_parts_of_a_split_object_do_not_speak_for_the_whole(client: Client) -> None:
+    pair = Disc(60, 80, 24, kind=1)
+    job = client.counted(painted_png([*COINS, pair]), painted_png([*COINS, pair], shade=6))
+    correct(client, job, 0, {"op": "split", "object_id": "c4", "points": [[50, 80], [70, 80]]})
+    answer = data_of(learn(client, job, dry_run=True))
+    assert answer["exemplars"] == {"positive": 4, "negative": 0}
+
+
+def test_no_more_exemplars_are_taken_than_a_config_may_have(client: Client) -> None:
+    many = [Disc(6 + 12 * (i % 13), 6 + 12 * (i // 13), 4) for i in range(120)]
+    job = client.counted(painted_png([*many, Disc(150, 115, 4, kind=1)]), painted_png(many, shade=1))
+    correct(client, job, 0, remove("c120"))
+    answer = data_of(learn(client, job))
+    assert answer["exemplars"] == {"positive": MAX_EXEMPLARS - 1, "negative": 1}
+    assert answer["images"][0]["count"] == 120
+
+
+def drawn_photo(seed: int) -> bytes:
+    """Return a photo of twelve red discs and four blue squares."""
+    scene = discs(ground(seed=seed), grid(4, 3, 90, start=60), 22, (190, 50, 40))
+    for i in range(4):
+        corner = (430 + 80 * (i % 2), 60 + 100 * (i // 2))
+        cv2.rectangle(scene, corner, (corner[0] + 36, corner[1] + 36), (40, 60, 170), -1)
+    file = io.BytesIO()
+    PillowImage.fromarray(np.asarray(scene)).save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+def test_on_drawn_photos_one_corrected_image_mends_the_other(client: Client) -> None:
+    job = client.accepted(drawn_photo(1), drawn_photo(2), drawn_photo(3), config={"engine": "mini"})
+    client.workplace.drain(count_batch)
+    assert counts(client, job) == [16, 16, 16]
+    found = client.results(job["job_id"], f"?file_id={job['images'][0]['file_id']}")["detections"]
+    squares = [d["object_id"] for d in found if d["bbox"]["x1"] > 400]
+    correct(client, job, 0, *(remove(one) for one in squares))
+    answer = data_of(learn(client, job))
+    assert [(i["count_before"], i["count"]) for i in answer["images"]] == [(16, 12), (16, 12)]
+    assert counts(client, job) == [12, 12, 12]
