@@ -15,6 +15,7 @@ STAGES = ("preprocess", "segment", "extract_patches", "classify", "map_labels", 
 
 ENGINES = ("auto", "classical", "mini", "sam")
 SAM_MODELS = ("vit_b", "vit_l", "vit_h")
+MODES = ("fast", "exact")
 
 
 class ErrorCode(StrEnum):
@@ -148,6 +149,8 @@ class CountSettings:
 
     Attributes:
         engine: name of ``ENGINES``. model: SAM variant, one of ``SAM_MODELS``; None is the default.
+        mode: of the engine ``sam``. "exact": the masks of the reference, asked for at every point of its
+            grid; "fast": asked for where things are proposed (docs/sam.md).
         confidence_threshold: in [0, 1]; candidates with a lower score are not counted.
         iou_threshold: in [0, 1]; of two masks of one type with a higher IoU the weaker goes.
         max_overlap: in [0, 1]; of two masks of one type the smaller goes when a higher share of it
@@ -167,6 +170,7 @@ class CountSettings:
 
     engine: str = "auto"
     model: str | None = None
+    mode: Literal["fast", "exact"] = "fast"
     confidence_threshold: float = 0.25
     iou_threshold: float = 0.5
     max_overlap: float = 0.9
@@ -260,6 +264,23 @@ class SizeStats:
 
 
 @dataclass(frozen=True, slots=True)
+class DensityEstimate:
+    """About how many things there are where they cannot be told apart: beside a count, never in its place.
+
+    Attributes:
+        count: the estimate. low, high: its 90 % interval, inclusive.
+        method: how it was made: "heap", from what was seen surely and faintly.
+        reason: why the count of instances is not to be trusted, for people.
+    """
+
+    count: int
+    low: int
+    high: int
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CountResult:
     """The count of one image.
 
@@ -273,6 +294,7 @@ class CountResult:
         size_limits_px: inclusive limits of the mask area that held: a type's own may change later.
         engine_details: what the engine chose by itself: ``scales`` (its input px an image px) and
             ``typical_radius_px`` (of a disc of the median area, image px; None when nothing is counted).
+        density_estimate: for heaps and crowds; None where the count of instances can be trusted as it is.
     """
 
     count: int
@@ -288,6 +310,7 @@ class CountResult:
     provenance: Provenance
     size_limits_px: tuple[int, int]
     engine_details: dict[str, Any] = field(default_factory=dict)
+    density_estimate: DensityEstimate | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dicts and numbers, ready for ``json.dumps``."""

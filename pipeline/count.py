@@ -15,7 +15,7 @@ from pipeline.groups import Grouping, group
 from pipeline.ops.exemplars import Looks, are_alike, find_exemplar, unit_rows
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.ops.overlap import mask_overlaps
-from pipeline.ops.regions import points_in_polygon
+from pipeline.ops.regions import points_in_regions
 from pipeline.rules import program_sha256
 from pipeline.summary import size_stats_of, summarise
 from pipeline.types import Candidates, Instances, RuleEffects
@@ -165,14 +165,7 @@ def _reject_by_place(rejections: list[str], candidates: Candidates, settings: Co
         return
     box = candidates.batch.bbox_xyxy.astype(np.float64)
     centres = (box[:, :2] + box[:, 2:]) / 2
-    wanted = [r.polygon_xy for r in settings.roi if r.include]
-    inside = np.full(len(box), not wanted)
-    for polygon in wanted:
-        inside |= points_in_polygon(centres, polygon)
-    for region in settings.roi:
-        if not region.include:
-            inside &= ~points_in_polygon(centres, region.polygon_xy)
-    _reject(rejections, ~inside, Rejection.OUTSIDE_ROI)
+    _reject(rejections, ~points_in_regions(centres, settings.roi), Rejection.OUTSIDE_ROI)
 
 
 def _size_limits(

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.calibration import calibration_of
-from pipeline.contract import CountResult, CountSettings, Group, Provenance, SizeStats
+from pipeline.contract import CountResult, CountSettings, DensityEstimate, Group, Provenance, SizeStats
+from pipeline.density import estimate_density
 from pipeline.ops.boxes import overlapping_pairs
 from pipeline.ops.exemplars import find_exemplar
 from pipeline.ops.interval import central_interval
@@ -57,7 +58,8 @@ def summarise(
     scores = instances.scores[counted]
     interval = _interval(candidates, instances, provenance.engine)
     labels = Counter(instances.labels[i] for i in counted.tolist())
-    reason = _review_reason(candidates, instances, interval, settings)
+    estimate = estimate_density(candidates, instances, settings, provenance.engine)
+    reason = _review_reason(candidates, instances, interval, settings, estimate)
     return CountResult(
         count=len(counted),
         count_interval=interval,
@@ -72,6 +74,7 @@ def summarise(
         provenance=provenance,
         size_limits_px=instances.size_limits_px,
         engine_details=_engine_details(candidates, counted),
+        density_estimate=estimate,
     )
 
 
@@ -113,7 +116,11 @@ def size_stats_of(areas: NDArray[np.int64], n_px: int) -> SizeStats:
 
 
 def _review_reason(
-    candidates: Candidates, instances: Instances, interval: tuple[int, int], settings: CountSettings
+    candidates: Candidates,
+    instances: Instances,
+    interval: tuple[int, int],
+    settings: CountSettings,
+    estimate: DensityEstimate | None,
 ) -> str | None:
     """Say in words for people what makes this count most doubtful; None when nothing does.
 
@@ -122,10 +129,10 @@ def _review_reason(
     counted = instances.counted
     n, width = len(counted), interval[1] - interval[0]
     if not n:
-        return "nothing was found"
+        return _crowd_reason(estimate) or "nothing was found"
     batch = candidates.batch
     box, area = batch.bbox_xyxy[counted], batch.area[counted]
-    reasons = [_unmatched(candidates, settings), _dense_reason(area)]
+    reasons = [_unmatched(candidates, settings), _crowd_reason(estimate), _dense_reason(area)]
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
         reasons.append(_touching_reason(box))
     reasons += [_large_reason(area), _cut_reason(box, batch.size_hw)]
@@ -141,6 +148,12 @@ def _unmatched(candidates: Candidates, settings: CountSettings) -> str | None:
     own = [e for e in settings.exemplars if e.file_id is None and e.positive]
     lost = sum(find_exemplar(candidates.batch, exemplar) is None for exemplar in own)
     return f"{lost} of {len(own)} exemplars meet no object that the engine sees" if lost else None
+
+
+def _crowd_reason(estimate: DensityEstimate | None) -> str | None:
+    if estimate is None:
+        return None
+    return f"a heap or crowd, about {estimate.count} ({estimate.low} to {estimate.high}): {estimate.reason}"
 
 
 def _dense_reason(area: NDArray[np.int64]) -> str | None:

@@ -27,6 +27,7 @@ COLUMNS = (
     "file",
     "count",
     "count_interval",
+    "density_estimate",
     "by_type",
     "groups",
     "needs_review",
@@ -156,6 +157,7 @@ def _row(outcome: ImageOutcome) -> dict[str, Any]:
         "file": outcome.image_id,
         "count": result.count,
         "count_interval": list(result.count_interval),
+        "density_estimate": result.to_json()["density_estimate"],
         "by_type": result.by_type,
         "groups": [{"id": g.id, "name": g.name, "count": g.count} for g in result.groups],
         "needs_review": result.needs_review,
@@ -181,7 +183,11 @@ def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        nested = {key: json.dumps(row[key]) for key in ("by_type", "groups") if row[key] is not None}
+        nested = {
+            key: json.dumps(row[key])
+            for key in ("density_estimate", "by_type", "groups")
+            if row[key] is not None
+        }
         interval = row["count_interval"]
         writer.writerow(
             row | nested | {"count_interval": f"{interval[0]}-{interval[1]}" if interval else None}
@@ -202,4 +208,12 @@ def _as_table(rows: Sequence[dict[str, Any]]) -> str:
         )
     file_width = max(len(line[0]) for line in lines)
     row_format = f"{{:<{file_width}}}  {{:>6}}  {{:<13}}  {{:<6}}  {{:<9}}  {{}}"
-    return "".join(row_format.format(*line).rstrip() + "\n" for line in lines)
+    table = "".join(row_format.format(*line).rstrip() + "\n" for line in lines)
+    return table + "".join(_estimate_note(row) for row in rows if row["density_estimate"])
+
+
+def _estimate_note(row: dict[str, Any]) -> str:
+    """Return a line below the table: an estimate stands in no column of counts."""
+    about = row["density_estimate"]
+    span = f"{about['count']} ({about['low']}-{about['high']})"
+    return f"{row['file']}: estimated about {span}; {about['reason']}\n"

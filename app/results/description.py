@@ -46,6 +46,7 @@ def describe_result(image: JobImage, objects: Sequence[CountedObject], class_ids
         "timings_s": result.get("timings_s", {}),
         "provenance": result.get("provenance", {}),
         "engine_details": result.get("engine_details", {}),
+        "density_estimate": result.get("density_estimate") if count_source(image) == "model" else None,
         "detections": [describe_object(found, size_wh, class_ids) for found in objects],
     }
 

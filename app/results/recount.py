@@ -186,6 +186,8 @@ def columns_of(found: Recounted, human_count: int | None) -> dict[str, Any]:
     certain = sum(one.source == HUMAN for one in found.objects)
     confidences = [one.confidence for one in found.objects]
     seen = found.is_edited or human_count is not None
+    result = found.result.to_json()
+    estimate = None if seen else result["density_estimate"]  # it is of the engine's count alone
     height, width = found.candidates.batch.size_hw
     stats = asdict(size_stats(found.objects, height * width))
     return {
@@ -196,5 +198,5 @@ def columns_of(found: Recounted, human_count: int | None) -> dict[str, Any]:
         "average_confidence": round(sum(confidences) / len(confidences), 4) if confidences else 0.0,
         "needs_review": found.result.needs_review and not seen,
         "review_reason": None if seen else (found.result.review_reason or "")[:255] or None,
-        "result": found.result.to_json() | {"stats": stats, "edited": found.is_edited},
+        "result": result | {"stats": stats, "edited": found.is_edited, "density_estimate": estimate},
     }

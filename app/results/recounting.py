@@ -33,7 +33,7 @@ from app.types.service import object_types
 from app.uploads.service import display_name
 from pipeline.contract import CountSettings
 
-DECIDED_BEFORE = ("engine", "model", "sahi", "pages", "mask_background")
+DECIDED_BEFORE = ("engine", "model", "mode", "sahi", "pages", "mask_background")
 """Settings that decide which candidates there are: a recount cannot change them."""
 
 UNSUPPORTED = {"webhook_url": "webhooks are not supported yet; follow the job's events instead"}
@@ -135,6 +135,7 @@ def _describe(
             else [c["human_count"]] * 2,
             "count_before": current_count(image),
             "count_interval_before": current_interval(image),
+            "density_estimate": c["result"]["density_estimate"],
             "version": image.version if dry_run else image.version + 1,
             "counted": [one.object_id for one in f.objects],
             "rejected": f.rejected,

@@ -84,6 +84,24 @@ class GroupSchema(ma.Schema):
     counted = fields.Boolean(required=True, metadata=described(True, "false: left out as a whole"))
 
 
+class DensitySchema(ma.Schema):
+    """About how many things there are where they cannot be told apart: an estimate, no count."""
+
+    count = fields.Integer(required=True, metadata=described(412))
+    low = fields.Integer(required=True, metadata=described(330, "of the 90 % interval, inclusive"))
+    high = fields.Integer(required=True, metadata=described(520))
+    method = fields.String(required=True, metadata=described("heap"))
+    reason = fields.String(
+        required=True,
+        metadata=described("61 of 140 things cannot be told apart from those around them"),
+    )
+
+
+ESTIMATE = described(
+    None, "for heaps and crowds; null where the count can be trusted as it is, or a human corrected it"
+)
+
+
 class ImageResultSchema(ma.Schema):
     """Result of one image."""
 
@@ -119,6 +137,7 @@ class ImageResultSchema(ma.Schema):
             "what the engine chose: its input px an image px, and the typical object's radius in image px",
         ),
     )
+    density_estimate = fields.Nested(DensitySchema, required=True, allow_none=True, metadata=ESTIMATE)
     detections = fields.List(fields.Nested(DetectionSchema), required=True)
     rejected = fields.List(fields.Nested(RejectedSchema), metadata=described([], "only with rejected=true"))
 
@@ -190,6 +209,7 @@ class RecountedImageSchema(ma.Schema):
     count_interval = fields.List(fields.Integer(), required=True, metadata=described([22, 24]))
     count_before = fields.Integer(required=True, metadata=described(24))
     count_interval_before = fields.List(fields.Integer(), required=True, metadata=described([23, 25]))
+    density_estimate = fields.Nested(DensitySchema, required=True, allow_none=True, metadata=ESTIMATE)
     version = fields.Integer(required=True, metadata=described(2))
     counted = fields.List(
         fields.String(), required=True, metadata=described(["c0", "c1"], "object ids, in order")

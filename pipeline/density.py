@@ -1,0 +1,168 @@
+"""Heaps and crowds: about how many things there are where they cannot be told apart one by one.
+
+An estimate with an interval, beside the count and never in place of it. It is worked out from the decisions
+on the candidates and from what the engine saw too faintly to propose, so that a recount works it out anew:
+regions and size limits act on it, a threshold does not. The table (data/density.json) is fitted by
+tools/fit_density.py on drawn heaps and checked on others by bench/density.py. numpy only.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.calibration import doubtful
+from pipeline.contract import CountSettings, DensityEstimate, Rejection
+from pipeline.ops.regions import points_in_regions
+from pipeline.types import Candidates, Instances
+
+TABLE = Path(__file__).parent / "data" / "density.json"
+
+EVIDENCE = ("always", "quality", "doubt", "skew", "blobs")
+"""Names of the entries of ``Crowd.evidence``."""
+
+LEAST_SEEN = 10
+LEAST_DOUBT = 0.25
+"""Share of the instances that are too faint to propose, from which a count of the others is not trusted."""
+LEAST_CHANGE = 0.15
+"""An estimate that is nearer to the count than this share says nothing new."""
+BLOB_SIZE = 0.35
+"""Size (σ) of the blob that a thing of radius 1 makes."""
+
+_UNLIKE = (Rejection.UNLIKE_EXEMPLAR, Rejection.OTHER_TYPE, Rejection.RULE)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What an engine saw in the place that is counted, sure or faint.
+
+    Attributes:
+        n_seen: instances, counted or doubtful or faint. share: of them that are of the kind asked for.
+        evidence: (5,) float64 in the order of ``EVIDENCE``: 1; mean quality; share of the faint; log of the
+            mean over the typical area; log of the blobs of the typical size for each instance.
+    """
+
+    n_seen: int
+    share: float
+    evidence: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class DensityModel:
+    """What is known of one engine.
+
+    Attributes:
+        weights: one a name of ``EVIDENCE``: log of the things that there are for each that was seen.
+        spread: the same for the log of the error's size (in logs).
+        below, above: the interval's ends in units of that size.
+    """
+
+    weights: tuple[float, ...]
+    spread: tuple[float, ...]
+    below: float
+    above: float
+
+    def log_ratio(self, evidence: Floats) -> tuple[float, float]:
+        """Return log(true / seen) as expected, and the size of its error."""
+        return float(np.dot(self.weights, evidence)), float(np.exp(np.dot(self.spread, evidence)))
+
+    def interval(self, crowd: Crowd) -> tuple[float, float, float]:
+        """Return the estimate and the ends of its 90 % interval."""
+        middle, error = self.log_ratio(crowd.evidence)
+        seen = crowd.n_seen * crowd.share
+        low, best, high = (seen * np.exp(middle + k * error) for k in (self.below, 0.0, self.above))
+        return float(best), float(low), float(high)
+
+
+def density_model(engine: str) -> DensityModel | None:
+    """Return what is known of an engine; None when it tells nothing of what it saw faintly."""
+    return _table().get(engine)
+
+
+@cache
+def _table() -> dict[str, DensityModel]:
+    entries = json.loads(TABLE.read_text(encoding="utf-8"))
+    return {
+        engine: DensityModel(tuple(e["weights"]), tuple(e["spread"]), e["below"], e["above"])
+        for engine, e in entries.items()
+    }
+
+
+def estimate_density(
+    candidates: Candidates, instances: Instances, settings: CountSettings, engine: str
+) -> DensityEstimate | None:
+    """Return an estimate where the count of instances is not to be trusted, else None.
+
+    Args:
+        candidates: N candidates of one image, with what was seen faintly.
+        instances: the N decisions on them.
+        settings: those of the decisions; regions hold for what is faint too.
+        engine: that made the candidates.
+    """
+    model, crowd = density_model(engine), seen_in(candidates, instances, settings)
+    if model is None or crowd is None or crowd.evidence[2] < LEAST_DOUBT:
+        return None
+    count = len(instances.counted)
+    best, low, high = model.interval(crowd)
+    if abs(best - count) <= max(1.0, LEAST_CHANGE * count):
+        return None
+    n_faint = round(float(crowd.evidence[2]) * crowd.n_seen)
+    reason = f"{n_faint} of {crowd.n_seen} things cannot be told apart from those around them"
+    return DensityEstimate(round(best), int(low), int(np.ceil(high)), "heap", reason)
+
+
+def seen_in(candidates: Candidates, instances: Instances, settings: CountSettings) -> Crowd | None:
+    """Return what was seen in the regions of the settings, or None where that is too little to judge by."""
+    batch = candidates.batch
+    judged = np.concatenate([instances.counted, doubtful(instances)])
+    low, high = instances.size_limits_px
+    faint = batch.faint[_inside(batch.faint, settings)].astype(np.float64)
+    faint = faint[(faint[:, 2] >= low) & (faint[:, 2] <= high)]
+    area = np.concatenate([batch.area[judged].astype(np.float64), faint[:, 2]])
+    quality = np.concatenate([batch.predicted_iou[judged].astype(np.float64), faint[:, 3]])
+    if len(area) < LEAST_SEEN or not len(batch.blobs):
+        return None
+    typical = _weighted_median(area, np.maximum(quality, 0.05) ** 2)
+    size_px = BLOB_SIZE * float(np.sqrt(typical / np.pi))
+    blobs = _blobs_of(batch.blobs[_inside(batch.blobs, settings)], size_px)
+    evidence = np.array([
+        1.0,
+        float(quality.mean()),
+        len(faint) / len(area),
+        float(np.log(area.mean() / typical)),
+        float(np.log((blobs + 1) / len(area))),
+    ])  # fmt: skip
+    return Crowd(len(area), _share_of_kind(instances, len(judged)), evidence)
+
+
+def _inside(rows: NDArray[np.float32], settings: CountSettings) -> NDArray[np.bool_]:
+    """Return which rows, that begin with x and y in px, lie in the regions of the settings."""
+    return points_in_regions(rows[:, :2].astype(np.float64), settings.roi)
+
+
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values)
+    upto = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(upto, upto[-1] / 2)])
+
+
+def _blobs_of(blobs: NDArray[np.float32], size_px: float) -> float:
+    """Return the number of blobs of a size, bright or dark, between those sizes that were counted."""
+    sizes = np.unique(blobs[:, 2])
+    counts = [float(blobs[blobs[:, 2] == size, 3:].sum(axis=0).max()) for size in sizes]
+    if not counts:
+        return 0.0
+    return float(np.expm1(np.interp(np.log(size_px), np.log(sizes), np.log1p(counts))))
+
+
+def _share_of_kind(instances: Instances, n_kept: int) -> float:
+    """Return the share of the candidates in place that are of the kind asked for: the faint have no looks."""
+    unlike = sum(why.startswith(_UNLIKE) for why in instances.rejections)
+    return n_kept / (n_kept + unlike) if unlike else 1.0
