@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Product, Visit, visiting
-from tests.e2e.photos import two_kinds
+from tests.e2e.photos import discs, two_kinds
 from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload
 
 PHONE = {"width": 375, "height": 812}
@@ -70,6 +70,60 @@ def test_a_drawn_box_counts_what_is_like_it_in_all_photos(visit: Visit, tmp_path
     page.reload()
     assert count_of(page) == N_SMALL
     expect(examples).to_have_count(1)
+
+
+def test_counting_anew_with_examples_opens_a_new_job(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
+    count_of(page)
+    page.keyboard.press("l")
+    drag(page, around(visit.url, job_id, SMALL))
+    expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
+    page.get_by_role("button", name="Count again with these").click()
+    page.wait_for_url(lambda url: "/jobs/job_" in url and job_id not in url)
+    assert count_of(page) == N_SMALL
+    expect(page.get_by_role("heading", level=1)).to_have_text("Count: disc")
+    assert "exemplars" not in config_of(visit.url, job_id)
+
+
+def test_examples_are_drawn_before_the_photos_are_sent(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    page.goto(visit.url)
+    draw = page.get_by_role("button", name="Draw examples")
+    expect(draw).to_be_disabled()
+    photos = [two_kinds(tmp_path), discs(tmp_path, 4)]
+    page.locator("input[type=file][multiple]").first.set_input_files([str(photo) for photo in photos])
+    draw.click()
+    dialog = page.get_by_role("dialog", name="Draw examples")
+    drag(page, (50 - 22, 130 - 22, 50 + 22, 130 + 22))
+    dialog.get_by_role("button", name="Not like this").click()
+    click_pixel(page, 50, 50)
+    expect(dialog.get_by_role("button", name=re.compile("^Remove example"))).to_have_count(2)
+    dialog.get_by_role("button", name="discs-4.png").click()
+    expect(dialog.get_by_role("button", name=re.compile("^Remove example"))).to_have_count(0)
+    dialog.get_by_role("button", name="Done").click()
+    expect(dialog).to_have_count(0)
+    examples = page.get_by_role("list", name="Examples").get_by_role("listitem")
+    expect(examples).to_have_count(2)
+    expect(examples.first).to_contain_text("from two-kinds.png")
+    page.get_by_role("button", name="Count 2 photos").click()
+    page.wait_for_url("**/jobs/job_*")
+    assert count_of(page) == N_SMALL
+    expect(page.get_by_test_id("job-count")).to_contain_text(str(N_SMALL))
+    page.keyboard.press("Space")
+    assert count_of(page) == 0
+
+
+def test_examples_go_with_their_photo(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    page.goto(visit.url)
+    page.locator("input[type=file][multiple]").first.set_input_files(str(two_kinds(tmp_path)))
+    page.get_by_role("button", name="Draw examples").click()
+    click_pixel(page, 50, 130)
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("1 like this")).to_be_visible()
+    page.get_by_role("button", name="Leave out two-kinds.png").click()
+    expect(page.get_by_role("list", name="Examples")).to_have_count(0)
 
 
 def test_clicks_say_what_is_meant_and_what_is_not(visit: Visit, tmp_path: Path) -> None:
@@ -143,7 +197,9 @@ def test_a_finger_draws_on_a_phone_and_two_still_zoom(
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
         expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-        before = photo.bounding_box()
+        photo.evaluate("photo => photo.scrollIntoView()")
+        before = box = photo.bounding_box()
+        assert box is not None
         middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
         for kind, spread in (("touchStart", 30), ("touchMove", 60), ("touchMove", 120)):
             fingers = [{"x": middle["x"] + s * spread, "y": middle["y"], "id": s + 1} for s in (-1, 1)]
@@ -151,7 +207,7 @@ def test_a_finger_draws_on_a_phone_and_two_still_zoom(
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
         page.wait_for_timeout(50)
         after = photo.bounding_box()
-        assert before
-        assert after
+        assert before is not None
+        assert after is not None
         assert after["width"] > 1.5 * before["width"]
         expect(page.get_by_role("list", name="Examples").get_by_role("listitem")).to_have_count(1)

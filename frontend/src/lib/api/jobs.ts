@@ -1,5 +1,5 @@
 /** One function for each call the pages make. */
-import { get, post, send } from "./client";
+import { create, get, post, send } from "./client";
 import type * as api from "./types";
 
 export const getJob = (id: string, signal?: AbortSignal) => get<api.Job>(`/jobs/${id}`, signal);
@@ -45,13 +45,28 @@ export async function getImageResult(jobId: string, fileId: string, signal?: Abo
 }
 
 export interface RecountRequest {
-  config: api.CountConfig;
+  config?: api.CountConfig;
   dry_run: boolean;
   file_id?: string;
+  /** Score the photos that no human touched by what was corrected in the others. */
+  from_corrections?: boolean;
 }
 
 export const recount = (jobId: string, body: RecountRequest, signal?: AbortSignal) =>
   post<api.RecountAnswer>(`/jobs/${jobId}/recount`, body, signal);
+
+/** Run the engine on stored photos. */
+export const predict = (body: api.PredictRequest, signal?: AbortSignal) =>
+  create<api.AcceptedJob>("/inference/predict", body, signal);
+
+export const listTemplates = (signal?: AbortSignal) =>
+  get<api.Template[]>("/templates?page_size=100", signal);
+
+export const saveTemplate = (template: api.NewTemplate) => create<api.Template>("/templates", template);
+
+export async function deleteTemplate(id: string): Promise<void> {
+  await send(`/templates/${id}`, { method: "DELETE" });
+}
 
 export const correct = (body: api.CorrectRequest) => post<api.CorrectionAnswer>("/correct", body);
 

@@ -24,6 +24,16 @@ export interface Exemplar {
   positive: boolean;
   box?: [x: number, y: number, width: number, height: number];
   point?: [x: number, y: number];
+  /** Whether it comes from what a person corrected. */
+  corrected?: boolean;
+}
+
+/** What a person said of one group of a photo. */
+export interface GroupChoice {
+  file_id: string;
+  id: number;
+  name?: string;
+  counted: boolean;
 }
 
 /** The keys of a job's config that the pages set or read. */
@@ -35,7 +45,17 @@ export interface CountConfig {
   exclude_edge?: boolean;
   count_what?: "type" | "text" | "exemplars" | "everything";
   exemplars?: Exemplar[];
+  groups?: GroupChoice[];
+  /** Whether what is alike in the other photos follows. */
+  groups_scope?: "image" | "job";
+  template?: string;
 }
+
+export type Upload = Schemas["Upload"];
+export type PredictRequest = Exact<Schemas["PredictRequest"], { config: CountConfig }>;
+/** Saved examples and settings; its `config` holds no exemplars. */
+export type Template = Exact<Schemas["Template"], { config: CountConfig; exemplars: Exemplar[] }>;
+export type NewTemplate = Pick<Template, "name" | "type" | "config" | "exemplars">;
 
 interface Counted {
   count_interval: Interval;
@@ -56,11 +76,25 @@ export type ImageResult = Exact<
   Counted & {
     detections: Detection[];
     rejected: RejectedCandidate[];
-    provenance: { engine: string; engine_reason: string };
+    provenance: { engine: string; engine_reason: string; model: string | null; settings: CountConfig };
+    engine_details: { scales: number[]; typical_radius_px: number | null };
+    density_estimate?: DensityEstimate | null;
   }
 >;
 
-export type RecountedImage = Exact<Schemas["RecountedImage"], { count_interval: Interval }>;
+/** How many there may be of what cannot be told apart: beside the count, never in it. */
+export interface DensityEstimate {
+  count: number;
+  low: number;
+  high: number;
+  method: "heap" | "specks";
+  reason: string;
+}
+
+export type RecountedImage = Exact<
+  Schemas["RecountedImage"],
+  { count_interval: Interval; count_interval_before: Interval; density_estimate?: DensityEstimate | null }
+>;
 export type RecountAnswer = Exact<Schemas["Recount"], { images: RecountedImage[] }>;
 
 export type Edit = { op: "add"; point: [number, number] } | { op: "remove"; object_id: string };

@@ -1,6 +1,6 @@
 /** Sends files with progress: fetch cannot report how much of a body has been sent, XMLHttpRequest can. */
 import { API, ApiError, errorFromBody, idempotencyKey } from "./client";
-import type { AcceptedJob, CountConfig } from "./types";
+import type { AcceptedJob, CountConfig, Upload } from "./types";
 
 export interface NewJob {
   files: File[];
@@ -8,24 +8,33 @@ export interface NewJob {
   config: CountConfig;
 }
 
+type OnProgress = (sentBytes: number) => void;
+
 /** Return the job the server accepted; `onProgress` hears the bytes of the body sent so far. */
-export function createJob(
-  job: NewJob,
-  onProgress: (sentBytes: number) => void,
-  signal: AbortSignal,
-): Promise<AcceptedJob> {
+export function createJob(job: NewJob, onProgress: OnProgress, signal: AbortSignal): Promise<AcceptedJob> {
   const form = new FormData();
   form.append("type", job.type);
   form.append("config", JSON.stringify(job.config));
   for (const file of job.files) form.append("images", file, file.name);
+  return sendForm("/jobs", form, onProgress, signal);
+}
+
+/** Store files without counting them yet; returns their ids, in order. */
+export function uploadFiles(files: File[], onProgress: OnProgress, signal: AbortSignal): Promise<Upload> {
+  const form = new FormData();
+  for (const file of files) form.append("files", file, file.name);
+  return sendForm("/inference/upload", form, onProgress, signal);
+}
+
+function sendForm<T>(path: string, form: FormData, onProgress: OnProgress, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", `${API}/jobs`);
+    request.open("POST", API + path);
     request.setRequestHeader("Idempotency-Key", idempotencyKey());
     request.upload.onprogress = (event) => onProgress(event.loaded);
     request.onload = () => {
       if (request.status >= 400) return reject(errorFromBody(request.status, request.responseText));
-      resolve((JSON.parse(request.responseText) as { data: AcceptedJob }).data);
+      resolve((JSON.parse(request.responseText) as { data: T }).data);
     };
     request.onerror = () =>
       reject(new ApiError(0, "UNREACHABLE", "The upload was interrupted. Nothing was stored; try again."));

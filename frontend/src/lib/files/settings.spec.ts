@@ -17,6 +17,16 @@ it("counts everything when nothing is named", () => {
   expect(toConfig(defaultSettings(), "  ")).toEqual({ count_what: "everything" });
 });
 
+it("counts what a template means", () => {
+  const liked = { file_id: "img_1", positive: true, point: [1, 2] as [number, number] };
+  const template = {
+    ...{ template_id: "tpl_1", name: "M4", type: "screw", config: {}, images: [], created_at: "" },
+    exemplars: [liked],
+  };
+  expect(toConfig(defaultSettings(), "", template)).toEqual({ template: "M4", count_what: "exemplars" });
+  expect(toConfig(defaultSettings(), "", { ...template, exemplars: [] })).toEqual({ template: "M4" });
+});
+
 it("turns sensitivity into a threshold and back", () => {
   expect(thresholdOf(75)).toBe(0.25);
   expect(sensitivityOf(0.29)).toBe(71);

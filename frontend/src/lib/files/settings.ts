@@ -1,5 +1,5 @@
 /** The optional settings of a new job, as the form holds them. */
-import type { CountConfig } from "../api/types";
+import type { CountConfig, Template } from "../api/types";
 
 export interface Settings {
   engine: string;
@@ -24,8 +24,9 @@ export const thresholdOf = (sensitivity: number) => Math.round(100 - sensitivity
 export const sensitivityOf = (threshold: number) => Math.round(100 - threshold * 100);
 
 /** Return the config of the API: only what differs from its defaults. */
-export function toConfig(settings: Settings, type: string): CountConfig {
-  const config: CountConfig = {};
+export function toConfig(settings: Settings, type: string, template: Template | null = null): CountConfig {
+  const config: CountConfig = template ? { template: template.name } : {};
+  if (template?.exemplars.some((one) => one.positive)) config.count_what = "exemplars";
   if (settings.engine !== "auto") config.engine = settings.engine;
   if (settings.sensitivity !== DEFAULT_SENSITIVITY) {
     config.confidence_threshold = thresholdOf(settings.sensitivity);
@@ -33,6 +34,6 @@ export function toConfig(settings: Settings, type: string): CountConfig {
   if (settings.minArea) config.min_area_px = settings.minArea;
   if (settings.maxArea) config.max_area_px = settings.maxArea;
   if (settings.excludeEdge) config.exclude_edge = true;
-  if (!type.trim()) config.count_what = "everything";
+  if (!type.trim() && !template) config.count_what = "everything";
   return config;
 }

@@ -8,6 +8,8 @@ const DEFAULTS: CountConfig = {
   exclude_edge: false,
   count_what: "type",
   exemplars: [],
+  groups: [],
+  groups_scope: "image",
 };
 
 const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);

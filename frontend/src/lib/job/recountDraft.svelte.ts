@@ -12,6 +12,9 @@ export class RecountDraft {
   error = $state.raw<unknown>(null);
   config = $derived.by(() => mergedConfig(this.base(), this.changes));
   exemplars = $derived(this.config.exemplars ?? []);
+  /** Those that a person drew, and how many come from corrections. */
+  drawn = $derived(this.exemplars.filter((one) => !one.corrected));
+  nLearned = $derived(this.exemplars.length - this.drawn.length);
   isDirty = $derived(Object.keys(this.changes).length > 0);
 
   private fileId = "";
@@ -62,8 +65,16 @@ export class RecountDraft {
   }
 
   removeExemplar(gone: Exemplar): void {
-    const left = this.exemplars.filter((one) => one !== gone);
-    this.set(changeOfExemplars(this.base(), left));
+    this.keepExemplars((one) => one !== gone);
+  }
+
+  /** Leave out the examples that come from corrections. */
+  unlearn(): void {
+    this.keepExemplars((one) => !one.corrected);
+  }
+
+  private keepExemplars(isKept: (exemplar: Exemplar) => boolean): void {
+    this.set(changeOfExemplars(this.base(), this.exemplars.filter(isKept)));
   }
 
   /** Find out what changes in every photo. */

@@ -26,8 +26,8 @@ export function afterCorrection(before: ImageResult, answer: CorrectionAnswer): 
   const counted = new Set(detections.map((found) => found.object_id));
   const takenOut = before.detections
     .filter((found) => !counted.has(found.object_id))
-    .map(({ object_id, confidence, bbox, segmentation }) => ({
-      ...{ object_id, confidence, bbox, segmentation },
+    .map(({ object_id, confidence, bbox, segmentation, group }) => ({
+      ...{ object_id, confidence, bbox, segmentation, group },
       reason: "human",
     }));
   const rejected = [...before.rejected, ...takenOut].filter(({ object_id }) => !counted.has(object_id));

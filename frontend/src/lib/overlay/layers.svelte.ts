@@ -1,4 +1,5 @@
 /** What is shown over the photo, and what a click does. */
+import type { Shape } from "./shapes";
 
 export type Tool = "select" | "add" | "remove" | "like" | "unlike";
 
@@ -11,6 +12,6 @@ export class Layers {
   numbers = $state(true);
   rejected = $state(false);
   heatmap = $state(false);
-  /** Objects to point out, by id: those of the group under the pointer or the focus. */
-  pointedOut = $state.raw<string[]>([]);
+  /** Objects to point out: those of the group under the pointer or the focus. */
+  pointedOut = $state.raw<Shape[]>([]);
 }

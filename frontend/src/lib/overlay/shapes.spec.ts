@@ -13,7 +13,18 @@ function square(id: string, x: number, y: number, side: number): Shape {
   const polygon = [x, y, x + side, y, x + side, y + side, x, y + side];
   const bounds = { x1: x, y1: y, x2: x + side, y2: y + side };
   const area = side * side;
-  return { id, number: 1, label: "", confidence: 1, rejection: "", source: "model", polygon, bounds, area };
+  return {
+    id,
+    number: 1,
+    label: "",
+    confidence: 1,
+    rejection: "",
+    source: "model",
+    group: null,
+    polygon,
+    bounds,
+    area,
+  };
 }
 
 describe("shapes", () => {

@@ -11,6 +11,8 @@ export interface Shape {
   /** "" when counted, else why not. */
   rejection: string;
   source: "model" | "human";
+  /** Id of the group of things that look alike; null for none. */
+  group: number | null;
   /** x, y, x, y, … in image pixels. */
   polygon: number[];
   bounds: Bounds;
@@ -24,6 +26,7 @@ export const shapeOfDetection = (found: Detection): Shape => ({
   confidence: found.confidence,
   rejection: "",
   source: found.source,
+  group: found.group,
   polygon: found.segmentation,
   bounds: found.bbox,
   area: found.area,
@@ -36,6 +39,7 @@ export const shapeOfRejected = (candidate: RejectedCandidate): Shape => ({
   confidence: candidate.confidence,
   rejection: candidate.reason,
   source: "model",
+  group: candidate.group,
   polygon: candidate.segmentation,
   bounds: candidate.bbox,
   area: polygonArea(candidate.segmentation),
@@ -56,6 +60,7 @@ export function discShape(id: string, at: Point, area: number): Shape {
     confidence: 1,
     rejection: "",
     source: "human",
+    group: null,
     polygon,
     bounds,
     area,

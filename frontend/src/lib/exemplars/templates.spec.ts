@@ -1,0 +1,26 @@
+import { expect, it } from "vitest";
+import type { Template } from "../api/types";
+import { exemplarOfPoint } from "./exemplars";
+import { changeOfTemplate, templateOf } from "./templates.svelte";
+
+const LIKED = exemplarOfPoint({ x: 1, y: 2 }, "img_1", true);
+
+it("keeps examples and settings that hold for any photo", () => {
+  const config = { engine: "mini", confidence_threshold: 0.4, exclude_edge: false, exemplars: [LIKED] };
+  expect(templateOf({ ...config, count_what: "exemplars" })).toEqual({
+    config: { confidence_threshold: 0.4, exclude_edge: false },
+    exemplars: [LIKED],
+  });
+});
+
+it("changes a job to what the template says, examples first", () => {
+  const template: Template = {
+    ...{ template_id: "tpl_1", name: "M4", type: "screw", images: [], created_at: "" },
+    config: { min_area_px: 30, engine: "mini" },
+    exemplars: [LIKED],
+  };
+  expect(changeOfTemplate({ count_what: "type" }, template)).toEqual({
+    ...{ min_area_px: 30, count_what: "exemplars" },
+    exemplars: [LIKED],
+  });
+});

@@ -1,0 +1,29 @@
+/** Sends chosen photos to be counted: at once, or stored first so that drawn examples can name their photo. */
+import { predict } from "../api/jobs";
+import type { CountConfig, Exemplar } from "../api/types";
+import { createJob, uploadFiles } from "../api/upload";
+import { localId, withFileIds } from "../exemplars/chosenExamples.svelte";
+import { changeOfExemplars } from "../job/changes";
+import type { SelectedFile } from "./selection.svelte";
+
+export interface Order {
+  photos: SelectedFile[];
+  type: string;
+  config: CountConfig;
+  exemplars: Exemplar[];
+}
+
+/** Return the id of the new job. */
+export async function submit(
+  { photos, type, config, exemplars }: Order,
+  onProgress: (sentBytes: number) => void,
+  signal: AbortSignal,
+): Promise<string> {
+  const files = photos.map((photo) => photo.file);
+  if (!exemplars.length) return (await createJob({ files, type, config }, onProgress, signal)).job_id;
+  const { upload_id, uploaded_files } = await uploadFiles(files, onProgress, signal);
+  const file_ids = uploaded_files.map((file) => file.file_id);
+  const drawn = withFileIds(exemplars, photos.map(localId), file_ids);
+  const shown = { ...config, ...changeOfExemplars(config, drawn) };
+  return (await predict({ upload_id, file_ids, type, config: shown }, signal)).job_id;
+}

@@ -1,0 +1,45 @@
+import { expect, it } from "vitest";
+import { discShape, type Shape } from "../overlay/shapes";
+import { describeGroups, groupsInView, withChoice } from "./groups";
+
+const shape = (id: string, group: number | null, rejection = ""): Shape => ({
+  ...discShape(id, { x: 0, y: 0 }, 100),
+  ...{ group, rejection },
+});
+const GROUPS = [
+  { id: 0, name: "group 1", count: 1, left_out: 0, counted: true },
+  { id: 1, name: "nuts", count: 0, left_out: 2, counted: false },
+  { id: 2, name: "group 3", count: 0, left_out: 0, counted: true },
+];
+const SCENE = {
+  counted: [shape("c0", 0), shape("h1", null)],
+  rejected: [shape("c1", 1, "other_type:nuts"), shape("c2", 1, "other_type:nuts")],
+};
+const CHOICES = [
+  { file_id: "img_1", id: 1, name: "nuts", counted: false },
+  { file_id: "img_2", id: 0, name: "bolts", counted: true },
+];
+
+it("lists what is alike, the largest group first, with what was said of it in this photo", () => {
+  const views = groupsInView(GROUPS, SCENE, CHOICES, "img_1");
+  expect(views.map(({ id, name, count, isCounted }) => [id, name, count, isCounted])).toEqual([
+    [1, "nuts", 0, false],
+    [0, "", 1, true],
+  ]);
+  expect(views.map((view) => view.placeholder)).toEqual(["group 2", "group 1"]);
+  expect(views[0]?.members.map((one) => one.id)).toEqual(["c1", "c2"]);
+});
+
+it("says in words what is counted", () => {
+  const views = groupsInView(GROUPS, SCENE, CHOICES, "img_1");
+  expect(describeGroups(views)).toBe("group 1: 1");
+});
+
+it("keeps one choice a group, and none that says nothing", () => {
+  const named = withChoice(CHOICES, { file_id: "img_1", id: 1, name: " hex nuts ", counted: true });
+  expect(named).toEqual([CHOICES[1], { file_id: "img_1", id: 1, name: "hex nuts", counted: true }]);
+  expect(withChoice(named, { file_id: "img_1", id: 1, name: "", counted: true })).toEqual([CHOICES[1]]);
+  expect(withChoice([], { file_id: "img_1", id: 0, counted: false })).toEqual([
+    { file_id: "img_1", id: 0, counted: false },
+  ]);
+});

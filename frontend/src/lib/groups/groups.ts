@@ -1,0 +1,53 @@
+/** Groups of things that look alike in one photo, and what a person says of them. Pure. */
+import type { GroupChoice, ImageResult } from "../api/types";
+import type { Scene } from "../edits/applyEdits";
+import type { Shape } from "../overlay/shapes";
+
+export interface GroupView {
+  id: number;
+  /** As the server calls it while nobody has named it. */
+  placeholder: string;
+  /** As a person named it; "" for not at all. */
+  name: string;
+  isCounted: boolean;
+  /** Members in the photo, counted or left out, the surest first. */
+  members: Shape[];
+  /** How many of them are counted in the scene. */
+  count: number;
+}
+
+/** Return the groups of a photo, the largest first, as the scene and the choices show them. */
+export function groupsInView(
+  groups: ImageResult["groups"],
+  scene: Scene,
+  choices: GroupChoice[],
+  fileId: string,
+): GroupView[] {
+  const all = [...scene.counted, ...scene.rejected];
+  const views = groups.map(({ id, name }) => {
+    const choice = choices.find((one) => one.file_id === fileId && one.id === id);
+    const members = all.filter((shape) => shape.group === id).sort((a, b) => b.confidence - a.confidence);
+    return {
+      ...{ id, members, placeholder: choice?.name === name ? `group ${id + 1}` : name },
+      name: choice?.name ?? "",
+      isCounted: choice?.counted ?? true,
+      count: scene.counted.filter((shape) => shape.group === id).length,
+    };
+  });
+  return views.filter((view) => view.members.length).sort((a, b) => b.members.length - a.members.length);
+}
+
+/** Return the choices with another one for one group; a group without a name that is counted needs none. */
+export function withChoice(choices: GroupChoice[], choice: GroupChoice): GroupChoice[] {
+  const others = choices.filter((one) => one.file_id !== choice.file_id || one.id !== choice.id);
+  const { name, ...rest } = { ...choice, name: choice.name?.trim() };
+  if (!name && rest.counted) return others;
+  return [...others, name ? { ...rest, name } : rest];
+}
+
+/** Return the counted groups in words: `washers: 7, nuts: 9`. */
+export const describeGroups = (views: GroupView[]): string =>
+  views
+    .filter((view) => view.count)
+    .map((view) => `${view.name || view.placeholder}: ${view.count}`)
+    .join(", ");

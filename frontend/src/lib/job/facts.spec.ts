@@ -1,0 +1,38 @@
+import { expect, it } from "vitest";
+import type { ImageResult } from "../api/types";
+import { settingFacts, sizeFacts } from "./facts";
+
+const found = (engine_details: ImageResult["engine_details"]) =>
+  sizeFacts({
+    stats: { median_area_px: 1256.6, coverage_percent: 12.34 },
+    engine_details,
+  } as ImageResult);
+
+it("tells the scales that the engine counted at, and how large things are", () => {
+  expect(found({ scales: [0.354, 0.5], typical_radius_px: 20 })).toEqual([
+    ["Typical size", "1,257 px², as a disc of 40 px across"],
+    ["Covered", "12.3 % of the photo"],
+    ["Scale", "35 % and 50 % of the photo's size"],
+  ]);
+});
+
+it("tells no scale where the engine has none", () => {
+  expect(found({ scales: [], typical_radius_px: null }).map(([name]) => name)).toEqual([
+    "Typical size",
+    "Covered",
+  ]);
+});
+
+it("tells the settings that decided the count", () => {
+  const settings = { confidence_threshold: 0.4, max_area_px: 900, count_what: "everything" as const };
+  expect(Object.fromEntries(settingFacts(settings))).toEqual({
+    Counted: "every object",
+    "Score at least": "40 %",
+    Area: "0 to 900 px²",
+    "Cut by the edge": "counted",
+  });
+  const liked = { file_id: "img_1", positive: true };
+  const shown = settingFacts({ exemplars: [liked, { ...liked, positive: false }] });
+  expect(shown).toContainEqual(["Examples", "1 like this, 1 not"]);
+  expect(shown).toContainEqual(["Area", "automatic limits"]);
+});

@@ -1,0 +1,49 @@
+/** What is known about a count beside its number, in words. Pure. */
+import type { CountConfig, ImageResult } from "../api/types";
+import { formatCount } from "../ui/format";
+
+export type Fact = [name: string, value: string];
+
+const MEANING: Record<string, string> = {
+  type: "the named type",
+  text: "the named things",
+  exemplars: "what is like the examples",
+  everything: "every object",
+};
+
+/** Return how large objects are and at which scale the engine looked at them. */
+export function sizeFacts({ stats, engine_details }: ImageResult): Fact[] {
+  const facts: Fact[] = [
+    ["Typical size", `${formatCount(Math.round(stats.median_area_px))} px²`],
+    ["Covered", `${stats.coverage_percent.toFixed(1)} % of the photo`],
+  ];
+  const { scales, typical_radius_px: radius } = engine_details;
+  if (radius !== null) {
+    facts[0]![1] += `, as a disc of ${formatCount(Math.round(2 * radius))} px across`;
+  }
+  if (scales.length) facts.push(["Scale", `${scales.map(describeScale).join(" and ")} of the photo's size`]);
+  return facts;
+}
+
+/** Return in words how much smaller or larger than the photo the engine's input was. */
+const describeScale = (scale: number) => `${Math.round(100 * scale)} %`;
+
+const areaLimits = (least?: number | null, most?: number | null) =>
+  least == null && most == null
+    ? "automatic limits"
+    : `${formatCount(least ?? 0)} to ${most == null ? "automatic" : formatCount(most)} px²`;
+
+/** Return the settings that decided the count. */
+export function settingFacts(settings: CountConfig): Fact[] {
+  const { confidence_threshold = 0.25, min_area_px, max_area_px, exemplars = [], groups = [] } = settings;
+  const liked = exemplars.filter((one) => one.positive).length;
+  const facts: Fact[] = [
+    ["Counted", MEANING[settings.count_what ?? "type"] ?? ""],
+    ["Score at least", `${Math.round(100 * confidence_threshold)} %`],
+    ["Area", areaLimits(min_area_px, max_area_px)],
+    ["Cut by the edge", settings.exclude_edge ? "left out" : "counted"],
+  ];
+  if (exemplars.length) facts.push(["Examples", `${liked} like this, ${exemplars.length - liked} not`]);
+  if (groups.length) facts.push(["Groups", `${groups.length} named or left out`]);
+  return facts;
+}

@@ -1,0 +1,101 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import type { CountConfig, Exemplar } from "../api/types";
+import { RecountDraft } from "./recountDraft.svelte";
+
+// A real HTTP server that counts 5 with an example, and 9 without.
+type Body = { config: CountConfig; dry_run: boolean; file_id?: string };
+const LIKED: Exemplar = { file_id: "img_1", positive: true, box: [1, 2, 3, 4] };
+const LEARNED: Exemplar = { ...LIKED, box: [9, 9, 3, 4], corrected: true };
+const realFetch = globalThis.fetch;
+let server: Server;
+let asked: Body[];
+let refuses: boolean;
+let base: CountConfig;
+let draft: RecountDraft;
+
+function respond(body: Body): [number, unknown] {
+  asked.push(body);
+  if (refuses) return [400, { error: { code: "INVALID_CONFIG", message: "no such photo" } }];
+  const count = body.config.exemplars?.length ? 5 : 9;
+  const ids = body.file_id ? [body.file_id] : ["img_1", "img_2"];
+  return [200, { data: { count, images: ids.map((file_id) => ({ file_id, count })) } }];
+}
+
+beforeEach(async () => {
+  [asked, refuses, base] = [[], false, {}];
+  server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk) => (body += chunk));
+    request.on("end", () => {
+      const [status, answer] = respond(JSON.parse(body) as Body);
+      response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(answer));
+    });
+  });
+  await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
+  const { port } = server.address() as AddressInfo;
+  globalThis.fetch = (url, init) => realFetch(`http://127.0.0.1:${port}${url as string}`, init);
+  draft = new RecountDraft("job_1", () => base);
+  draft.look("img_1");
+});
+
+afterEach(async () => {
+  draft.discard();
+  globalThis.fetch = realFetch;
+  await new Promise((done) => server.close(done));
+});
+
+const until = async (isThere: () => boolean) => {
+  for (let k = 0; k < 100 && !isThere(); k++) await new Promise((next) => setTimeout(next, 20));
+  expect(isThere()).toBe(true);
+};
+
+it("previews a new example on the photo in view alone, and changes nothing", async () => {
+  draft.add(LIKED);
+  await until(() => draft.previewOf("img_1")?.count === 5);
+  expect(draft.previewOf("img_2")).toBeNull();
+  expect(asked).toEqual([
+    { config: { exemplars: [LIKED], count_what: "exemplars" }, dry_run: true, file_id: "img_1" },
+  ]);
+});
+
+it("previews the photo that a person turns to", async () => {
+  draft.add(LIKED);
+  draft.look("img_2");
+  await until(() => draft.previewOf("img_2")?.count === 5);
+});
+
+it("asks nothing when the last change is taken back", async () => {
+  draft.add(LIKED);
+  draft.removeExemplar(LIKED);
+  expect(draft.isDirty).toBe(false);
+  await new Promise((next) => setTimeout(next, 250));
+  expect(asked).toEqual([]);
+});
+
+it("applies to all photos, and is clean once they are loaded anew", async () => {
+  draft.add(LIKED);
+  let isDirtyWhileLoading = false;
+  await draft.apply(async () => void (isDirtyWhileLoading = draft.isDirty));
+  expect(asked.at(-1)).toMatchObject({ dry_run: false });
+  expect(asked.at(-1)).not.toHaveProperty("file_id");
+  expect([isDirtyWhileLoading, draft.isDirty]).toEqual([true, false]);
+});
+
+it("keeps what was tried when the server refuses it", async () => {
+  draft.add(LIKED);
+  refuses = true;
+  await draft.apply(async () => undefined);
+  expect(String(draft.error)).toContain("no such photo");
+  expect(draft.exemplars).toEqual([LIKED]);
+});
+
+it("leaves out what was learned from corrections, and keeps what was drawn", () => {
+  base = { count_what: "exemplars", exemplars: [LIKED, LEARNED] };
+  const own = new RecountDraft("job_1", () => base);
+  expect([own.drawn, own.nLearned]).toEqual([[LIKED], 1]);
+  own.unlearn();
+  expect(own.changes).toEqual({ exemplars: [LIKED] });
+  own.discard();
+});

@@ -1,0 +1,80 @@
+"""Things that look alike are named, kept or left out as a whole."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.conftest import Visit
+from tests.e2e.photos import two_kinds
+from tests.e2e.test_counting import count_of, upload
+from tests.e2e.test_exemplars import N_LARGE, N_SMALL
+
+
+def images_of(url: str, job_id: str) -> list[dict[str, Any]]:
+    """Return the results of all photos of a job."""
+    answer = json.load(urllib.request.urlopen(f"{url}/api/v1/jobs/{job_id}/results"))
+    return list(answer["data"]["images"])
+
+
+def row_of(page: Page, count: int) -> Locator:
+    """Return the row of the group with this many members."""
+    name = page.get_by_label(f", {count} objects")
+    return page.get_by_role("region", name="Groups").get_by_role("listitem").filter(has=name)
+
+
+def test_a_group_is_named_and_another_left_out(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
+    assert count_of(page) == N_LARGE + N_SMALL
+    large, small = row_of(page, N_LARGE), row_of(page, N_SMALL)
+    small.get_by_role("checkbox").uncheck()
+    expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE))
+    name = large.get_by_role("textbox")
+    name.fill("brown discs")
+    name.press("Enter")
+    expect(page.get_by_label("Groups").get_by_text("brown discs: 10")).to_be_visible()
+    page.get_by_role("button", name=f"Apply ({N_LARGE})").click()
+    expect(page.get_by_text("Preview;")).to_have_count(0)
+    (image,) = images_of(visit.url, job_id)
+    assert image["by_type"] == {"brown discs": N_LARGE}
+
+    page.reload()
+    assert count_of(page) == N_LARGE
+    expect(row_of(page, N_LARGE).get_by_role("textbox")).to_have_value("brown discs")
+    expect(row_of(page, N_SMALL).get_by_role("checkbox")).not_to_be_checked()
+    row_of(page, N_SMALL).get_by_role("checkbox").check()
+    expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE + N_SMALL))
+
+
+def test_a_group_is_pointed_out_by_pointer_and_focus(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
+    count_of(page)
+    shown = page.get_by_test_id("pointed-out")
+    row_of(page, N_SMALL).hover()
+    assert (shown.get_attribute("d") or "").count("M") == N_SMALL
+    page.mouse.move(0, 0)
+    expect(shown).to_have_count(0)
+    row_of(page, N_LARGE).get_by_role("textbox").focus()
+    expect(shown).to_have_count(1)
+    assert (shown.get_attribute("d") or "").count("M") == N_LARGE
+
+
+def test_what_is_alike_in_other_photos_follows_when_asked(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    photos = [two_kinds(tmp_path), two_kinds(tmp_path, name="other.png")]
+    photos[1].write_bytes(photos[1].read_bytes() + b" ")
+    job_id = upload(page, visit.url, *photos, type_name="disc")
+    count_of(page)
+    expect(page.get_by_test_id("job-count")).to_contain_text("30")
+    row_of(page, N_SMALL).get_by_role("checkbox").uncheck()
+    page.get_by_label("Also in the other photos").check()
+    expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE))
+    page.get_by_role("button", name="Apply to all 2 photos").click()
+    expect(page.get_by_test_id("job-count")).to_contain_text("20")
+    assert [image["count"] for image in images_of(visit.url, job_id)] == [N_LARGE, N_LARGE]

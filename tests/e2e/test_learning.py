@@ -1,0 +1,78 @@
+"""What a person corrects in one photo is offered to the others, and each count explains itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Visit
+from tests.e2e.photos import coins, two_kinds
+from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload, wait_until_saved
+from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL, config_of
+
+OFFER = re.compile("^Use your corrections on the other")
+
+
+def take_out_small_discs(visit: Visit, folder: Path) -> str:
+    """Count two photos of two kinds, remove the small discs of the first, and return the job's id."""
+    page = visit.page
+    photos = [two_kinds(folder), two_kinds(folder, name="other.png")]
+    photos[1].write_bytes(photos[1].read_bytes() + b" ")
+    job_id = upload(page, visit.url, *photos, type_name="disc")
+    count_of(page)
+    expect(page.get_by_test_id("job-count")).to_contain_text("30")
+    expect(page.get_by_role("button", name=OFFER)).to_have_count(0)
+    places = [centre_of_object(visit.url, job_id, SMALL + k) for k in range(N_SMALL)]
+    page.keyboard.press("d")
+    for place in places:
+        click_pixel(page, *place)
+    wait_until_saved(page, N_LARGE)
+    page.keyboard.press("Escape")
+    return job_id
+
+
+def offer_card(page: Page) -> str:
+    return page.get_by_role("region", name="Use your corrections").inner_text()
+
+
+def test_corrections_of_one_photo_are_offered_to_the_others(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    job_id = take_out_small_discs(visit, tmp_path)
+    page.get_by_role("button", name=OFFER).click()
+    expect(page.get_by_role("row", name="other.png 15 10 −5")).to_be_visible()
+    assert f"and {N_SMALL} you took out" in " ".join(offer_card(page).split())
+    expect(page.get_by_test_id("job-count")).to_contain_text("25")
+
+    page.get_by_role("button", name="Apply to 1 photo").click()
+    expect(page.get_by_test_id("job-count")).to_contain_text("20")
+    expect(page.get_by_role("region", name="Use your corrections")).to_have_count(0)
+    exemplars = config_of(visit.url, job_id)["exemplars"]
+    assert isinstance(exemplars, list)
+    assert all(one["corrected"] for one in exemplars)
+    expect(page.get_by_text("15 examples from your corrections")).to_be_visible()
+
+
+def test_an_offer_turned_down_changes_nothing_and_stays_away(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    take_out_small_discs(visit, tmp_path)
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_role("button", name=OFFER)).to_have_count(0)
+    page.keyboard.press("Space")
+    assert count_of(page) == N_LARGE + N_SMALL
+    page.keyboard.press("Space")
+    assert count_of(page) == N_LARGE
+    expect(page.get_by_role("button", name=OFFER)).to_have_count(0)
+
+
+def test_a_count_tells_its_scale_its_settings_and_what_it_left_out(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    upload(page, visit.url, coins(tmp_path))
+    count_of(page)
+    expect(page.get_by_text("of the photo's size")).to_be_visible()
+    page.get_by_text("Settings used").click()
+    expect(page.get_by_text("the named type")).to_be_visible()
+    with page.expect_download() as picture:
+        page.get_by_role("link", name="Not counted").click()
+    assert picture.value.path().stat().st_size > 0
