@@ -24,6 +24,8 @@ class Office:
     file_id: str
     correction_id: str
     type_id: str
+    template_id: str
+    upload_id: str
     waiting_id: str
 
 
@@ -47,8 +49,11 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     }
     correction = data_of(client.post("/correct", body))
     type_id = data_of(client.post("/types", {"name": "washer"}))["type_id"]
+    template = {"name": "M4", "type": "screw", "exemplars": [{"file_id": file_id, "point": [20, 20]}]}
+    template_id = data_of(client.post("/templates", template))["template_id"]
     waiting = client.accepted(painted_png(row_of_discs(2)))["job_id"]
     with workplace.app.app_context():
         document = openapi_document()
-    yield Office(client, document, job["job_id"], file_id, correction["correction_id"], type_id, waiting)
+    made = (correction["correction_id"], type_id, template_id, job["upload_id"], waiting)
+    yield Office(client, document, job["job_id"], file_id, *made)
     workplace.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 from typing import Any
 
@@ -66,6 +67,8 @@ READS = {
     "/api/v1/jobs/{job_id}/visualization": "/jobs/{o.job_id}/visualization",
     "/api/v1/corrections": "/corrections",
     "/api/v1/types": "/types",
+    "/api/v1/templates": "/templates",
+    "/api/v1/templates/{template_id}": "/templates/{o.template_id}",
 }
 
 
@@ -98,5 +101,29 @@ def test_what_is_written_answers_as_described(office: Office) -> None:
     check(office, "/api/v1/types", client.post("/types", {"name": "gasket"}))
     patched = client.http.patch(f"/api/types/{office.type_id}", json={"colour": "#112233"})
     check(office, "/api/v1/types/{type_id}", patched)
+    learned = client.post(f"/jobs/{office.job_id}/recount", {"from_corrections": True, "dry_run": True})
+    check(office, "/api/v1/jobs/{job_id}/recount", learned)
     done = client.post(f"/corrections/{office.correction_id}/revert")
     check(office, "/api/v1/corrections/{correction_id}/revert", done)
+
+
+def test_uploads_predictions_and_templates_answer_as_described(office: Office) -> None:
+    client = office.client
+    sent = {"files": [(io.BytesIO(painted_png(row_of_discs(2))), "a.png"), (io.BytesIO(b"GIF89a"), "b.gif")]}
+    check(
+        office,
+        "/api/v1/inference/upload",
+        client.http.post("/api/inference/upload", data=sent, query_string="partial=true"),
+    )
+    check(office, "/api/v1/inference/upload", client.http.post("/api/inference/upload"))
+    for upload_id in (office.upload_id, "upl_none"):
+        check(
+            office, "/api/v1/inference/predict", client.post("/inference/predict", {"upload_id": upload_id})
+        )
+    made = client.post("/templates", {"name": "M5", "type": "screw"})
+    check(office, "/api/v1/templates", made)
+    check(office, "/api/v1/templates", client.post("/templates", {"name": "M5", "type": "screw"}))
+    path = f"/api/templates/{(made.json or {})['data']['template_id']}"
+    check(office, "/api/v1/templates/{template_id}", client.http.patch(path, json={"type": "bolt"}))
+    check(office, "/api/v1/templates/{template_id}", client.http.delete(path))
+    check(office, "/api/v1/templates/{template_id}", client.http.delete(path))
