@@ -21,9 +21,13 @@ from torch import Tensor
 from torchvision.ops.boxes import batched_nms, box_area
 
 from pipeline.ops.rle import mask_to_rle, rle_to_mask
-from pipeline.segment.sam_masks import Crop, MaskTable, measure
+from pipeline.segment.sam_masks import Crop, MaskTable, join, measure
 from pipeline.segment.sam_package import SamNet
+from pipeline.segment.sam_prompts import Points, Prompter, first_round, second_round
 from pipeline.segment.sam_settings import SamSettings
+
+Answer = tuple[MaskTable, Points]
+"""Masks of one round, and for each the px of the crop that it was asked at."""
 
 COLUMNS = ("boxes_xyxy", "predicted_iou", "stability_score", "points_xy", "crop_boxes")
 
@@ -58,12 +62,20 @@ class Generator:
 
     Args:
         net: the model. settings: how masks are made.
+        prompter: proposes points, so that not every point of a grid is asked; None: all are.
         cache_images: features kept, least recently used first out (4 MiB each for SAM's own sizes).
     """
 
-    def __init__(self, net: SamNet, settings: SamSettings, cache_images: int = 64) -> None:
+    def __init__(
+        self,
+        net: SamNet,
+        settings: SamSettings,
+        prompter: Prompter | None = None,
+        cache_images: int = 64,
+    ) -> None:
         """Build the point grids."""
         self.net, self.settings = net, settings
+        self._prompter = prompter if settings.point_grids is None else None
         self.side = int(net.sam.image_encoder.img_size)
         self._resize = ResizeLongestSide(self.side)
         self._grids = settings.point_grids or build_all_layer_point_grids(
@@ -83,8 +95,8 @@ class Generator:
         for start in range(0, len(flat), images_at_once):
             batch = flat[start : start + images_at_once]
             features = self._encode([_cut(im, crop) for im, crop in batch])
-            for (_, crop), one in zip(batch, features, strict=True):
-                found.append(self._one_crop(one, crop, points_at_once))
+            for (im, crop), one in zip(batch, features, strict=True):
+                found.append(self._one_crop(one, _cut(im, crop), crop, points_at_once))
         masks = iter(found)
         return [self._finish([next(masks) for _ in cs]) for cs in crops]
 
@@ -123,18 +135,38 @@ class Generator:
         padded: Tensor = self.net.sam.preprocess(resized.permute(2, 0, 1).contiguous()[None])
         return padded
 
-    def _one_crop(self, features: Tensor, crop: Crop, points_at_once: int) -> Generated:
-        """Return the masks of one crop after its own NMS."""
+    def _one_crop(
+        self, features: Tensor, pixels: NDArray[np.uint8], crop: Crop, points_at_once: int
+    ) -> Generated:
+        """Return the masks of one crop after its own NMS; with a prompter, of up to two rounds of points."""
+        grid = self._grids[crop.layer]
+        if self._prompter is None:
+            return self._best([self._ask(features, grid, crop, points_at_once)], crop)
+        proposed = self._prompter(pixels)
+        first = self._ask(features, first_round(proposed, grid), crop, points_at_once)
+        kept = self._best([first], crop)
+        left = second_round(proposed, grid, kept.rles, crop.size_hw) if crop.layer == 0 else grid[:0]
+        if not len(left):
+            return kept
+        return self._best([first, self._ask(features, left, crop, points_at_once)], crop)
+
+    def _ask(self, features: Tensor, points: Points, crop: Crop, points_at_once: int) -> Answer:
+        """Return the good and stable masks of points in [0, 1] of the crop, and the point of each mask."""
         settings, (height, width) = self.settings, crop.size_hw
-        points = self._grids[crop.layer] * np.array([[width, height]])
+        points = points * np.array([[width, height]])
         asked = torch.as_tensor(self._resize.apply_coords(points, crop.size_hw), device=self.net.device)
         at_once = settings.points_per_batch or points_at_once
         decoded = self.net.decode(features, asked, settings.pred_iou_thresh, min(at_once, points_at_once))
         threshold = float(self.net.sam.mask_threshold)
         table = measure(decoded.logits, decoded.predicted_iou, crop, self.side, threshold, settings)
-        table = table.take(_nms(table.boxes_xyxy, table.predicted_iou, settings.box_nms_thresh))
-        point_rows = decoded.points[table.source].cpu().numpy()
-        return _generated(table, points[point_rows] + np.array(crop.box_xyxy[:2]), crop)
+        return table, points[decoded.points[table.source].cpu().numpy()]
+
+    def _best(self, answers: Sequence[Answer], crop: Crop) -> Generated:
+        """Return the masks of one or several rounds that NMS leaves, in the image's frame."""
+        table = join([table for table, _ in answers])
+        kept = _nms(table.boxes_xyxy, table.predicted_iou, self.settings.box_nms_thresh)
+        points = np.concatenate([points for _, points in answers])[kept.cpu().numpy()]
+        return _generated(table.take(kept), points + np.array(crop.box_xyxy[:2]), crop)
 
     def _finish(self, crops: list[Generated]) -> Generated:
         """Return the masks of one image: crops joined, duplicates between crops and small regions gone."""

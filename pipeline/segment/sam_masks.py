@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,13 @@ class MaskTable:
         return MaskTable([self.rles[i] for i in rows.tolist()], *(c[rows] for c in columns))
 
 
+def join(tables: Sequence[MaskTable]) -> MaskTable:
+    """Return the masks of several rounds on one image as one; ``source`` then names rows of each round."""
+    names = ("boxes_xyxy", "predicted_iou", "stability_score", "source")
+    columns = (torch.cat([getattr(table, name) for table in tables]) for name in names)
+    return MaskTable([rle for table in tables for rle in table.rles], *columns)
+
+
 def enlarge(logits: Tensor, crop: Crop, input_side: int) -> Tensor:
     """Return (K, H, W) logits in the crop's pixels of (K, h, w) logits, as SAM does it: in two steps."""
     square = functional.interpolate(
@@ -122,7 +129,8 @@ def measure(
     ]
     if not parts:
         empty = torch.zeros(0, device=logits.device)
-        return MaskTable([], torch.zeros(0, 4, dtype=torch.int64), empty, empty, source)
+        boxes = torch.zeros(0, 4, dtype=torch.int64, device=logits.device)
+        return MaskTable([], boxes, empty, empty, source)
     rows = torch.cat([p[0] for p in parts])
     rles = [rle for p in parts for rle in p[3]]
     boxes, scores = torch.cat([p[1] for p in parts]), torch.cat([p[2] for p in parts])

@@ -16,7 +16,8 @@ from pipeline.segment.outline import candidates_from_masks
 from pipeline.segment.sam_fast import FastNet
 from pipeline.segment.sam_generate import Generated, Generator
 from pipeline.segment.sam_memory import MIN_POINTS, Budget, points_that_fit
-from pipeline.segment.sam_package import PackageNet, SamNet
+from pipeline.segment.sam_package import PackageNet
+from pipeline.segment.sam_prompts import Prompter
 from pipeline.segment.sam_settings import COUNTING, SamSettings
 from pipeline.types import CandidateBatch, Image
 
@@ -32,6 +33,7 @@ class SamSegmenter:
         info: what provenance says; dtype and device are filled in here.
         device: where to run; None is CUDA where there is some, else the CPU.
         settings: of mask generation.
+        prompter: proposes points in ``mode: fast``; None, or another mode: the whole grid is asked.
         max_images: images encoded at once, at most.
 
     Attributes:
@@ -45,13 +47,14 @@ class SamSegmenter:
         info: EngineInfo,
         device: torch.device | None = None,
         settings: SamSettings = COUNTING,
+        prompter: Prompter | None = None,
         max_images: int = MAX_IMAGES,
     ) -> None:
         """Move the model to the device."""
         self.settings = settings
-        self._sam = sam
+        self._sam, self._prompter = sam, prompter if settings.mode == "fast" else None
         home = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._generators = {home.type: Generator(self._net(sam, home), settings)}
+        self._generators = {home.type: self._on(sam, home)}
         self.budget = Budget(max_images, settings.points_per_batch or points_that_fit(home), home)
         half = settings.mode == "fast" and home.type == "cuda"
         dtype = "bfloat16" if half else "float32"
@@ -83,13 +86,12 @@ class SamSegmenter:
     def _generator(self, device: torch.device) -> Generator:
         """Return the generator of a device; the CPU's copy of the weights is made when first needed."""
         if device.type not in self._generators:
-            self._generators[device.type] = Generator(
-                self._net(copy_to(self._sam, device), device), self.settings
-            )
+            self._generators[device.type] = self._on(copy_to(self._sam, device), device)
         return self._generators[device.type]
 
-    def _net(self, sam: Sam, device: torch.device) -> SamNet:
-        """Return the model in the arithmetic of the mode."""
-        if self.settings.mode == "reference":
-            return PackageNet(sam, device)
-        return FastNet(sam, device, half=self.settings.mode == "fast", compiled=self.settings.mode == "fast")
+    def _on(self, sam: Sam, device: torch.device) -> Generator:
+        """Return the model on a device, in the arithmetic of the mode."""
+        fast = self.settings.mode == "fast"
+        reference = self.settings.mode == "reference"
+        net = PackageNet(sam, device) if reference else FastNet(sam, device, half=fast, compiled=fast)
+        return Generator(net, self.settings, self._prompter)
