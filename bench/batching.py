@@ -192,7 +192,7 @@ def through_director(place: Workplace, photos: Sequence[bytes], n_jobs: int) -> 
 def engine_of(engine: Segmenter, at_once: int, ahead: bool) -> Iterator[None]:
     """Count with this engine, so many images at once, with or without decoding ahead."""
     before = pipeline_run.load, pipeline_run.MAX_BATCH_IMAGES, prefetch.MAX_DECODED_PX
-    pipeline_run.load = lambda name, model: (engine, "a benchmark")
+    pipeline_run.load = lambda name, model, mode: (engine, "a benchmark")
     pipeline_run.MAX_BATCH_IMAGES = at_once
     prefetch.MAX_DECODED_PX = before[2] if ahead else 0
     try:

@@ -108,7 +108,7 @@ def measure(
 ) -> tuple[list[ImageOutcome], dict[str, Any]]:
     """Count the photos; return the outcomes, and seconds an image by part of the work."""
     load = pipeline_run.load
-    pipeline_run.load = lambda name, model: (engine, "a benchmark")
+    pipeline_run.load = lambda name, model, mode: (engine, "a benchmark")
     try:
         with forward_passes() as clock:
             wall, cpu = time.perf_counter(), time.process_time()

@@ -100,7 +100,7 @@ def count_batch(
     """Count every image; one outcome a request, in the order of the requests.
 
     Args:
-        requests: all with the same engine and model.
+        requests: all with the same engine, model and mode.
         object_types: the finite set of types.
         on_progress: told (image_id, stage that begins, share of the image that is done in [0, 1]).
         wanted: asked with the image_id before an image is decoded, again before it is segmented, and between
@@ -115,7 +115,8 @@ def count_batch(
         return []
     works = [Work(place, request) for place, request in enumerate(requests)]
     try:
-        segmenter, reason = load(requests[0].settings.engine, requests[0].settings.model)
+        first = requests[0].settings
+        segmenter, reason = load(first.engine, first.model, first.mode)
     except PipelineError as error:
         return [ImageOutcome(request.image_id, error=error) for request in requests]
     run = _Run(segmenter, reason, object_types, on_progress, wanted, dict(known or {}), on_outcome)

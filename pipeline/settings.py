@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pipeline.contract import (
     ENGINES,
+    MODES,
     SAM_MODELS,
     CountSettings,
     Exemplar,
@@ -318,6 +319,7 @@ _NESTED = ("exemplars", "groups", "roi", "sahi", "symbolic_reasoning", "visualiz
 _FIELDS: dict[str, Reader] = {
     "engine": _choice(*ENGINES),
     "model": _optional(_choice(*SAM_MODELS)),
+    "mode": _choice(*MODES),
     "confidence_threshold": _number(0, 1),
     "iou_threshold": _number(0, 1),
     "max_overlap": _number(0, 1),

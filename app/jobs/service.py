@@ -315,7 +315,9 @@ def _announce(job_id: str, engine_key: str) -> None:
 
 
 def _engine_key(settings: CountSettings) -> str:
-    return f"{settings.engine}:{settings.model or ''}"
+    """Name what loads the engine: images of one key may share a batch, and take about as long."""
+    mode = "" if settings.mode == "fast" else f":{settings.mode}"
+    return f"{settings.engine}:{settings.model or ''}{mode}"
 
 
 def _no_job(job_id: str) -> TallyError:

@@ -56,7 +56,7 @@ def recount_job(body: dict[str, Any], job_id: str) -> Data:
     """Decide again with other settings, at once and without any model.
 
     Human edits are kept. `dry_run` changes nothing. Settings that decide before anything is counted
-    (engine, model, sahi, pages, mask_background) need a new job. `config.groups` names visual groups,
+    (engine, model, mode, sahi, pages, mask_background) need a new job. `config.groups` names visual groups,
     keeps them or leaves them out; it is the whole list each time. With `from_corrections` the images that no
     human touched are scored by what was added, left standing and removed in the others.
     """

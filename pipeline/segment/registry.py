@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import threading
 from types import ModuleType
+from typing import Literal
 
 from pipeline.contract import ENGINES, ErrorCode, PipelineError
 from pipeline.segment.base import Segmenter
@@ -13,11 +14,13 @@ from pipeline.segment.base import Segmenter
 BEST_FIRST = ("sam", "mini", "classical")
 """What ``auto`` tries, in this order."""
 
-_loaded: dict[tuple[str, str | None], Segmenter] = {}
+_loaded: dict[tuple[str, str | None, str], Segmenter] = {}
 _lock = threading.Lock()
 
 
-def load(engine: str, model: str | None = None) -> tuple[Segmenter, str]:
+def load(
+    engine: str, model: str | None = None, mode: Literal["fast", "exact"] = "fast"
+) -> tuple[Segmenter, str]:
     """Return the engine, loaded once a process, and why it is this one (``provenance.engine_reason``).
 
     ``auto`` takes ``sam`` where torch, a CUDA device and verified weights are present, else ``mini``
@@ -26,6 +29,7 @@ def load(engine: str, model: str | None = None) -> tuple[Segmenter, str]:
     Args:
         engine: one of ``ENGINES``.
         model: variant of the engine; None is its default.
+        mode: of ``sam``; the others have one.
 
     Raises:
         PipelineError: MODEL_LOAD_ERROR when the engine asked for is unknown or cannot run here.
@@ -35,10 +39,11 @@ def load(engine: str, model: str | None = None) -> tuple[Segmenter, str]:
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message)
     name, reason = choose() if engine == "auto" else (engine, "asked for")
     model = model if engine != "auto" or name == "sam" else None  # models are variants of sam
+    mode = mode if name == "sam" else "fast"
     with _lock:
-        if (name, model) not in _loaded:
-            _loaded[name, model] = _load(name, model)
-        return _loaded[name, model], reason
+        if (name, model, mode) not in _loaded:
+            _loaded[name, model, mode] = _load(name, model, mode)
+        return _loaded[name, model, mode], reason
 
 
 def choose() -> tuple[str, str]:
@@ -71,11 +76,12 @@ def is_available(name: str, *, for_auto: bool = False) -> tuple[bool, str]:
     return bool(usable), str(why)
 
 
-def _load(name: str, model: str | None) -> Segmenter:
+def _load(name: str, model: str | None, mode: str) -> Segmenter:
     usable, why = is_available(name)
     if not usable:
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"engine {name} cannot run here: {why}")
-    segmenter: Segmenter = _module(name).load(model)
+    load_engine = _module(name).load
+    segmenter: Segmenter = load_engine(model, mode) if name == "sam" else load_engine(model)
     return segmenter
 
 

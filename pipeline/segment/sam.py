@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
+from typing import Literal
 
 from pipeline.contract import SAM_MODELS, ErrorCode, PipelineError
 from pipeline.segment.base import EngineInfo, Segmenter
-from pipeline.segment.sam_settings import COUNTING, SamSettings
+from pipeline.segment.sam_settings import COUNTING
 
 NEEDS = ("torch", "torchvision", "segment_anything")
 
@@ -22,12 +24,14 @@ def available() -> tuple[bool, str]:
     return next((answer for answer in answers if answer[0]), answers[0])
 
 
-def load(model: str | None = None, settings: SamSettings = COUNTING) -> Segmenter:
+def load(model: str | None = None, mode: Literal["fast", "exact"] = "fast") -> Segmenter:
     """Return SAM with verified weights on the best device, tiling where that helps.
+
+    In ``fast`` mode ``mini`` proposes points where it can run; otherwise the whole grid is asked.
 
     Args:
         model: one of ``SAM_MODELS``; None is ``vit_b``.
-        settings: of mask generation; ``mode`` among them.
+        mode: "exact" for the reference's masks, asked for on its whole grid.
 
     Raises:
         PipelineError: MODEL_LOAD_ERROR when the model is unknown or its weights are missing or wrong.
@@ -39,6 +43,8 @@ def load(model: str | None = None, settings: SamSettings = COUNTING) -> Segmente
     from segment_anything import sam_model_registry
 
     from pipeline import weights
+    from pipeline.segment import mini
+    from pipeline.segment.sam_prompts import MiniPrompter
     from pipeline.segment.sam_segmenter import SamSegmenter
     from pipeline.segment.tiles import TiledSegmenter
 
@@ -49,4 +55,6 @@ def load(model: str | None = None, settings: SamSettings = COUNTING) -> Segmente
     except RuntimeError as error:
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"sam_{name}: {error}") from error
     info = EngineInfo("sam", name, weights.entry(f"sam_{name}").sha256, "float32", "cpu")
-    return TiledSegmenter(SamSegmenter(sam, info, settings=settings), sam.image_encoder.img_size)
+    prompter = MiniPrompter(mini.open_session()) if mode == "fast" and mini.available()[0] else None
+    segmenter = SamSegmenter(sam, info, settings=replace(COUNTING, mode=mode), prompter=prompter)
+    return TiledSegmenter(segmenter, sam.image_encoder.img_size)

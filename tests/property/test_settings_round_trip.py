@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.contract import ENGINES, SAM_MODELS, CountSettings, Exemplar, Region, Tiling
+from pipeline.contract import ENGINES, MODES, SAM_MODELS, CountSettings, Exemplar, Region, Tiling
 from pipeline.settings import settings_from_json, settings_to_json
 
 unit = st.floats(0, 1)
@@ -21,6 +21,7 @@ exemplar = st.builds(
 settings_of_any_kind = st.builds(
     CountSettings,
     engine=st.sampled_from(ENGINES),
+    mode=st.sampled_from(MODES),
     model=st.none() | st.sampled_from(SAM_MODELS),
     confidence_threshold=unit,
     iou_threshold=unit,

@@ -52,7 +52,7 @@ def stage(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def hold(stage: str, monkeypatch: pytest.MonkeyPatch) -> Hold:
     """Count with seeded networks of the stage; ``hold(f)`` does f before each of their passes."""
-    monkeypatch.setattr("pipeline.run.load", lambda name, model: (PoisonedSegmenter("nobody"), "a double"))
+    monkeypatch.setattr("pipeline.run.load", lambda *asked: (PoisonedSegmenter("nobody"), "a double"))
 
     def before(action: Callable[[], None], forward: Any) -> Any:
         def held(*args: Any) -> Any:

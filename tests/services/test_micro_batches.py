@@ -33,7 +33,7 @@ def database_url(tmp_path: Path) -> str:
 def engine(monkeypatch: pytest.MonkeyPatch) -> PoisonedSegmenter:
     """Count with an engine that says it is on a GPU and keeps what it was given."""
     engine = PoisonedSegmenter("no image has this name")
-    monkeypatch.setattr("pipeline.run.load", lambda name, model: (engine, "a double"))
+    monkeypatch.setattr("pipeline.run.load", lambda name, model, mode: (engine, "a double"))
     return engine
 
 

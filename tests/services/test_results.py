@@ -194,6 +194,7 @@ def test_exemplars_in_another_image_of_the_job_recount_all(client: Client) -> No
     "config",
     [
         {"engine": "sam"},
+        {"mode": "exact"},
         {"sahi": {"slice_width": 512}},
         {"confidence_threshold": 2},
         {"exemplars": [{"file_id": "img_none", "point": [1, 1]}]},

@@ -41,7 +41,7 @@ def use(monkeypatch) -> Callable[[PoisonedSegmenter], PoisonedSegmenter]:
     """Count with an engine of the test."""
 
     def load(engine: PoisonedSegmenter) -> PoisonedSegmenter:
-        monkeypatch.setattr("pipeline.run.load", lambda name, model: (engine, "a double"))
+        monkeypatch.setattr("pipeline.run.load", lambda name, model, mode: (engine, "a double"))
         return engine
 
     return load

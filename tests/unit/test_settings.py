@@ -25,6 +25,7 @@ def test_every_key_of_the_api_is_read():
     config = {
         "engine": "sam",
         "model": "vit_l",
+        "mode": "exact",
         "confidence_threshold": 0.4,
         "iou_threshold": 0.6,
         "sahi": {"enabled": True, "slice_width": 512, "slice_height": 256, "overlap_ratio": 0.1},
@@ -49,6 +50,7 @@ def test_every_key_of_the_api_is_read():
     assert settings_from_json(config) == CountSettings(
         engine="sam",
         model="vit_l",
+        mode="exact",
         confidence_threshold=0.4,
         iou_threshold=0.6,
         max_overlap=0.8,
