@@ -9,11 +9,19 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from pipeline.contract import ENGINES, SAM_MODELS, CountRequest, CountSettings, Exemplar, PipelineError
+from pipeline.contract import (
+    ENGINES,
+    MODES,
+    SAM_MODELS,
+    CountRequest,
+    CountSettings,
+    Exemplar,
+    PipelineError,
+)
 
 if TYPE_CHECKING:
     from pipeline.run import ImageOutcome
@@ -64,6 +72,9 @@ class _Box(click.ParamType[Exemplar]):
 )
 @click.option("--model", type=click.Choice(SAM_MODELS), help="Variant of the engine sam.")
 @click.option(
+    "--mode", type=click.Choice(MODES), default="fast", show_default=True, help="Of the engine sam."
+)
+@click.option(
     "--exemplar",
     "exemplars",
     type=_Box(),
@@ -81,6 +92,7 @@ def count(
     type_: str,
     engine: str,
     model: str | None,
+    mode: Literal["fast", "exact"],
     exemplars: tuple[Exemplar, ...],
     out: Path | None,
     format_: str,
@@ -101,6 +113,7 @@ def count(
     settings = CountSettings(
         engine=engine,
         model=model,
+        mode=mode,
         exemplars=anchored,
         count_what="exemplars" if anchored else "type",
         visualize=out is not None,
