@@ -1,7 +1,7 @@
 """Engine ``mini``: a small bundled network on ONNX Runtime, applied over a pyramid of scales.
 
-In: Images.  Out: one CandidateBatch an image.  Device: CPU.  Settings: CountSettings (none is used:
-thresholds, sizes and regions are the count stage's). The model and how it was made: docs/mini.md.
+In: Images.  Out: one CandidateBatch an image.  Device: CPU.  Settings: CountSettings.exemplars
+(thresholds, sizes and regions are the count stage's). The model and how it was made: docs/mini.md.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.contract import CountSettings, ErrorCode, PipelineError
+from pipeline.contract import CountSettings, ErrorCode, Exemplar, PipelineError
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.blobs import blobs_by_size
+from pipeline.segment.mini_exemplars import MIN_QUALITY as STEERED_QUALITY
+from pipeline.segment.mini_exemplars import steer
 from pipeline.segment.mini_input import stretch_contrast
 from pipeline.segment.mini_maps import STRIDE_PX
 from pipeline.segment.mini_peaks import Found
@@ -97,29 +99,33 @@ class MiniSegmenter:
 
     def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
         """Return the candidates of each image, best first."""
-        return [self._segment_one(image.pixels_hw3) for image in images]
+        return [self._segment_one(image, settings.exemplars) for image in images]
 
-    def _segment_one(self, pixels_hw3: NDArray[np.uint8]) -> CandidateBatch:
-        search = ScaleSearch(self._session, stretch_contrast(pixels_hw3))
-        found = search.at(search.best())
-        batch = candidates_of(found, (pixels_hw3.shape[0], pixels_hw3.shape[1]))
+    def _segment_one(self, image: Image, exemplars: Sequence[Exemplar]) -> CandidateBatch:
+        stretched = stretch_contrast(image.pixels_hw3)
+        search = ScaleSearch(self._session, stretched)
+        inside = [e for e in exemplars if e.file_id in (None, image.image_id)]
+        if steered := steer(self._session, stretched, search, inside):
+            batch = candidates_of(steered, image.size_hw, STEERED_QUALITY)
+        else:
+            batch = candidates_of(search.at(search.best()), image.size_hw)
         is_crowded = len(batch.faint) >= CROWDED * (len(batch) + len(batch.faint))
-        return replace(batch, blobs=blobs_by_size(pixels_hw3)) if is_crowded else batch
+        return replace(batch, blobs=blobs_by_size(image.pixels_hw3)) if is_crowded else batch
 
 
-def candidates_of(found: Found, size_hw: tuple[int, int]) -> CandidateBatch:
+def candidates_of(found: Found, size_hw: tuple[int, int], min_quality: float = MIN_QUALITY) -> CandidateBatch:
     """Return instances as masks in image px, outlines smoothed at the image's resolution."""
     builder = CandidateBuilder(size_hw)
     for k, window in enumerate(ndimage.find_objects(found.labels, max_label=len(found.area))):
-        if window is not None and found.quality[k] >= MIN_QUALITY:
+        if window is not None and found.quality[k] >= min_quality:
             mask, offset_xy = _mask_in_image(found, k + 1, window, size_hw)
             builder.add(mask, offset_xy, float(found.quality[k]), float(found.stability[k]))
-    return replace(builder.finish(), faint=_faint_of(found), scales=(found.maps.scale,))
+    return replace(builder.finish(), faint=_faint_of(found, min_quality), scales=(found.maps.scale,))
 
 
-def _faint_of(found: Found) -> NDArray[np.float32]:
+def _faint_of(found: Found, min_quality: float) -> NDArray[np.float32]:
     """Return (F, 4) centres, areas (image px) and qualities of the instances that are not proposed."""
-    which = np.flatnonzero(found.quality < MIN_QUALITY) + 1
+    which = np.flatnonzero(found.quality < min_quality) + 1
     # Moments, by bincount: centre_of_mass of a thousand labels takes a second.
     rows, columns = np.nonzero(found.labels)
     labels = found.labels[rows, columns]

@@ -1,0 +1,239 @@
+"""Sets mini by the things a person pointed at: the scale, what is one object, and how faint it may be.
+
+Each level of the pyramid is tried around the exemplars only. The one whose regions meet their boxes best is
+run on the whole picture, and of its tree of regions those are chosen that are as large and of such a shape
+as the exemplars: pieces are joined and clumps are cut until they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract import Exemplar
+from pipeline.ops.boxes import box_iou
+from pipeline.segment.mini_maps import STRIDE_PX, Maps, maps_at_scale
+from pipeline.segment.mini_peaks import Found
+from pipeline.segment.mini_tree import RegionTree, build_tree, choose, label_map
+
+Array = NDArray[np.float64]
+Box = NDArray[np.float32]
+"""(4,) left, top, right, bottom in image px."""
+Boxes = NDArray[np.float32]
+"""(E, 4) the same of each exemplar."""
+
+RADII_PX = (5.5, 30.0)
+"""Radii at the network's input between which a level is tried; what it was taught, and a little more."""
+BEST_RADIUS_PX = 15.0
+"""Of levels that meet the boxes equally well, the one nearest to this: larger costs time, smaller detail."""
+RADIUS_WEIGHT = 0.3
+FILL = 0.7
+"""Usual share of its box that an object fills."""
+MIN_IOU = 0.3
+"""An exemplar is found when a region's box meets its own at least this much."""
+MARGIN_PX = 80
+"""Input px around an exemplar that are looked at with it."""
+
+SIZE_SLACK, SIZE_WIDTH = 0.25, 0.4
+SLENDER_SLACK, SLENDER_WIDTH = 0.15, 0.5
+SOLID_SLACK, SOLID_WIDTH = 0.04, 0.15
+"""How far outside of the exemplars' range a region is as good as inside, and how fast it gets worse there."""
+
+PEAK_OF_OBJECTS = 0.8
+"""The cone of a single object of a size that fits rises to about this."""
+WEAKEST = 0.6
+"""Quality that the weakest exemplar is given at least, and with it all things as weak as it."""
+UNLIKE = 0.5
+"""Share of its quality that is left to a region of another size or shape: that is no lack of clearness."""
+MIN_QUALITY = 0.3
+"""What is proposed beside exemplars; they vouch for things that are fainter than without them."""
+LEAST_QUALITY = 0.15
+"""Regions below this are not even faint traces of objects."""
+_STABLE = (0.35, 0.65)
+
+
+class Pyramid(Protocol):
+    """What is needed of a picture's pyramid of scales."""
+
+    scales: list[float]
+
+    def at(self, level: int) -> Found:
+        """Return the instances of the whole picture at a level."""
+
+    def best(self) -> int:
+        """Return the level that explains the picture best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The region of an exemplar: how its box meets the drawn one, how clear it is, and its size and shape."""
+
+    iou: float
+    clear: float
+    area: float
+    slenderness: float
+    solidity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What the exemplars are like.
+
+    Attributes:
+        log_area: lowest and highest, of areas in image px.
+        slenderness: lowest and highest; see ``RegionTree``.
+        solidity: lowest. weakest: lowest clearness, in [0, 1].
+    """
+
+    log_area: tuple[float, float]
+    slenderness: tuple[float, float]
+    solidity: float
+    weakest: float
+
+    def of(self, tree: RegionTree) -> Array:
+        """Return (M,) in [0, 1] how much each region is like the exemplars, by size and shape."""
+        off = (
+            _outside(np.log(tree.area), self.log_area, SIZE_SLACK) / SIZE_WIDTH,
+            _outside(tree.slenderness, self.slenderness, SLENDER_SLACK) / SLENDER_WIDTH,
+            np.maximum(0, self.solidity - SOLID_SLACK - tree.solidity) / SOLID_WIDTH,
+        )
+        return np.asarray(np.exp(-0.5 * sum(v**2 for v in off)))
+
+
+def steer(
+    session: Any, image_hw3: NDArray[np.uint8], pyramid: Pyramid, exemplars: Sequence[Exemplar]
+) -> Found | None:
+    """Return the instances that are like the positive exemplars, None where the network sees none of these.
+
+    Args:
+        session: onnxruntime session of the model.
+        image_hw3: (H, W, 3) uint8 RGB, contrast stretched.
+        pyramid: of that picture.
+        exemplars: that lie in it; points mean the instance under them at the best scale.
+    """
+    boxes = _boxes(pyramid, [e for e in exemplars if e.positive])
+    best: tuple[float, int, Likeness] | None = None
+    for level in _levels(pyramid, boxes):
+        scale = pyramid.scales[level]
+        around = [_regions_around(session, image_hw3, scale, box) for box in boxes]
+        score, likeness = _likeness(boxes, [_met(tree, box) for tree, box in around], scale)
+        if likeness is not None and (best is None or score > best[0]):
+            best = score, level, likeness
+    return None if best is None else like_exemplars(pyramid.at(best[1]).maps, best[2])
+
+
+def like_exemplars(maps: Maps, likeness: Likeness) -> Found:
+    """Return the instances at one scale, cut to be like the exemplars as far as the maps allow.
+
+    What nothing like them can be made of is an instance too: which ones are alike, the count decides.
+    """
+    tree = build_tree(maps)
+    fit = likeness.of(tree)
+    chosen = choose(tree, fit * tree.foreground)
+    gain = max(1.0, WEAKEST / max(likeness.weakest, LEAST_QUALITY))
+    quality = np.minimum(_clearness(tree) * gain, 1) * np.maximum(fit**0.25, UNLIKE)
+    chosen = chosen[quality[chosen] >= LEAST_QUALITY]
+    labels = label_map(tree, chosen)
+    low, high, area = (
+        np.bincount(labels[maps.foreground > cut], minlength=len(chosen) + 1)[1:] for cut in (*_STABLE, -1.0)
+    )
+    stability = high / np.maximum(low, 1)
+    return Found(maps, labels, *(np.asarray(v, np.float32) for v in (area, quality[chosen], stability)))
+
+
+def _boxes(pyramid: Pyramid, exemplars: Sequence[Exemplar]) -> Boxes:
+    """Return the boxes of exemplars; for points, those of what lies under them at the best scale."""
+    boxes: list[tuple[float, ...]] = [
+        (x, y, x + w, y + h) for x, y, w, h in (e.bbox_xywh for e in exemplars if e.bbox_xywh)
+    ]
+    points = [e.point_xy for e in exemplars if e.bbox_xywh is None and e.point_xy is not None]
+    if points:
+        boxes += _boxes_under(pyramid.at(pyramid.best()), points)
+    return np.array(boxes, dtype=np.float32).reshape(-1, 4)
+
+
+def _boxes_under(found: Found, points_xy: Sequence[tuple[float, float]]) -> list[tuple[float, ...]]:
+    """Return the boxes, in image px, of the instances under points; nothing for points on the ground."""
+    cell_px = STRIDE_PX / found.maps.scale
+    height, width = found.labels.shape
+    boxes = []
+    for x, y in points_xy:
+        row, column = int(y / cell_px), int(x / cell_px)
+        label = found.labels[row, column] if 0 <= row < height and 0 <= column < width else 0
+        if label:
+            rows, columns = np.nonzero(found.labels == label)
+            ends = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+            boxes.append(tuple(float(v * cell_px) for v in ends))
+    return boxes
+
+
+def _levels(pyramid: Pyramid, boxes: Boxes) -> list[int]:
+    """Return the levels at which things as large as the boxes have a size that the network knows."""
+    if not len(boxes):
+        return []
+    sides = boxes[:, 2:] - boxes[:, :2]
+    radius = float(np.median(np.sqrt(FILL / np.pi * sides.prod(axis=1))))
+    levels = [k for k, scale in enumerate(pyramid.scales) if RADII_PX[0] <= radius * scale <= RADII_PX[1]]
+    nearest = int(np.argmin(np.abs(np.log(radius * np.array(pyramid.scales) / BEST_RADIUS_PX))))
+    return levels or [nearest]
+
+
+def _regions_around(
+    session: Any, image_hw3: NDArray[np.uint8], scale: float, box: Box
+) -> tuple[RegionTree, Box]:
+    """Return the regions around a box at a scale, and the box as seen from them."""
+    margin = MARGIN_PX / scale
+    left, top = (int(max(0, v - margin)) for v in box[:2])
+    crop = image_hw3[top : int(box[3] + margin), left : int(box[2] + margin)]
+    return build_tree(maps_at_scale(session, crop, scale)), box - np.array([left, top, left, top], np.float32)
+
+
+def _met(tree: RegionTree, box: Box) -> Region | None:
+    """Return the region that meets a box best, None when none does."""
+    if not len(tree):
+        return None
+    iou = box_iou(tree.box_xyxy.astype(np.float32), box[None])[:, 0]
+    best = int(np.argmax(iou))
+    if iou[best] < MIN_IOU:
+        return None
+    clear = float(_clearness(tree)[best])
+    shape = float(tree.slenderness[best]), float(tree.solidity[best])
+    return Region(float(iou[best]), clear, float(tree.area[best]), *shape)
+
+
+def _likeness(boxes: Boxes, regions: Sequence[Region | None], scale: float) -> tuple[float, Likeness | None]:
+    """Return how well regions meet the exemplars' boxes at a scale, and what these are like.
+
+    Of an exemplar that no region meets, only the size is known.
+    """
+    found = [r for r in regions if r is not None]
+    if not found:
+        return -np.inf, None
+    radius = float(np.median([np.sqrt(r.area / np.pi) for r in found])) * scale
+    met = sum(r.iou * r.clear for r in found) / len(boxes)
+    score = np.log(max(met, 1e-6)) - RADIUS_WEIGHT * abs(np.log(radius / BEST_RADIUS_PX))
+    sizes = [r.area if r else _usual_area(box) for r, box in zip(regions, boxes, strict=True)]
+    return float(score), Likeness(
+        log_area=(float(np.log(min(sizes))), float(np.log(max(sizes)))),
+        slenderness=(min(r.slenderness for r in found), max(r.slenderness for r in found)),
+        solidity=min(r.solidity for r in found),
+        weakest=min(r.clear for r in found),
+    )
+
+
+def _usual_area(box: Box) -> float:
+    return float(FILL * (box[2] - box[0]) * (box[3] - box[1]))
+
+
+def _clearness(tree: RegionTree) -> Array:
+    """Return (M,) in [0, 1] how sure the network is that there is something, whatever its size."""
+    return np.asarray(tree.foreground * np.sqrt(np.clip(tree.peak / PEAK_OF_OBJECTS, 0, 1)))
+
+
+def _outside(values: Array, low_high: tuple[float, float], slack: float) -> Array:
+    low, high = low_high
+    return np.maximum(0, np.maximum(low - values, values - high) - slack)
