@@ -7,6 +7,7 @@ import glob
 import io
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,7 +43,14 @@ COLUMNS = (
     "engine",
     "seconds",
     "error",
+    "review_reason",
+    "rejected",
+    "engine_details",
+    "settings",
 )
+NESTED = ("density_estimate", "by_type", "groups", "rejected", "engine_details", "settings")
+"""JSON text in a CSV."""
+
 EXIT_SOME_FAILED = 1
 
 
@@ -177,7 +185,17 @@ def _row(outcome: ImageOutcome) -> dict[str, Any]:
         "engine": result.provenance.engine,
         "seconds": round(sum(result.timings_s.values()), 3),
         "error": None,
+        "review_reason": result.review_reason,
+        "rejected": _rejected(outcome),
+        "engine_details": result.engine_details,
+        "settings": result.provenance.settings,
     }
+
+
+def _rejected(outcome: ImageOutcome) -> dict[str, int]:
+    """Return how many candidates were not counted, by the kind of reason, the commonest first."""
+    reasons = outcome.instances.rejections if outcome.instances else ()
+    return dict(Counter(why.partition(":")[0] for why in reasons if why).most_common())
 
 
 def _write_pictures(folder: Path, number: int, outcome: ImageOutcome) -> None:
@@ -196,11 +214,7 @@ def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        nested = {
-            key: json.dumps(row[key])
-            for key in ("density_estimate", "by_type", "groups")
-            if row[key] is not None
-        }
+        nested = {key: json.dumps(row[key]) for key in NESTED if row[key] is not None}
         interval = row["count_interval"]
         writer.writerow(
             row | nested | {"count_interval": f"{interval[0]}-{interval[1]}" if interval else None}
@@ -209,18 +223,18 @@ def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _as_table(rows: Sequence[dict[str, Any]]) -> str:
-    lines = [("file", "count", "90 % interval", "review", "engine", "seconds")]
+    lines = [("file", "count", "90 % interval", "review", "engine", "scale", "seconds")]
     for row in rows:
         if row["error"]:
-            lines.append((row["file"], "-", row["error"], "", "", ""))
+            lines.append((row["file"], "-", row["error"], "", "", "", ""))
             continue
         low, high = row["count_interval"]
         review = "yes" if row["needs_review"] else ""
-        lines.append(
-            (row["file"], str(row["count"]), f"{low}-{high}", review, row["engine"], f"{row['seconds']:.2f}")
-        )
+        scale = " ".join(f"{scale:.2f}" for scale in row["engine_details"]["scales"])
+        shown = (f"{low}-{high}", review, row["engine"], scale, f"{row['seconds']:.2f}")
+        lines.append((row["file"], str(row["count"]), *shown))
     file_width = max(len(line[0]) for line in lines)
-    row_format = f"{{:<{file_width}}}  {{:>6}}  {{:<13}}  {{:<6}}  {{:<9}}  {{}}"
+    row_format = f"{{:<{file_width}}}  {{:>6}}  {{:<13}}  {{:<6}}  {{:<9}}  {{:<6}}  {{}}"
     table = "".join(row_format.format(*line).rstrip() + "\n" for line in lines)
     return table + "".join(_estimate_note(row) for row in rows if row["density_estimate"])
 

@@ -46,6 +46,25 @@ def test_json_is_one_object_an_image_in_the_order_given(folder):
     assert first["seconds"] > 0
 
 
+def test_json_says_how_it_was_counted_and_what_was_not(folder):
+    picture = folder / "mixed.png"
+    PillowImage.fromarray(discs(discs(ground(), CENTRES[:14], 8), CENTRES[14:], 20)).save(picture)
+    x, y = CENTRES[0]
+    (row,) = json.loads(run(picture, "--exemplar", f"{x - 8},{y - 8},17,17", "--format", "json").stdout)
+    assert row["rejected"] == {"unlike_exemplar": 14}
+    assert row["settings"]["engine"] == "classical"
+    details = row["engine_details"]
+    assert (details["scales"], details["typical_radius_px"]) == ([], pytest.approx(8, abs=1.5))
+
+
+def test_the_scale_that_the_engine_chose_is_shown(folder):
+    mini = [str(folder / "a.png"), "--engine", "mini"]
+    (row,) = json.loads(CliRunner().invoke(count, [*mini, "--format", "json"]).stdout)
+    scales = row["engine_details"]["scales"]
+    assert all(8 <= 20 * scale <= 27 for scale in scales), "a disc of 20 px fits the network"
+    assert f"{scales[0]:.2f}" in CliRunner().invoke(count, mini).stdout.splitlines()[1]
+
+
 def test_the_bundled_types_are_known_by_their_synonyms(folder):
     (row,) = json.loads(run(folder / "a.png", "--type", "Euro coins", "--format", "json").stdout)
     assert row["by_type"] == {"coin": 3}
@@ -91,7 +110,7 @@ def test_csv_has_the_same_columns(folder):
 
 def test_table_shows_count_and_error(folder):
     lines = run(folder / "a.png", folder / "notes.txt").stdout.splitlines()
-    assert lines[0].split() == ["file", "count", "90", "%", "interval", "review", "engine", "seconds"]
+    assert " ".join(lines[0].split()) == "file count 90 % interval review engine scale seconds"
     assert lines[1].split()[1] == "3"
     assert "FILE_ERROR" in lines[2]
 
