@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from flask import Flask, current_app
@@ -92,7 +93,8 @@ class Director:
             BATCH_SIZE.observe(len(images))
             self._tell_others(engine_key, images)
             with Heartbeat(self._app, owner, images, self._stopping, self._stall_limit_s) as heartbeat:
-                _BatchRun(self._count_batch, engine_key, owner, images, heartbeat, self._stopping).run()
+                work = (self._app, self._count_batch, engine_key, owner, images, heartbeat, self._stopping)
+                _BatchRun(*work).run()
             return len(images)
         finally:
             db.session.remove()
@@ -120,10 +122,14 @@ class Director:
 
 
 class _BatchRun:
-    """One batch on its way through the pipeline and into the database."""
+    """One batch on its way through the pipeline and into the database.
+
+    A thread writes what is counted while the next image is; its lease is looked after until it is written.
+    """
 
     def __init__(
         self,
+        app: Flask,
         count_batch: CountBatch,
         engine_key: str,
         owner: str,
@@ -131,6 +137,8 @@ class _BatchRun:
         heartbeat: Heartbeat,
         stopping: threading.Event,
     ) -> None:
+        self._app = app
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="tally-writer")
         self._count_batch, self._engine_key, self._owner = count_batch, engine_key, owner
         self._heartbeat, self._stopping = heartbeat, stopping
         self._open = {image.key: image for image in images}
@@ -138,7 +146,7 @@ class _BatchRun:
 
     def run(self) -> None:
         """Bring every image of the batch to its end: written, failed, put back, or given up as lost."""
-        with prepared(list(self._open.values())) as batch:
+        with self._writer, prepared(list(self._open.values())) as batch:
             self._helpers = frozenset(batch.helpers)
             for key, error in batch.errors.items():
                 self._finish(ImageOutcome(key, error=error))
@@ -178,18 +186,22 @@ class _BatchRun:
         return key not in self._open or self._heartbeat.is_wanted(key)
 
     def _finish(self, outcome: ImageOutcome) -> None:
-        """Write one outcome, once; of a helper only its candidates are kept, for the batches to come."""
+        """Have one outcome written, once; of a helper only its candidates are kept, for the batches to come."""
         image = self._open.pop(outcome.image_id, None)
-        if image is None:
-            if outcome.image_id in self._helpers and outcome.candidates is not None:
-                persist.keep_exemplars(outcome.image_id, outcome.candidates)
-            return
+        if image is not None:
+            self._writer.submit(self._end, image, outcome)
+        elif outcome.image_id in self._helpers and outcome.candidates is not None:
+            persist.keep_exemplars(outcome.image_id, outcome.candidates)
+
+    def _end(self, image: ClaimedImage, outcome: ImageOutcome) -> None:
+        """Write one outcome, in the writer's thread."""
         about = {"job_id": image.job_id, "file_id": image.image_id}
         if not self._heartbeat.is_ours(image.key):
             log.warning("image cancelled or taken back, result dropped", extra=about)
             return
         try:
-            self._patiently(lambda: self._write(image, outcome))
+            with self._app.app_context():
+                self._patiently(lambda: self._write(image, outcome))
         except Exception:
             log.exception("result lost, the lease will run out", extra=about)
         self._heartbeat.close(image.key)

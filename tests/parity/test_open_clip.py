@@ -146,9 +146,29 @@ def test_parameters_of_another_network_are_refused(model: torch.nn.Module) -> No
         assemble({**SMALL, "text_cfg": {**SMALL["text_cfg"], "layers": 3}}, model.state_dict())
 
 
-def test_vit_b_32_has_the_official_parameters() -> None:
+def official_model() -> torch.nn.Module:
+    """ViT-B-32 as open_clip builds it, without memory for its parameters."""
     with torch.device("meta"):
-        official = open_clip.CLIP(**open_clip.get_model_config(ARCHITECTURE))
+        return open_clip.CLIP(**open_clip.get_model_config(ARCHITECTURE))
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "other shape"])
+def test_one_entry_of_vit_b_32_that_differs_is_refused(change: str) -> None:
+    config, state = open_clip.get_model_config(ARCHITECTURE), dict(official_model().state_dict())
+    ours = assemble(config, state).state_dict()
+    assert {name: t.shape for name, t in ours.items()} == {name: t.shape for name, t in state.items()}
+    if change == "missing":
+        del state["visual.ln_post.bias"]
+    elif change == "extra":
+        state["visual.ln_last.bias"] = torch.zeros(768)
+    else:
+        state["visual.ln_post.bias"] = torch.zeros(512)
+    with pytest.raises(PipelineError, match="not this network's"):
+        assemble(config, state)
+
+
+def test_vit_b_32_has_the_official_parameters() -> None:
+    official = official_model()
     state = official.state_dict()
     assert sum(p.numel() for p in official.parameters()) == 151_277_313  # as published with the weights
     assert len(state) == 302

@@ -11,6 +11,7 @@ from PIL import Image as PILImage
 from pipeline.contract import PipelineError
 from pipeline.resnet import EMBEDDING_SIZE, ResNet50, same_side
 from pipeline.types import PatchBatch
+from pipeline.weights import entry
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
@@ -111,6 +112,26 @@ def test_parameters_have_the_official_names_and_shapes(reference: torch.nn.Modul
     assert tuple(state["conv1.weight"].shape) == (64, 3, 7, 7)
     assert tuple(state["layer4.2.conv3.weight"].shape) == (2048, 512, 1, 1)
     assert tuple(state["fc.weight"].shape) == (1000, 2048)
+
+
+def test_the_published_file_is_as_large_as_these_parameters(reference: torch.nn.Module) -> None:
+    state = reference.state_dict()
+    floats = sum(tensor.numel() for tensor in state.values() if tensor.is_floating_point())
+    around_them = (entry("resnet50").bytes or 0) - 4 * floats
+    assert 0 < around_them < 1024 * len(state)
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "other shape"])
+def test_one_entry_that_differs_is_refused(reference: torch.nn.Module, change: str) -> None:
+    state = dict(reference.state_dict())
+    if change == "missing":
+        del state["layer3.5.bn3.running_var"]
+    elif change == "extra":
+        state["layer3.6.bn3.running_var"] = torch.ones(1024)
+    else:
+        state["layer3.5.bn3.running_var"] = torch.ones(512)
+    with pytest.raises(PipelineError, match="resnet50: the file's parameters are not"):
+        ResNet50(state, "cpu")
 
 
 def test_weights_of_another_network_are_refused() -> None:

@@ -183,6 +183,38 @@ def test_a_full_disk_loses_nothing_and_counts_nothing_twice(workplace: Workplace
     assert [image.attempts for image in workplace.images(job_id)] == [2, 2]
 
 
+class SlowStorage:
+    """A storage whose writes wait until it is told to go on."""
+
+    def __init__(self, inner: Storage) -> None:
+        self._inner, self.go_on = inner, threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def put(self, key: str, stream: ByteSource) -> None:
+        assert self.go_on.wait(20)
+        self._inner.put(key, stream)
+
+
+def test_an_image_is_counted_while_the_one_before_is_written(workplace: Workplace) -> None:
+    job_id = workplace.submit(script(count=3), script(count=4))
+    slow = SlowStorage(workplace.app.extensions["tally_storage"])
+    workplace.app.extensions["tally_storage"] = slow
+    begun: list[list[int | None]] = []
+
+    def let_go_at_second(key: str) -> None:
+        begun.append(workplace.counts(job_id))
+        if len(begun) == 2:
+            slow.go_on.set()
+
+    workplace.drain(interrupted(let_go_at_second))
+    assert begun == [[None, None], [None, None]]
+    assert workplace.counts(job_id) == [3, 4]
+    assert workplace.n_instances(job_id) == 7
+    assert kinds(workplace, job_id).count(EventType.IMAGE_COMPLETED) == 2
+
+
 def test_clients_are_not_told_what_a_storage_said(
     make_workplace: MakeWorkplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,6 +248,7 @@ def test_a_cancelled_job_stops_and_keeps_no_late_result(workplace: Workplace) ->
     def cancel_at_second(key: str) -> None:
         begun.append(key)
         if len(begun) == 2:
+            workplace.wait(lambda: workplace.counts(job_id)[0] == 1, "the first result")
             with workplace.app.app_context(), transaction() as session:
                 assert transition(session, job_id, JobStatus.CANCELLED)
 

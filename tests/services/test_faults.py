@@ -75,6 +75,7 @@ def test_a_worker_killed_in_the_middle_of_a_job(make_workplace: MakeWorkplace, g
     )
     first = workplace.worker()
     gate.wait_begun(workplace)
+    workplace.wait(lambda: workplace.counts(job_id)[0] == 1, "the first result")
     first.kill()
     assert first.wait(30) == -signal.SIGKILL
     assert workplace.counts(job_id) == [1, None, None, None]
@@ -163,6 +164,7 @@ def test_a_job_is_cancelled_while_it_is_counted(make_workplace: MakeWorkplace, g
     job_id = workplace.submit(script(count=1), gate.script(2), gate.script(3), announce=True)
     workplace.worker()
     gate.wait_begun(workplace)
+    workplace.wait(lambda: workplace.counts(job_id)[0] == 1, "the first result")
     with workplace.app.app_context():
         cancel_job(job_id)
     gate.open()

@@ -33,6 +33,11 @@ def without_clock(facts: dict[str, Any]) -> dict[str, Any]:
 def test_snapshot_and_database_agree_at_every_step(workplace: Workplace) -> None:
     job_id = workplace.submit(script(count=3), script(error="CORRUPTED_FILE"), script(count=5))
     compared: list[str] = []
+    n_done: list[int] = []
+
+    def processed() -> int:
+        with workplace.app.app_context():
+            return int(status_of(job_id)["progress"]["processed_images"])
 
     def compare(*_: object) -> None:
         with workplace.app.app_context():
@@ -47,6 +52,8 @@ def test_snapshot_and_database_agree_at_every_step(workplace: Workplace) -> None
 
         def told(outcome: Any) -> None:
             on_outcome(outcome)
+            n_done.append(len(n_done) + 1)
+            workplace.wait(lambda: processed() == n_done[-1], "the snapshot")
             compare()
 
         return pipeline.count_batch(requests, on_outcome=told, **kwargs)
