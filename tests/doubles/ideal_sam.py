@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.segment.sam_package import Decoded
+from pipeline.segment.sam_package import Decoded, keep_good
 from tests.doubles.small_sam import SIDE, small_sam
 
 SURE = 20.0
@@ -32,5 +32,5 @@ class IdealNet:
         colours = features[:, y, x].t()[:, :, None, None]  # (P, 3, 1, 1)
         same = (features - colours).abs().amax(1) < 0.05  # of 256 greys, normalised, one is 0.02
         logits = torch.where(same, SURE, -SURE)
-        quality = torch.full((len(points_xy),), self.judge)
-        return Decoded(logits, quality, torch.arange(len(points_xy)))
+        quality = torch.full((len(points_xy), 1), self.judge)
+        return keep_good(logits[:, None], quality, torch.arange(len(points_xy)), pred_iou_thresh)
