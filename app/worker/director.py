@@ -186,7 +186,7 @@ class _BatchRun:
         return key not in self._open or self._heartbeat.is_wanted(key)
 
     def _finish(self, outcome: ImageOutcome) -> None:
-        """Have one outcome written, once; of a helper only its candidates are kept, for the batches to come."""
+        """Have one outcome written, once; of a helper only its candidates are kept, for later batches."""
         image = self._open.pop(outcome.image_id, None)
         if image is not None:
             self._writer.submit(self._end, image, outcome)
