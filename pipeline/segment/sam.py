@@ -48,13 +48,14 @@ def load(model: str | None = None, mode: Literal["fast", "exact"] = "fast") -> S
     from pipeline.segment.sam_segmenter import SamSegmenter
     from pipeline.segment.tiles import TiledSegmenter
 
-    state = weights.load_state_dict(f"sam_{name}")
+    entry, state = weights.entry(f"sam_{name}"), weights.load_state_dict(f"sam_{name}")
     sam = sam_model_registry[name]()
     try:
         sam.load_state_dict(state, assign=True)
-    except RuntimeError as error:
-        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"sam_{name}: {error}") from error
-    info = EngineInfo("sam", name, weights.entry(f"sam_{name}").sha256, "float32", "cpu")
+    except RuntimeError as error:  # it lists every parameter: for the log, not for people
+        message = f"{entry.file}: want the parameters of {name}, got another model's"
+        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message) from error
+    info = EngineInfo("sam", name, entry.sha256, "float32", "cpu")
     prompter = MiniPrompter(mini.open_session()) if mode == "fast" and mini.available()[0] else None
     segmenter = SamSegmenter(sam, info, settings=replace(COUNTING, mode=mode), prompter=prompter)
     return TiledSegmenter(segmenter, sam.image_encoder.img_size)
