@@ -26,6 +26,7 @@ START_LIMIT_S = 60.0
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 expect.set_options(timeout=15_000)  # a busy machine is no reason to fail
 DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 375, "height": 812}
 
 
 @dataclass

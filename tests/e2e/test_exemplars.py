@@ -9,11 +9,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import Product, Visit, visiting
+from tests.e2e.conftest import PHONE, Product, Visit, visiting
 from tests.e2e.photos import discs, two_kinds
 from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload
 
-PHONE = {"width": 375, "height": 812}
 N_LARGE, N_SMALL = 10, 5
 LARGE, SMALL = 1, 6
 """Numbers of a large and of a small disc, in reading order."""

@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.conftest import DESKTOP, Product, Visit, visiting
+from tests.e2e.conftest import DESKTOP, PHONE, Product, Visit, visiting
 from tests.e2e.photos import coins, discs, too_small
 from tests.e2e.test_counting import count_of, upload
-
-PHONE = {"width": 390, "height": 844}
 
 
 def test_bad_files_are_named_before_anything_is_sent(visit: Visit, tmp_path: Path) -> None:
@@ -145,7 +143,11 @@ def test_no_page_is_wider_than_the_screen(
     with visiting(browser, product, viewport=viewport) as visit:
         page = visit.page
         name = "a-very-long-file-name-without-any-space-in-it-" * 3 + ".png"
-        photos = [discs(tmp_path, 3), discs(tmp_path, 5, name=name)]
+        photos = [
+            discs(tmp_path, 3),
+            discs(tmp_path, 5, name=name),
+            *[discs(tmp_path, n) for n in range(6, 11)],
+        ]
         upload(page, visit.url, *photos, type_name="disc" * 20)
         count_of(page)
         page.get_by_label("Not counted").check()
