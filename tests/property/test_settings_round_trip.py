@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.contract import ENGINES, MODES, SAM_MODELS, CountSettings, Exemplar, Region, Tiling
+from pipeline.contract import ENGINES, MODES, SAM_MODELS, CountSettings, Exemplar, GroupChoice, Region, Tiling
 from pipeline.settings import settings_from_json, settings_to_json
 
 unit = st.floats(0, 1)
@@ -15,9 +15,16 @@ pixel = st.floats(-1e6, 1e6)
 side = st.floats(1, 1e6)
 point = st.tuples(pixel, pixel)
 file_id = st.none() | st.text(min_size=1, max_size=20).filter(str.strip)
-exemplar = st.builds(
-    Exemplar, st.tuples(pixel, pixel, side, side), st.none(), st.booleans(), file_id
-) | st.builds(Exemplar, st.none(), point, st.booleans(), file_id)
+flags = st.booleans(), file_id, st.booleans()
+exemplar = st.builds(Exemplar, st.tuples(pixel, pixel, side, side), st.none(), *flags) | st.builds(
+    Exemplar, st.none(), point, *flags
+)
+name = st.none() | st.text(min_size=1, max_size=20).filter(lambda s: s.isprintable() and s == s.strip())
+groups = st.lists(
+    st.builds(GroupChoice, st.integers(0, 9), file_id, name, st.booleans()),
+    max_size=3,
+    unique_by=lambda choice: (choice.file_id, choice.id),
+).map(tuple)
 settings_of_any_kind = st.builds(
     CountSettings,
     engine=st.sampled_from(ENGINES),
@@ -32,6 +39,9 @@ settings_of_any_kind = st.builds(
     granularity=st.sampled_from(("auto", "whole", "part")),
     count_what=st.sampled_from(("type", "text", "everything")),
     exemplars=st.lists(exemplar, max_size=3).map(tuple),
+    groups=groups,
+    groups_scope=st.sampled_from(("image", "job")),
+    template=name,
     roi=st.lists(
         st.builds(Region, st.lists(point, min_size=3, max_size=5).map(tuple), st.booleans()), max_size=2
     ).map(tuple),

@@ -175,3 +175,32 @@ def between(client: Client, words: str, step: Callable[[], object], *, thread: b
     yield
     event.remove(engine, "after_cursor_execute", meanwhile)
     assert done, "nothing happened meanwhile"
+
+
+def test_the_sizes_of_what_is_counted_now_are_part_of_the_job(client: Client) -> None:
+    job = client.counted(MIXED, config={"confidence_threshold": 0.5})
+    (image,) = job["images"]
+    assert image["stats"] == client.results(job["job_id"])["stats"]
+    assert image["stats"]["median_area_px"] == 197
+    correct(client, job, 1, edits=[{"op": "add", "box": [100, 60, 40, 40]}])
+    (after,) = data_of(client.get(f"/jobs/{job['job_id']}"))["images"]
+    assert after["stats"] == client.results(job["job_id"])["stats"]
+    assert after["stats"]["coverage_percent"] > image["stats"]["coverage_percent"] + 5
+    waiting = client.accepted(THREE)["job_id"]
+    assert data_of(client.get(f"/jobs/{waiting}"))["images"][0]["stats"] is None
+
+
+def test_a_webhook_is_refused_and_not_forgotten(client: Client) -> None:
+    job = client.counted(THREE)
+    hook = {"webhook_url": "https://example.org/"}
+    for answer in (
+        client.submit(THREE, config=hook),
+        client.post(f"/jobs/{job['job_id']}/recount", {"config": hook}),
+    ):
+        error = error_of(answer)
+        assert (answer.status_code, error["code"], error["field"]) == (
+            400,
+            "INVALID_CONFIG",
+            "config.webhook_url",
+        )
+        assert "not supported yet" in error["message"]

@@ -34,6 +34,12 @@ def test_candidates_survive_the_round_trip(n):
         assert_same(getattr(found, part), getattr(back, part))
 
 
+def test_the_scales_that_an_engine_chose_survive_the_round_trip():
+    found = candidates_of([disc(SIZE, 20, 30, 8)], SIZE)
+    looked = dataclasses.replace(found, batch=dataclasses.replace(found.batch, scales=(0.25, 2**-0.5)))
+    assert read_candidates(write_candidates(looked)).batch.scales == (0.25, 2**-0.5)
+
+
 def test_effects_of_rules_survive_the_round_trip():
     found = candidates_of([disc(SIZE, 20, 30, 8), disc(SIZE, 60, 30, 8)], SIZE)
     effects = RuleEffects(np.float32([0.5, -1]), ("", "too far"), ("œuf", ""), "ab12")

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from pipeline.contract import CountSettings, Exemplar, Region, SettingsError, Tiling
+from pipeline.contract import CountSettings, Exemplar, GroupChoice, Region, SettingsError, Tiling
 from pipeline.settings import settings_from_json, settings_to_json
 
 
@@ -117,6 +117,12 @@ def test_all_wrong_fields_are_reported_at_once():
         ({"webhook_url": "https:///nowhere"}, "config.webhook_url"),
         ({"priority": 10}, "config.priority"),
         ({"model": "vit_g"}, "config.model"),
+        ({"groups": [{"id": 0}, {"id": 1.5}]}, "config.groups[1].id"),
+        ({"groups": [{"name": "nuts"}]}, "config.groups[0]"),
+        ({"groups": [{"id": 0, "name": " nuts"}]}, "config.groups[0].name"),
+        ({"groups": [{"id": 0, "file_id": "a"}, {"id": 0, "file_id": "a"}]}, "config.groups[1].id"),
+        ({"groups_scope": "all"}, "config.groups_scope"),
+        ({"template": "M4\nM5"}, "config.template"),
     ],
 )
 def test_what_is_out_of_range_or_unknown_is_named(config, field):
@@ -130,6 +136,13 @@ def test_a_config_that_is_no_object_is_refused():
 def test_rules_that_are_switched_off_are_not_kept():
     assert settings_from_json({"symbolic_reasoning": {"enabled": False, "rules": "x."}}).rules is None
     assert settings_from_json({"symbolic_reasoning": {"rules": "x."}}).rules == "x."
+
+
+def test_one_group_of_two_images_may_be_chosen_in_both():
+    read = settings_from_json(
+        {"groups": [{"id": 0, "file_id": "a"}, {"id": 0, "file_id": "b", "counted": False}]}
+    )
+    assert read.groups == (GroupChoice(0, "a"), GroupChoice(0, "b", None, False))
 
 
 def test_settings_become_plain_json():
