@@ -221,7 +221,7 @@ export interface paths {
         /**
          * Decide again with other settings, at once and without any model.
          * @description Human edits are kept. `dry_run` changes nothing. Settings that decide before anything is counted
-         *     (engine, model, sahi, pages, mask_background) need a new job. `config.groups` names visual groups,
+         *     (engine, model, mode, sahi, pages, mask_background) need a new job. `config.groups` names visual groups,
          *     keeps them or leaves them out; it is the whole list each time. With `from_corrections` the images that no
          *     human touched are scored by what was added, left standing and removed in the others.
          */
@@ -962,6 +962,21 @@ export interface components {
              */
             counted: boolean;
         };
+        Density: {
+            /** @example 412 */
+            count: number;
+            /**
+             * @description of the 90 % interval, inclusive
+             * @example 330
+             */
+            low: number;
+            /** @example 520 */
+            high: number;
+            /** @example heap */
+            method: string;
+            /** @example 61 of 140 things cannot be told apart from those around them */
+            reason: string;
+        };
         Box: {
             /** @example xyxy */
             format: string;
@@ -1142,6 +1157,11 @@ export interface components {
             engine_details: {
                 [key: string]: unknown;
             };
+            /**
+             * @description for heaps and crowds; null where the count can be trusted as it is, or a human corrected it
+             * @example null
+             */
+            density_estimate: components["schemas"]["Density"] | null;
             detections: components["schemas"]["Detection"][];
             /**
              * @description only with rejected=true
@@ -1271,6 +1291,11 @@ export interface components {
              *     ]
              */
             count_interval_before: number[];
+            /**
+             * @description for heaps and crowds; null where the count can be trusted as it is, or a human corrected it
+             * @example null
+             */
+            density_estimate: components["schemas"]["Density"] | null;
             /** @example 2 */
             version: number;
             /**
