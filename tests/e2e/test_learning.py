@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.photos import coins, two_kinds
+from tests.e2e.photos import coins, discs, two_kinds
 from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload, wait_until_saved
 from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL, config_of
 
@@ -76,3 +76,29 @@ def test_a_count_tells_its_scale_its_settings_and_what_it_left_out(visit: Visit,
     with page.expect_download() as picture:
         page.get_by_role("link", name="Not counted").click()
     assert picture.value.path().stat().st_size > 0
+
+
+def test_an_estimate_stands_beside_the_count_and_never_in_it(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+
+    def with_estimate(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        body["data"]["images"][0]["density_estimate"] = {
+            **{"count": 1412, "low": 1130, "high": 1520, "method": "heap"},
+            "reason": "3 of 4 objects touch: some may hide others",
+        }
+        route.fulfill(response=answer, json=body)
+
+    page.route("**/results?*", with_estimate)
+    upload(page, visit.url, discs(tmp_path, 4), type_name="disc")
+    assert count_of(page) == 4
+    note = page.get_by_test_id("density")
+    expect(note).to_contain_text("Estimate: about 1,412 (1,130 to 1,520)")
+    expect(note).to_contain_text(
+        "3 of 4 objects touch: some may hide others. It is worked out from the picture"
+    )
+    page.keyboard.press(".")
+    page.keyboard.press("Delete")
+    wait_until_saved(page, 3)
+    expect(note).to_have_count(0)

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { changeOfExemplars, mergedConfig, withChange } from "./changes";
+import { changeOfExemplars, configForNewJob, mergedConfig, withChange } from "./changes";
 
 const LIKED = { file_id: "img_1", positive: true, point: [1, 2] as [number, number] };
 const DISLIKED = { ...LIKED, positive: false };
@@ -27,4 +27,10 @@ it("has nothing to change when an example comes and goes", () => {
   const base = { count_what: "everything" as const };
   const drawn = withChange(base, {}, changeOfExemplars(base, [LIKED]));
   expect(withChange(base, drawn, changeOfExemplars(base, []))).toEqual({});
+});
+
+it("starts a new count without the groups of the old one, and without a template that may be gone", () => {
+  const base = { engine: "mini", template: "M4", groups: [{ file_id: "img_1", id: 0, counted: false }] };
+  const changes = { groups_scope: "job" as const, exemplars: [LIKED] };
+  expect(configForNewJob(base, changes)).toEqual({ engine: "mini", exemplars: [LIKED] });
 });

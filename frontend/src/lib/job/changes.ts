@@ -38,3 +38,11 @@ export function changeOfExemplars(base: CountConfig, exemplars: Exemplar[]): Cou
   const own = base.count_what === "exemplars" ? "type" : base.count_what;
   return { exemplars, count_what: own ?? "type" };
 }
+
+const ONLY_HERE = ["groups", "groups_scope", "template"];
+
+/** Return the settings for a new count: without what exists only in this one, as its groups do. */
+export function configForNewJob(base: CountConfig, changes: CountConfig): CountConfig {
+  const all = Object.entries({ ...base, ...changes });
+  return Object.fromEntries(all.filter(([key]) => !ONLY_HERE.includes(key)));
+}
