@@ -50,6 +50,32 @@ class TestARealAllocatorRefuses:
             segment_within(10**6)
         assert caught.value.code == ErrorCode.OUT_OF_MEMORY
 
+    @pytest.mark.parametrize("mode", ["reference", "exact", "fast"])
+    def test_a_card_that_has_no_memory_at_all_leaves_the_work_to_the_cpu(
+        self, mode: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        engine = SamSegmenter(
+            small_sam(),
+            EngineInfo("sam", "small", None, "", ""),
+            CPU,
+            SamSettings(mode=mode, points_per_side=6, pred_iou_thresh=0.6, stability_score_thresh=0.4),  # type: ignore[arg-type]
+        )
+        images = [Image(str(seed), picture(100, 128, seed)) for seed in range(2)]
+        counts = [len(batch) for batch in engine.segment(images, CountSettings())]
+        engine.budget = Budget(2, 16, torch.device("meta"))  # sizes without values: what a full card knows
+        with SmallMemory(10**4, "meta"), caplog.at_level("WARNING"):
+            starved_counts = [len(batch) for batch in engine.segment(images, CountSettings())]
+        assert starved_counts == counts
+        assert sum(counts) > 0
+        tried = [record.step for record in caplog.records]  # type: ignore[attr-defined]
+        on_card = [
+            "1 image and 16 points on meta",
+            "1 image and 8 points on meta",
+            "1 image and 4 points on meta",
+        ]
+        assert tried == [*on_card, "1 image and 64 points on cpu", "1 image and 64 points on cpu"]
+        assert engine.budget == Budget(1, 4, torch.device("meta"))
+
 
 def test_the_ladder_halves_images_then_points_then_leaves_the_card() -> None:
     budget: Budget | None = Budget(8, 16, torch.device("cuda"))
