@@ -318,6 +318,9 @@ def _engine_settings(settings: CountSettings) -> CountSettings:
     """Return the settings without what no mask depends on, so that more jobs share an engine call."""
     return replace(
         settings,
+        groups=(),
+        groups_scope="image",
+        template=None,
         rules=None,
         mask_background=False,
         visualize=True,

@@ -27,7 +27,8 @@ class Batch:
 
     Attributes:
         requests: one a claimed image, named by ``ClaimedImage.key``.
-        helpers: images nobody claimed, whose candidates are needed because exemplars lie in them.
+        helpers: images nobody claimed, whose candidates are needed because exemplars lie in them: with these
+            exemplars alone.
         known: candidates of such images that are stored already.
         errors: claimed images that cannot even be asked for.
     """
@@ -90,7 +91,8 @@ def _add_exemplar_images(batch: Batch, image: ClaimedImage, files: ExitStack) ->
                 batch.known[key] = found
             else:
                 helper = replace(request, image_id=key, path=str(_local(files, _sha256(file_id))))
-                batch.helpers[key] = replace(helper, settings=replace(request.settings, exemplars=()))
+                own = tuple(e for e in request.settings.exemplars if e.file_id == key)  # steer the engine
+                batch.helpers[key] = replace(helper, settings=replace(request.settings, exemplars=own))
         except PipelineError as error:
             batch.errors[image.key] = error
             del batch.requests[image.key]

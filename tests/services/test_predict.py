@@ -117,13 +117,17 @@ def test_an_image_that_only_holds_the_exemplar_is_looked_at_once_a_job(make_work
     upload_id, ids = uploaded(client, *PHOTOS)
     job_id = data_of(predict(client, upload_id, file_ids=ids[:2], config=small_in(ids[2])))["job_id"]
     seen: list[str] = []
+    steering: set[str] = set()
 
     def count_batch(requests: Sequence[Any], **options: Any) -> list[ImageOutcome]:
         seen.extend(request.image_id.partition("/")[2] for request in requests)
+        helper = [request for request in requests if request.image_id.endswith(ids[2])]
+        steering.update(str(e.file_id).partition("/")[2] for one in helper for e in one.settings.exemplars)
         return painted.count_batch(requests, **options)
 
     client.workplace.drain(count_batch)
     assert sorted(seen) == sorted(ids)
+    assert steering == {ids[2]}, "the exemplar steers the engine in its own image"
     job = data_of(client.get(f"/jobs/{job_id}"))
     assert counts(job) == [2, 3]
     where = {"job_id": job_id, "file_id": ids[0], "version": 1}
