@@ -18,15 +18,23 @@ MIN_MATCH_IOU = 0.3
 SIZE_FACTOR = 4.0
 """Areas this many times outside of the exemplars' range do not fit, however alike the rest is."""
 
-LEAST_DISTANCE = {"handcrafted": 0.04}
-DEFAULT_LEAST_DISTANCE = 0.3
-"""Cosine distance that is alike even where the exemplars are closer (anchors: VIRG count-anything)."""
-
 LONE_DISTANCE = {"handcrafted": 0.2}
-"""The same where one exemplar alone says nothing of how things of its kind differ."""
+"""Cosine distance that is alike where one exemplar says nothing of how things of its kind differ."""
 
-SPREAD_FACTOR = 1.2
-"""Candidates may be this many times as far from the nearest exemplar as exemplars are from each other."""
+SURE_DISTANCE, FARTHEST = {"handcrafted": 0.025}, {"handcrafted": 0.15}
+"""Distances up to the first are alike and above the second unlike, unless exemplars differ more."""
+
+DEFAULT_DISTANCE = 0.3
+"""All of these for embeddings that were not measured (anchors: VIRG count-anything)."""
+
+SPREAD_FACTOR = 1.5
+"""Nothing is alike at this many times the distance between exemplars and more."""
+
+SIZE_WEIGHT = 0.035
+"""Distance that a factor of e in area outside of the exemplars' range adds."""
+
+GAP, GAP_FLOOR = 1.5, 0.005
+"""A gap in the distances is one where the next one is so many times as far, each with the floor added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +99,42 @@ def are_alike(
 ) -> NDArray[np.bool_]:
     """Return (N,) bool: the candidate looks like a wanted exemplar and not more like an unwanted one.
 
-    Being outside of the exemplars' sizes and being unlike them add up: what is a little of both goes.
+    With one exemplar, size and looks have wide limits that add up. Several exemplars show how much things of
+    the kind differ at least; they differ more than that, so the limit lies at the clearest gap among the
+    candidates that are further off, and where there is none all of these are alike.
 
     Args:
         embeddings: (N, D) float16, any length.
         area: (N,) int64 px.
         wanted: at least one exemplar.
         unwanted: any number.
-        source: of the embeddings, "resnet50" or "handcrafted": sets the threshold of a lone exemplar.
+        source: of the embeddings, "resnet50" or "handcrafted": sets the distances.
     """
     unit = unit_rows(embeddings)
-    like = (unit @ wanted.embeddings.T).max(axis=1)
+    distance = 1 - (unit @ wanted.embeddings.T).max(axis=1)
     size = np.log(np.maximum(area, 1))
     low, high = np.log(wanted.area.min()), np.log(wanted.area.max())
-    off_size = np.maximum(np.maximum(low - size, size - high), 0) / np.log(SIZE_FACTOR)
-    off_looks = (1 - like) / _reach(wanted, source)
-    alike = off_size**2 + off_looks**2 <= 1
+    off_size = np.maximum(np.maximum(low - size, size - high), 0)
+    if len(wanted.area) == 1:
+        reach = LONE_DISTANCE.get(source, DEFAULT_DISTANCE)
+        alike = (off_size / np.log(SIZE_FACTOR)) ** 2 + (distance / reach) ** 2 <= 1
+    else:
+        apart = np.where(off_size > np.log(SIZE_FACTOR), np.inf, distance + SIZE_WEIGHT * off_size)
+        alike = apart <= _limit(apart, wanted, source)
     if len(unwanted.area):
-        alike &= like >= (unit @ unwanted.embeddings.T).max(axis=1)
+        alike &= 1 - distance >= (unit @ unwanted.embeddings.T).max(axis=1)
     return np.asarray(alike, dtype=np.bool_)
+
+
+def _limit(apart: NDArray[np.float64], wanted: Looks, source: str) -> float:
+    """Return the distance up to which candidates are alike: before the clearest gap, else the farthest."""
+    spread = float(1 - (wanted.embeddings @ wanted.embeddings.T).min())
+    sure = max(SURE_DISTANCE.get(source, DEFAULT_DISTANCE), spread)
+    farthest = max(FARTHEST.get(source, DEFAULT_DISTANCE), SPREAD_FACTOR * spread)
+    steps = np.maximum(np.sort(apart[apart <= farthest]), 0)
+    growth = np.where(steps[1:] > sure, (steps[1:] + GAP_FLOOR) / (steps[:-1] + GAP_FLOOR), 0)
+    widest = int(np.argmax(growth)) if len(growth) else 0
+    return float(steps[widest]) if len(growth) and growth[widest] > GAP else farthest
 
 
 def unit_rows(embeddings: NDArray[np.float16]) -> NDArray[np.float32]:
@@ -117,12 +142,3 @@ def unit_rows(embeddings: NDArray[np.float16]) -> NDArray[np.float32]:
     wide = embeddings.astype(np.float32)
     length = np.linalg.norm(wide, axis=1, keepdims=True)
     return np.asarray(wide / np.maximum(length, 1e-9), dtype=np.float32)
-
-
-def _reach(wanted: Looks, source: str) -> float:
-    """Return the cosine distance from an exemplar that is still alike."""
-    least = LEAST_DISTANCE.get(source, DEFAULT_LEAST_DISTANCE)
-    if len(wanted.area) < 2:
-        return max(least, LONE_DISTANCE.get(source, 0.0))
-    between = wanted.embeddings @ wanted.embeddings.T
-    return max(least, SPREAD_FACTOR * float(1 - between.min()))

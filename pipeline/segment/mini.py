@@ -105,7 +105,8 @@ class MiniSegmenter:
         stretched = stretch_contrast(image.pixels_hw3)
         search = ScaleSearch(self._session, stretched)
         inside = [e for e in exemplars if e.file_id in (None, image.image_id)]
-        if steered := steer(self._session, stretched, search, inside):
+        elsewhere = [e for e in exemplars if e not in inside]
+        if steered := steer(self._session, stretched, search, inside, elsewhere):
             batch = candidates_of(steered, image.size_hw, STEERED_QUALITY)
         else:
             batch = candidates_of(search.at(search.best()), image.size_hw)

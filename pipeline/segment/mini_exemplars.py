@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Exemplar
 from pipeline.ops.boxes import box_iou
+from pipeline.segment.exemplar_contrast import contrast_picture
 from pipeline.segment.mini_maps import STRIDE_PX, Maps, maps_at_scale
 from pipeline.segment.mini_peaks import Found
 from pipeline.segment.mini_tree import RegionTree, build_tree, choose, label_map
@@ -28,6 +29,8 @@ Boxes = NDArray[np.float32]
 
 RADII_PX = (5.5, 30.0)
 """Radii at the network's input between which a level is tried; what it was taught, and a little more."""
+SAFE_RADII_PX = (10.0, 19.0)
+"""The same where only the size is known: two levels that are surely right."""
 BEST_RADIUS_PX = 15.0
 """Of levels that meet the boxes equally well, the one nearest to this: larger costs time, smaller detail."""
 RADIUS_WEIGHT = 0.3
@@ -35,6 +38,11 @@ FILL = 0.7
 """Usual share of its box that an object fills."""
 MIN_IOU = 0.3
 """An exemplar is found when a region's box meets its own at least this much."""
+WELL_MET, CONTRAST_MARGIN = -0.25, 0.15
+"""Below this score a picture of what sets the exemplars apart is tried; it must be better by this much."""
+EXPLAINED = 0.5
+"""Share of what is seen without exemplars that things of a size known from other pictures must cover."""
+USUAL_SOLIDITY = 0.85
 MARGIN_PX = 80
 """Input px around an exemplar that are looked at with it."""
 
@@ -105,25 +113,75 @@ class Likeness:
 
 
 def steer(
-    session: Any, image_hw3: NDArray[np.uint8], pyramid: Pyramid, exemplars: Sequence[Exemplar]
+    session: Any,
+    image_hw3: NDArray[np.uint8],
+    pyramid: Pyramid,
+    inside: Sequence[Exemplar],
+    elsewhere: Sequence[Exemplar] = (),
 ) -> Found | None:
-    """Return the instances that are like the positive exemplars, None where the network sees none of these.
+    """Return the instances that are like the positive exemplars, None where these say nothing of the picture.
 
     Args:
         session: onnxruntime session of the model.
         image_hw3: (H, W, 3) uint8 RGB, contrast stretched.
         pyramid: of that picture.
-        exemplars: that lie in it; points mean the instance under them at the best scale.
+        inside: exemplars that lie in it; points mean the instance under them at the best scale.
+        elsewhere: exemplars in other pictures: without any inside, the sizes of their boxes are used.
     """
-    boxes = _boxes(pyramid, [e for e in exemplars if e.positive])
-    best: tuple[float, int, Likeness] | None = None
-    for level in _levels(pyramid, boxes):
-        scale = pyramid.scales[level]
-        around = [_regions_around(session, image_hw3, scale, box) for box in boxes]
-        score, likeness = _likeness(boxes, [_met(tree, box) for tree, box in around], scale)
+    boxes = _boxes(pyramid, [e for e in inside if e.positive])
+    if len(boxes):
+        return _steer_by_boxes(session, image_hw3, pyramid.scales, boxes)
+    sizes = [e.bbox_xywh[2:] for e in elsewhere if e.positive and e.bbox_xywh]
+    return _steer_by_size(session, image_hw3, pyramid, np.array(sizes, np.float32)) if sizes else None
+
+
+def _steer_by_boxes(
+    session: Any, image_hw3: NDArray[np.uint8], scales: Sequence[float], boxes: Boxes
+) -> Found | None:
+    """Look at the picture itself, and where that shows the exemplars badly at what sets them apart."""
+    view = image_hw3
+    best = _best_scale(session, view, scales, boxes)
+    if best is None or best[0] < WELL_MET:
+        other = contrast_picture(image_hw3, boxes)
+        apart = _best_scale(session, other, scales, boxes)
+        if apart is not None and (best is None or apart[0] > best[0] + CONTRAST_MARGIN):
+            view, best = other, apart
+    return None if best is None else like_exemplars(maps_at_scale(session, view, best[1]), best[2])
+
+
+def _best_scale(
+    session: Any, view_hw3: NDArray[np.uint8], scales: Sequence[float], boxes: Boxes
+) -> tuple[float, float, Likeness] | None:
+    """Return the best score, the scale that has it and what the exemplars are like there."""
+    best: tuple[float, float, Likeness] | None = None
+    for level in _levels(scales, boxes[:, 2:] - boxes[:, :2], RADII_PX):
+        around = [_regions_around(session, view_hw3, scales[level], box) for box in boxes]
+        score, likeness = _likeness(boxes, [_met(tree, box) for tree, box in around], scales[level])
         if likeness is not None and (best is None or score > best[0]):
-            best = score, level, likeness
-    return None if best is None else like_exemplars(pyramid.at(best[1]).maps, best[2])
+            best = score, scales[level], likeness
+    return best
+
+
+def _steer_by_size(
+    session: Any, image_hw3: NDArray[np.uint8], pyramid: Pyramid, sides: NDArray[np.float32]
+) -> Found | None:
+    """Return what is as large as (E, 2) boxes, None when that is much less than what there is to see."""
+    area = np.log(FILL * sides.astype(np.float64).prod(axis=1))
+    slender = float(np.log(sides.max(axis=1) / sides.min(axis=1)).max())
+    likeness = Likeness((float(area.min()), float(area.max())), (0.0, slender), USUAL_SOLIDITY, 1.0)
+    founds = [
+        like_exemplars(maps_at_scale(session, image_hw3, pyramid.scales[level]), likeness)
+        for level in _levels(pyramid.scales, sides, SAFE_RADII_PX)
+    ]
+    best = max(founds, key=_explained)
+    plain = pyramid.at(pyramid.best())
+    return best if _explained(best) >= EXPLAINED * _explained(plain) else None
+
+
+def _explained(found: Found) -> float:
+    """Return the share of the picture that clear instances cover."""
+    clear = found.quality >= MIN_QUALITY
+    return float((found.area * found.quality)[clear].sum()) / found.labels.size
 
 
 def like_exemplars(maps: Maps, likeness: Likeness) -> Found:
@@ -171,15 +229,11 @@ def _boxes_under(found: Found, points_xy: Sequence[tuple[float, float]]) -> list
     return boxes
 
 
-def _levels(pyramid: Pyramid, boxes: Boxes) -> list[int]:
-    """Return the levels at which things as large as the boxes have a size that the network knows."""
-    if not len(boxes):
-        return []
-    sides = boxes[:, 2:] - boxes[:, :2]
+def _levels(scales: Sequence[float], sides: NDArray[np.float32], radii_px: tuple[float, float]) -> list[int]:
+    """Return the levels at which things as large as (E, 2) boxes have such radii; the nearest if none has."""
     radius = float(np.median(np.sqrt(FILL / np.pi * sides.prod(axis=1))))
-    levels = [k for k, scale in enumerate(pyramid.scales) if RADII_PX[0] <= radius * scale <= RADII_PX[1]]
-    nearest = int(np.argmin(np.abs(np.log(radius * np.array(pyramid.scales) / BEST_RADIUS_PX))))
-    return levels or [nearest]
+    levels = [k for k, scale in enumerate(scales) if radii_px[0] <= radius * scale <= radii_px[1]]
+    return levels or [int(np.argmin(np.abs(np.log(radius * np.array(scales) / BEST_RADIUS_PX))))]
 
 
 def _regions_around(
