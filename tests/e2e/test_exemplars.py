@@ -102,6 +102,7 @@ def test_examples_are_drawn_before_the_photos_are_sent(visit: Visit, tmp_path: P
     expect(dialog.get_by_role("button", name=re.compile("^Remove example"))).to_have_count(0)
     dialog.get_by_role("button", name="Done").click()
     expect(dialog).to_have_count(0)
+    expect(page.get_by_role("button", name="Change examples")).to_be_focused()
     examples = page.get_by_role("list", name="Examples").get_by_role("listitem")
     expect(examples).to_have_count(2)
     expect(examples.first).to_contain_text("from two-kinds.png")
@@ -143,6 +144,15 @@ def test_clicks_say_what_is_meant_and_what_is_not(visit: Visit, tmp_path: Path) 
     page.get_by_role("button", name="Apply (10)").click()
     expect(page.get_by_text("Preview;")).to_have_count(0)
     assert config_of(visit.url, job_id)["count_what"] == "exemplars"
+
+
+def test_an_example_where_nothing_was_found_says_so(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
+    count_of(page)
+    page.keyboard.press("l")
+    drag(page, (78, 78, 102, 102))
+    expect(page.get_by_text("The engine saw nothing here")).to_be_visible()
 
 
 def test_examples_are_shown_without_a_mouse(visit: Visit, tmp_path: Path) -> None:

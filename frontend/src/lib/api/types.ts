@@ -78,22 +78,15 @@ export type ImageResult = Exact<
     rejected: RejectedCandidate[];
     provenance: { engine: string; engine_reason: string; model: string | null; settings: CountConfig };
     engine_details: { scales: number[]; typical_radius_px: number | null };
-    density_estimate?: DensityEstimate | null;
   }
 >;
 
 /** How many there may be of what cannot be told apart: beside the count, never in it. */
-export interface DensityEstimate {
-  count: number;
-  low: number;
-  high: number;
-  method: "heap" | "specks";
-  reason: string;
-}
+export type DensityEstimate = Schemas["Density"];
 
 export type RecountedImage = Exact<
   Schemas["RecountedImage"],
-  { count_interval: Interval; count_interval_before: Interval; density_estimate?: DensityEstimate | null }
+  { count_interval: Interval; count_interval_before: Interval }
 >;
 export type RecountAnswer = Exact<Schemas["Recount"], { images: RecountedImage[] }>;
 

@@ -6,7 +6,7 @@ import { changeOfExemplars } from "../job/changes";
 /** Settings that hold for any photo; the others belong to one job. */
 const KEPT = ["confidence_threshold", "min_area_px", "max_area_px", "exclude_edge"] as const;
 
-export class Templates {
+class Templates {
   all = $state.raw<Template[]>([]);
 
   /** Fetch them; pages work without, so a failure leaves the list empty. */
@@ -28,6 +28,9 @@ export class Templates {
     this.all = this.all.filter((template) => template !== gone);
   }
 }
+
+/** One list for all pages; each page fetches it when it opens. */
+export const templates = new Templates();
 
 /** Return what of a job's settings a template keeps. */
 export function templateOf(config: CountConfig): Pick<Template, "config" | "exemplars"> {
