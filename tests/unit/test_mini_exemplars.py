@@ -1,0 +1,107 @@
+"""Exemplars steer mini: scale, size, what one object is. With the bundled model, on drawn pictures."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.contract import CountSettings, Exemplar
+from pipeline.ops.boxes import box_iou
+from pipeline.segment import mini
+from pipeline.segment.exemplar_contrast import contrast_picture
+from pipeline.types import Image
+from tests.drawn import discs, grid, ground
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return mini.load(None)
+
+
+def segment(engine, pixels, *exemplars, image_id="drawn"):
+    return engine.segment([Image(image_id, pixels)], CountSettings(exemplars=exemplars))[0]
+
+
+def around(centre, half_width, half_height, **where):
+    x, y = centre
+    return Exemplar((x - half_width, y - half_height, 2.0 * half_width, 2.0 * half_height), **where)
+
+
+def same(a, b):
+    return np.array_equal(a.rle_counts, b.rle_counts) and np.array_equal(a.predicted_iou, b.predicted_iou)
+
+
+@pytest.mark.parametrize("radius", [6, 15, 45])
+def test_each_exemplar_is_found_exactly_once(engine, radius):
+    centres = grid(6, 4, 3 * radius, start=2 * radius)
+    pixels = discs(ground(15 * radius, 21 * radius), centres, radius)
+    boxes = [around(c, radius, radius) for c in centres[3:6]]
+    found = segment(engine, pixels, *boxes)
+    drawn = np.array([e.bbox_xywh for e in boxes], np.float32)
+    drawn[:, 2:] += drawn[:, :2]
+    assert ((box_iou(found.bbox_xyxy, drawn) > 0.7).sum(axis=0) == 1).all()
+    assert len(found) == len(centres)
+
+
+PAIRS = grid(4, 3, 110, start=70)
+DOTS = [(x + dx, y) for x, y in PAIRS for dx in (-18, 18)]
+
+
+@pytest.mark.parametrize(("exemplar", "n"), [(around(PAIRS[0], 37, 19), 12), (around(DOTS[0], 19, 19), 24)])
+def test_an_exemplar_says_what_one_object_is(engine, exemplar, n):
+    found = segment(engine, discs(ground(), DOTS, 18), exemplar)
+    assert len(found) == n
+
+
+def test_a_point_means_the_thing_under_it(engine):
+    pixels = discs(ground(), grid(5, 4, 90), 20)
+    found = segment(engine, pixels, Exemplar(point_xy=(50.0, 50.0)))
+    assert len(found) == 20
+
+
+@pytest.mark.parametrize(
+    "exemplar",
+    [
+        Exemplar(point_xy=(95.0, 95.0)),
+        Exemplar((84.0, 84.0, 22.0, 22.0)),
+        around((50, 50), 20, 20, positive=False),
+        Exemplar(point_xy=(50.0, 50.0), file_id="other"),
+    ],
+    ids=["a point on the ground", "a box of ground", "only a negative one", "a point elsewhere"],
+)
+def test_exemplars_that_say_nothing_change_nothing(engine, exemplar):
+    pixels = discs(ground(), grid(5, 4, 90), 20)
+    assert same(segment(engine, pixels, exemplar), segment(engine, pixels))
+
+
+def test_boxes_in_another_image_give_the_size(engine):
+    pixels = discs(ground(), DOTS, 18)
+    assert len(segment(engine, pixels, around((300, 20), 37, 19, file_id="other"))) == 12
+    assert len(segment(engine, pixels, around((300, 20), 19, 19, file_id="other"))) == 24
+
+
+def test_sizes_that_this_image_has_nothing_of_are_not_used(engine):
+    pixels = discs(ground(), grid(5, 4, 90), 20)
+    far_too_large = around((200, 200), 190, 190, file_id="other")
+    assert same(segment(engine, pixels, far_too_large), segment(engine, pixels))
+
+
+def test_the_images_own_name_means_the_image_itself(engine):
+    pixels = discs(ground(), DOTS, 18)
+    own, plain = around(PAIRS[0], 37, 19, file_id="drawn"), around(PAIRS[0], 37, 19)
+    assert same(segment(engine, pixels, own), segment(engine, pixels, plain))
+
+
+def test_the_contrast_picture_is_bright_where_the_exemplars_colours_are():
+    rng = np.random.default_rng(3)
+    busy = cv2.resize(
+        rng.integers(0, 255, (60, 80, 1), np.uint8), (640, 480), interpolation=cv2.INTER_NEAREST
+    )
+    pixels = np.repeat(busy[..., None], 3, axis=2)
+    centres = grid(5, 4, 110, start=60)
+    pixels = discs(pixels, centres, 30, (30, 120, 40))
+    grey = contrast_picture(pixels, np.array([[30, 30, 90, 90]], np.float32))[..., 0]
+    mask = discs(np.zeros((480, 640, 3), np.uint8), centres, 26, (255, 255, 255))[..., 0] > 0
+    apart = discs(np.zeros((480, 640, 3), np.uint8), centres, 36, (255, 255, 255))[..., 0] == 0
+    assert np.percentile(grey[mask], 5) > 2 * np.percentile(grey[apart], 95)
