@@ -16,6 +16,7 @@ STAGES = ("preprocess", "segment", "extract_patches", "classify", "map_labels", 
 ENGINES = ("auto", "classical", "mini", "sam")
 SAM_MODELS = ("vit_b", "vit_l", "vit_h")
 MODES = ("fast", "exact")
+PAGES = ("first", "all")
 
 
 class ErrorCode(StrEnum):

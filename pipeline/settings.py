@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pipeline.contract import (
     ENGINES,
     MODES,
+    PAGES,
     SAM_MODELS,
     CountSettings,
     Exemplar,
@@ -330,7 +331,7 @@ _FIELDS: dict[str, Reader] = {
     "count_what": _choice("type", "text", "exemplars", "everything"),
     "mask_background": _flag,
     "priority": _integer(0, 9),
-    "pages": _choice("first", "all"),
+    "pages": _choice(*PAGES),
     "webhook_url": _optional(_url),
     "exemplars": _list_of(_exemplar, 0, MAX_EXEMPLARS),
     "groups": _groups,

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from app.database import transaction
 from app.errors import TallyError
 from app.extensions import db
-from app.jobs.description import PICTURES, is_visualized
+from app.jobs.description import PICTURES, is_visualized, pages_of
 from app.jobs.idempotency import forget_old
 from app.jobs.models import Job, JobImage
 from app.jobs.states import LIVE, ImageStatus
@@ -76,8 +76,9 @@ def find_file(file_id: str, kind: str, job_id: str | None) -> StoredFile:
     if kind == "original":
         return _original(image)
     if kind == "thumbnail":
-        key = thumbnail_key(image.sha256, PICTURE_EXTENSION)
-        return _picture(key, f"thumbnail of {image.filename}", f"t-{image.sha256}", is_final=True)
+        pages = pages_of(run) if run else "first"
+        key = thumbnail_key(image.sha256, pages, PICTURE_EXTENSION)
+        return _picture(key, f"thumbnail of {image.filename}", f"t-{image.sha256}-{pages}", is_final=True)
     return _drawn(image, run, kind)
 
 

@@ -108,8 +108,17 @@ def error_of(code: str | None, message: str | None) -> dict[str, str | None] | N
 
 def is_visualized(image: JobImage) -> bool:
     """Return whether pictures are drawn of an image's count, as its settings say."""
-    settings = (image.result or {}).get("provenance", {}).get("settings", {})
-    return bool(settings.get("visualization", {}).get("enabled", True))
+    return bool(_settings(image).get("visualization", {}).get("enabled", True))
+
+
+def pages_of(image: JobImage) -> str:
+    """Return which pages of a TIFF were counted: first or all."""
+    return str(_settings(image).get("pages", "first"))
+
+
+def _settings(image: JobImage) -> dict[str, Any]:
+    found: dict[str, Any] = (image.result or {}).get("provenance", {}).get("settings", {})
+    return found
 
 
 def _job(job: Job) -> dict[str, Any]:

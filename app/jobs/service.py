@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session, selectinload
@@ -28,7 +29,7 @@ from app.storage.keys import job_prefixes, thumbnail_key
 from app.uploads.models import Image, Upload
 from app.uploads.received import ReceivedFile
 from app.uploads.service import add_upload, check_files, display_name, store_files
-from pipeline.contract import CountSettings
+from pipeline.contract import PAGES, CountSettings
 
 OF_COUNTED_IMAGES = ("groups", "groups_scope")
 """What a config says of images that a retry leaves out."""
@@ -204,8 +205,8 @@ def delete_job(job_id: str) -> Data:
         unseen = shown - _hashes(session, Image.sha256.in_(shown))
     for prefix in job_prefixes(job_id):
         storage().delete_prefix(prefix)
-    for sha256 in unseen:
-        storage().delete(thumbnail_key(sha256, "jpg"))
+    for sha256, pages in product(unseen, PAGES):
+        storage().delete(thumbnail_key(sha256, pages, "jpg"))
     wake(job_id)
     return {"job_id": job_id, "deleted": True}
 

@@ -25,9 +25,9 @@ def image_key(sha256: str) -> str:
     return checked(f"images/{sha256[:2]}/{sha256}")
 
 
-def thumbnail_key(sha256: str, extension: str) -> str:
-    """Return the key of an uploaded file's thumbnail; ``extension`` without the dot."""
-    return checked(f"thumbnails/{sha256}.{extension}")
+def thumbnail_key(sha256: str, pages: str, extension: str) -> str:
+    """Return the key of an uploaded file's thumbnail, of its first page or of all; ``extension`` without dot."""
+    return checked(f"thumbnails/{sha256}{'' if pages == 'first' else f'-{pages}'}.{extension}")
 
 
 def candidates_key(job_id: str, image_id: str, version: int) -> str:

@@ -200,7 +200,8 @@ def _store_files(image: ClaimedImage, outcome: ImageOutcome) -> None:
         if name != "thumbnail"
     }
     if "thumbnail" in outcome.pictures:
-        files[thumbnail_key(image.sha256, "jpg")] = outcome.pictures["thumbnail"]
+        pages = settings_from_json(image.config).pages
+        files[thumbnail_key(image.sha256, pages, "jpg")] = outcome.pictures["thumbnail"]
     if outcome.candidates is not None:
         key = candidates_key(image.job_id, image.image_id, image.attempts)
         files[key] = write_candidates(outcome.candidates)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -109,6 +110,24 @@ def test_a_deleted_job_leaves_no_status_and_no_picture(client: Client) -> None:
     assert client.http.get(kept["images"][0]["urls"]["thumbnail"]).status_code == 200
     with client.workplace.app.app_context():
         assert len(list(storage().keys("thumbnails"))) == 1
+
+
+def test_the_thumbnail_of_all_pages_is_not_that_of_the_first(client: Client) -> None:
+    def count_batch(requests: Sequence[CountRequest], *, on_outcome: Any, **options: Any) -> Any:
+        def drawn(outcome: ImageOutcome) -> None:
+            pages = next(r.settings.pages for r in requests if r.image_id == outcome.image_id)
+            on_outcome(replace(outcome, pictures=outcome.pictures | {"thumbnail": pages.encode()}))
+
+        return painted.count_batch(requests, on_outcome=drawn, **options)
+
+    ids = [client.accepted(THREE, config={"pages": pages})["job_id"] for pages in ("first", "all")]
+    client.workplace.drain(count_batch)
+    shown = [data_of(client.get(f"/jobs/{job_id}"))["images"][0]["urls"]["thumbnail"] for job_id in ids]
+    assert [client.http.get(url).data for url in shown] == [b"first", b"all"]
+    for job_id in ids:
+        client.http.delete(f"/api/jobs/{job_id}")
+    with client.workplace.app.app_context():
+        assert list(storage().keys("thumbnails")) == []
 
 
 def test_keys_that_differ_by_case_are_different_keys(client: Client) -> None:
