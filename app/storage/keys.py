@@ -26,7 +26,7 @@ def image_key(sha256: str) -> str:
 
 
 def thumbnail_key(sha256: str, pages: str, extension: str) -> str:
-    """Return the key of an uploaded file's thumbnail, of its first page or of all; ``extension`` without dot."""
+    """Return the key of a thumbnail: of the first page of an uploaded file, or of all its pages."""
     return checked(f"thumbnails/{sha256}{'' if pages == 'first' else f'-{pages}'}.{extension}")
 
 
