@@ -15,14 +15,14 @@ from pipeline.types import CandidateBatch
 MIN_MATCH_IOU = 0.3
 """A drawn box means the candidate whose box it meets best, when they meet at least this much."""
 
-SIZE_FACTOR = 4.0
+SIZE_FACTOR = 5.0
 """Areas this many times outside of the exemplars' range do not fit, however alike the rest is."""
 
-LONE_DISTANCE = {"handcrafted": 0.2}
-"""Cosine distance that is alike where one exemplar says nothing of how things of its kind differ."""
+SURE_DISTANCE, LONE_SURE = {"handcrafted": 0.025}, {"handcrafted": 0.1}
+"""Cosine distances up to this are alike; a lone exemplar says nothing of how things of its kind differ."""
 
-SURE_DISTANCE, FARTHEST = {"handcrafted": 0.025}, {"handcrafted": 0.15}
-"""Distances up to the first are alike and above the second unlike, unless exemplars differ more."""
+FARTHEST, LONE_FARTHEST = {"handcrafted": 0.15}, {"handcrafted": 0.35}
+"""Above this nothing is alike, unless the exemplars themselves differ as much."""
 
 DEFAULT_DISTANCE = 0.3
 """All of these for embeddings that were not measured (anchors: VIRG count-anything)."""
@@ -99,9 +99,9 @@ def are_alike(
 ) -> NDArray[np.bool_]:
     """Return (N,) bool: the candidate looks like a wanted exemplar and not more like an unwanted one.
 
-    With one exemplar, size and looks have wide limits that add up. Several exemplars show how much things of
-    the kind differ at least; they differ more than that, so the limit lies at the clearest gap among the
-    candidates that are further off, and where there is none all of these are alike.
+    Exemplars show how much things of their kind differ at least; they differ more than that. So the limit
+    lies at the clearest gap among the candidates that are further off, and where there is none all of these
+    are alike. Being outside of the exemplars' sizes adds to the distance.
 
     Args:
         embeddings: (N, D) float16, any length.
@@ -115,12 +115,8 @@ def are_alike(
     size = np.log(np.maximum(area, 1))
     low, high = np.log(wanted.area.min()), np.log(wanted.area.max())
     off_size = np.maximum(np.maximum(low - size, size - high), 0)
-    if len(wanted.area) == 1:
-        reach = LONE_DISTANCE.get(source, DEFAULT_DISTANCE)
-        alike = (off_size / np.log(SIZE_FACTOR)) ** 2 + (distance / reach) ** 2 <= 1
-    else:
-        apart = np.where(off_size > np.log(SIZE_FACTOR), np.inf, distance + SIZE_WEIGHT * off_size)
-        alike = apart <= _limit(apart, wanted, source)
+    apart = np.where(off_size > np.log(SIZE_FACTOR), np.inf, distance + SIZE_WEIGHT * off_size)
+    alike = apart <= _limit(apart, wanted, source)
     if len(unwanted.area):
         alike &= 1 - distance >= (unit @ unwanted.embeddings.T).max(axis=1)
     return np.asarray(alike, dtype=np.bool_)
@@ -129,8 +125,10 @@ def are_alike(
 def _limit(apart: NDArray[np.float64], wanted: Looks, source: str) -> float:
     """Return the distance up to which candidates are alike: before the clearest gap, else the farthest."""
     spread = float(1 - (wanted.embeddings @ wanted.embeddings.T).min())
-    sure = max(SURE_DISTANCE.get(source, DEFAULT_DISTANCE), spread)
-    farthest = max(FARTHEST.get(source, DEFAULT_DISTANCE), SPREAD_FACTOR * spread)
+    lone = len(wanted.area) == 1
+    sure = max((LONE_SURE if lone else SURE_DISTANCE).get(source, DEFAULT_DISTANCE), spread)
+    farthest = (LONE_FARTHEST if lone else FARTHEST).get(source, DEFAULT_DISTANCE)
+    farthest = max(farthest, SPREAD_FACTOR * spread)
     steps = np.maximum(np.sort(apart[apart <= farthest]), 0)
     growth = np.where(steps[1:] > sure, (steps[1:] + GAP_FLOOR) / (steps[:-1] + GAP_FLOOR), 0)
     widest = int(np.argmax(growth)) if len(growth) else 0

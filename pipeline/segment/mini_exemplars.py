@@ -34,11 +34,15 @@ SAFE_RADII_PX = (10.0, 19.0)
 BEST_RADIUS_PX = 15.0
 """Of levels that meet the boxes equally well, the one nearest to this: larger costs time, smaller detail."""
 RADIUS_WEIGHT = 0.3
+DEAR_PX, COST_WEIGHT = 2_000_000, 0.1
+"""Input px from which a level takes long; a finer one must meet the boxes better by so much."""
 FILL = 0.7
 """Usual share of its box that an object fills."""
+MISSED = 0.05
+"""What an exemplar that is not found is worth; a found one is worth its IoU times its clearness."""
 MIN_IOU = 0.3
 """An exemplar is found when a region's box meets its own at least this much."""
-WELL_MET, CONTRAST_MARGIN = -0.25, 0.15
+WELL_MET, CONTRAST_MARGIN = -0.25, 0.1
 """Below this score a picture of what sets the exemplars apart is tried; it must be better by this much."""
 EXPLAINED = 0.5
 """Share of what is seen without exemplars that things of a size known from other pictures must cover."""
@@ -157,6 +161,8 @@ def _best_scale(
     for level in _levels(scales, boxes[:, 2:] - boxes[:, :2], RADII_PX):
         around = [_regions_around(session, view_hw3, scales[level], box) for box in boxes]
         score, likeness = _likeness(boxes, [_met(tree, box) for tree, box in around], scales[level])
+        input_px = view_hw3.shape[0] * view_hw3.shape[1] * scales[level] ** 2
+        score -= COST_WEIGHT * max(0.0, float(np.log(input_px / DEAR_PX)))
         if likeness is not None and (best is None or score > best[0]):
             best = score, scales[level], likeness
     return best
@@ -268,8 +274,8 @@ def _likeness(boxes: Boxes, regions: Sequence[Region | None], scale: float) -> t
     if not found:
         return -np.inf, None
     radius = float(np.median([np.sqrt(r.area / np.pi) for r in found])) * scale
-    met = sum(r.iou * r.clear for r in found) / len(boxes)
-    score = np.log(max(met, 1e-6)) - RADIUS_WEIGHT * abs(np.log(radius / BEST_RADIUS_PX))
+    met = [max(r.iou * r.clear, MISSED) if r else MISSED for r in regions]
+    score = np.log(met).mean() - RADIUS_WEIGHT * abs(np.log(radius / BEST_RADIUS_PX))
     sizes = [r.area if r else _usual_area(box) for r, box in zip(regions, boxes, strict=True)]
     return float(score), Likeness(
         log_area=(float(np.log(min(sizes))), float(np.log(max(sizes)))),

@@ -171,15 +171,6 @@ def test_three_exemplars_draw_the_line_as_tightly_as_they_agree():
     assert reasons(varied, CountSettings(exemplars=boxes)) == ("",) * 4
 
 
-def test_size_and_looks_that_both_differ_a_little_add_up():
-    reddish = [1, 0, 0.55]  # cosine 0.88
-    found = candidates([*ROW[:2], disc(SIZE, 100, 50, 22)], embeddings=[RED, reddish, RED])
-    like_first = CountSettings(exemplars=(Exemplar(point_xy=(20, 50)),))
-    assert reasons(found, like_first) == ("", "", "")
-    both = candidates([*ROW[:2], disc(SIZE, 100, 50, 22)], embeddings=[RED, reddish, reddish])
-    assert reasons(both, like_first) == ("", "", "unlike_exemplar")
-
-
 def test_an_object_pointed_at_is_counted_however_weak():
     found = candidates(ROW, quality=[0.9, 0.8, 0.7, 0.1])
     assert reasons(found)[3] == "low_score"
