@@ -8,14 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from PIL import Image as PillowImage
 from werkzeug.test import TestResponse
 
 from app.columns import utcnow
 from app.files.service import purge_expired
 from app.storage import storage
 from pipeline.run import ImageOutcome
+from pipeline.run import count_batch as real_count_batch
 from tests.doubles import painted
 from tests.doubles.painted import Disc, painted_png, row_of_discs
+from tests.drawn import CENTRES, discs, ground
 from tests.services.client import Client, data_of, error_of
 from tests.services.conftest import MakeWorkplace
 
@@ -136,6 +139,25 @@ def test_an_image_that_only_holds_the_exemplar_is_looked_at_once_a_job(make_work
     client.http.delete(f"/api/jobs/{job_id}")
     with client.workplace.app.app_context():
         assert list(storage().keys("candidates")) == []
+
+
+def drawn_photo(n_small: int) -> bytes:
+    """Return a photo of so many small discs among large ones."""
+    scene = discs(discs(ground(seed=n_small), CENTRES[:n_small], 7), CENTRES[n_small:], 24)
+    file = io.BytesIO()
+    PillowImage.fromarray(scene).save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+def test_on_drawn_photos_one_example_counts_in_all_of_them(make_workplace: MakeWorkplace) -> None:
+    client = Client(make_workplace(batch_max=1))
+    upload_id, ids = uploaded(client, *(drawn_photo(n) for n in (12, 14, 16)))
+    x, y = CENTRES[0]
+    small = {"file_id": ids[1], "box": [x - 7, y - 7, 15, 15]}
+    config = {"engine": "mini", "count_what": "exemplars", "exemplars": [small]}
+    job_id = data_of(predict(client, upload_id, config=config))["job_id"]
+    client.workplace.drain(real_count_batch)
+    assert counts(data_of(client.get(f"/jobs/{job_id}"))) == [12, 14, 16]
 
 
 def test_count_again_with_exemplars_needs_no_second_upload(client: Client) -> None:
