@@ -74,6 +74,17 @@ it("asks nothing when the last change is taken back", async () => {
   expect(asked).toEqual([]);
 });
 
+it("takes back one example after the other", () => {
+  const other: Exemplar = { ...LIKED, positive: false, box: [50, 2, 3, 4] };
+  draft.add(LIKED);
+  draft.add(other);
+  draft.set({ exclude_edge: true });
+  draft.undo();
+  expect(draft.exemplars).toEqual([LIKED]);
+  draft.undo();
+  expect([draft.isDirty, draft.canUndo]).toEqual([false, false]);
+});
+
 it("applies to all photos, and is clean once they are loaded anew", async () => {
   draft.add(LIKED);
   let isDirtyWhileLoading = false;

@@ -17,6 +17,9 @@ export class RecountDraft {
   nLearned = $derived(this.exemplars.length - this.drawn.length);
   isDirty = $derived(Object.keys(this.changes).length > 0);
 
+  canUndo = $derived.by(() => this.past.length > 0);
+
+  private past = $state.raw<CountConfig[]>([]);
   private fileId = "";
   private readonly runner = new PreviewRunner(
     async (signal) => this.preview({ file_id: this.fileId }, signal),
@@ -43,7 +46,9 @@ export class RecountDraft {
     if (this.isDirty && !this.previewOf(fileId)) this.runner.request();
   }
 
+  /** Change more; drawn examples and said groups are steps that can be taken back. */
   set(more: CountConfig): void {
+    if (more.exemplars || more.groups) this.past = [...this.past, this.changes];
     this.changes = withChange(this.base(), this.changes, more);
     this.refresh();
   }
@@ -55,8 +60,17 @@ export class RecountDraft {
     this.runner.request();
   }
 
+  undo(): void {
+    const before = this.past.at(-1);
+    if (!before) return;
+    this.past = this.past.slice(0, -1);
+    this.changes = before;
+    this.refresh();
+  }
+
   discard(): void {
     this.runner.stop();
+    this.past = [];
     [this.changes, this.previews, this.error] = [{}, [], null];
   }
 

@@ -12,7 +12,15 @@ export class StageView {
   view = $derived.by<Viewport>(() => this.moved ?? viewport.fit(this.image(), this.stage));
   middle = $derived<Point>({ x: this.stage.width / 2, y: this.stage.height / 2 });
 
+  /** Where the stage is on the page, while it is. */
+  element: HTMLElement | null = null;
+
   constructor(private readonly image: () => Size) {}
+
+  /** Give the stage the focus, when what had it goes away. */
+  focus(): void {
+    this.element?.focus({ preventScroll: true });
+  }
 
   fit(): void {
     this.moved = null;
