@@ -34,7 +34,7 @@ SAFE_RADII_PX = (10.0, 19.0)
 BEST_RADIUS_PX = 15.0
 """Of levels that meet the boxes equally well, the one nearest to this: larger costs time, smaller detail."""
 RADIUS_WEIGHT = 0.3
-DEAR_PX, COST_WEIGHT = 2_000_000, 0.1
+DEAR_PX, COST_WEIGHT = 2_000_000, 0.25
 """Input px from which a level takes long; a finer one must meet the boxes better by so much."""
 FILL = 0.7
 """Usual share of its box that an object fills."""
@@ -42,7 +42,7 @@ MISSED = 0.05
 """What an exemplar that is not found is worth; a found one is worth its IoU times its clearness."""
 MIN_IOU = 0.3
 """An exemplar is found when a region's box meets its own at least this much."""
-WELL_MET, CONTRAST_MARGIN = -0.25, 0.1
+WELL_MET, CONTRAST_MARGIN = -0.25, 0.15
 """Below this score a picture of what sets the exemplars apart is tried; it must be better by this much."""
 EXPLAINED = 0.5
 """Share of what is seen without exemplars that things of a size known from other pictures must cover."""
