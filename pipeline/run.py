@@ -22,6 +22,7 @@ from pipeline.contract import (
     CountRequest,
     CountResult,
     CountSettings,
+    Exemplar,
     ObjectType,
     PipelineError,
     Provenance,
@@ -245,8 +246,7 @@ class _Run:
         """Run the engine on a group; when that fails, on each image alone, so that one fails alone."""
         settings = _engine_settings(group[0].request.settings)
         try:
-            pages = [page for work in group for page in work.pages]
-            found = iter(self.segmenter.segment(pages, settings))
+            found = iter(self._find(group, settings))
             for work in group:
                 work.batch = _join_pages(work.pages, [next(found) for _ in work.pages])
         except Exception:
@@ -257,6 +257,17 @@ class _Run:
                 return
             with failures_go_to(group):
                 raise
+
+    def _find(self, group: Sequence[Work], settings: CountSettings) -> list[CandidateBatch]:
+        """Return the candidates of all pages; those of a stack are told the exemplars in their own px."""
+        if not settings.exemplars or all(len(work.pages) == 1 for work in group):
+            return self.segmenter.segment([page for work in group for page in work.pages], settings)
+        found: list[CandidateBatch] = []
+        for work in group:
+            for page, (_, top) in zip(work.pages, page_offsets(work.pages), strict=True):
+                own = tuple(_seen_from_page(e, page, top) for e in settings.exemplars)
+                found += self.segmenter.segment([page], replace(settings, exemplars=own))
+        return found
 
     def _lacks_exemplars(self, work: Work) -> bool:
         files = {e.file_id for e in work.request.settings.exemplars if e.file_id is not None}
@@ -328,6 +339,21 @@ def _engine_settings(settings: CountSettings) -> CountSettings:
         confidence_display=True,
         priority=0,
         webhook_url=None,
+    )
+
+
+def _seen_from_page(exemplar: Exemplar, page: Image, top: int) -> Exemplar:
+    """Return an exemplar in px of a page that starts at ``top``; off the page it lies in another image."""
+    if exemplar.file_id not in (None, page.image_id):
+        return exemplar
+    box, point = exemplar.bbox_xywh, exemplar.point_xy
+    middle = box[1] + box[3] / 2 if box else point[1] if point else 0.0
+    is_here = top <= middle < top + page.size_hw[0]
+    return replace(
+        exemplar,
+        bbox_xywh=(box[0], box[1] - top, *box[2:]) if box else None,
+        point_xy=(point[0], point[1] - top) if point else None,
+        file_id=None if is_here else f"another page of {page.image_id}",
     )
 
 

@@ -132,11 +132,11 @@ def steer(
         inside: exemplars that lie in it; points mean the instance under them at the best scale.
         elsewhere: exemplars in other pictures: without any inside, the sizes of their boxes are used.
     """
-    boxes = _boxes(pyramid, [e for e in inside if e.positive])
+    boxes = _on_picture(_boxes(pyramid, [e for e in inside if e.positive]), image_hw3)
     if len(boxes):
         return _steer_by_boxes(session, image_hw3, pyramid.scales, boxes)
     sizes = [e.bbox_xywh[2:] for e in elsewhere if e.positive and e.bbox_xywh]
-    return _steer_by_size(session, image_hw3, pyramid, np.array(sizes, np.float32)) if sizes else None
+    return _steer_by_size(session, image_hw3, pyramid, np.maximum(sizes, np.float32(1))) if sizes else None
 
 
 def _steer_by_boxes(
@@ -218,6 +218,13 @@ def _boxes(pyramid: Pyramid, exemplars: Sequence[Exemplar]) -> Boxes:
     if points:
         boxes += _boxes_under(pyramid.at(pyramid.best()), points)
     return np.array(boxes, dtype=np.float32).reshape(-1, 4)
+
+
+def _on_picture(boxes: Boxes, image_hw3: NDArray[np.uint8]) -> Boxes:
+    """Return the boxes cut to the picture, without those of which nothing is left."""
+    height, width = image_hw3.shape[:2]
+    cut = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+    return cut[(cut[:, 2:] - cut[:, :2] >= 1).all(axis=1)]
 
 
 def _boxes_under(found: Found, points_xy: Sequence[tuple[float, float]]) -> list[tuple[float, ...]]:

@@ -65,10 +65,17 @@ def test_a_point_means_the_thing_under_it(engine):
     [
         Exemplar(point_xy=(95.0, 95.0)),
         Exemplar((84.0, 84.0, 22.0, 22.0)),
+        Exemplar((900.0, 30.0, 40.0, 40.0)),
         around((50, 50), 20, 20, positive=False),
         Exemplar(point_xy=(50.0, 50.0), file_id="other"),
     ],
-    ids=["a point on the ground", "a box of ground", "only a negative one", "a point elsewhere"],
+    ids=[
+        "a point on the ground",
+        "a box of ground",
+        "a box off it",
+        "only a negative one",
+        "a point elsewhere",
+    ],
 )
 def test_exemplars_that_say_nothing_change_nothing(engine, exemplar):
     pixels = discs(ground(), grid(5, 4, 90), 20)

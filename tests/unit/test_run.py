@@ -118,6 +118,21 @@ def test_pages_of_a_tiff_add_up_in_one_tall_picture(tmp_path):
     assert lower.sum() == 5
 
 
+def test_an_exemplar_on_the_second_page_of_a_tiff_says_there_what_one_object_is(tmp_path):
+    pairs = [(x, y) for y in (80, 200, 320) for x in (80, 220, 360)]
+    dots = discs(ground(), [(x + dx, y) for x, y in pairs for dx in (-18, 18)], 18)
+    path = tmp_path / "stack.tif"
+    pages = [PillowImage.fromarray(page) for page in (ground(), dots)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    counts = []
+    for half_width in (37.0, 19.0):
+        left = 80 + (0 if half_width > 20 else 18) - half_width
+        box = Exemplar((left, len(ground()) + 80 - 19.0, 2 * half_width, 38.0))
+        settings = CountSettings("mini", pages="all", exemplars=(box,), count_what="exemplars")
+        counts.append(count_batch([CountRequest("a", str(path), "dot", settings)])[0].result.count)
+    assert counts == [9, 18]
+
+
 def test_exemplars_of_a_later_image_are_waited_for(scene):
     small, large = CENTRES[:14], CENTRES[14:]
     mixed = discs(discs(ground(), small, 8), large, 20)
