@@ -56,6 +56,11 @@ def test_a_group_is_pointed_out_by_pointer_and_focus(visit: Visit, tmp_path: Pat
     upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
     count_of(page)
     shown = page.get_by_test_id("pointed-out")
+    outlines = page.get_by_test_id("counted").locator(".machine")
+    colours = "paths => new Set(paths.map(path => getComputedStyle(path).stroke)).size"
+    assert outlines.evaluate_all(colours) == 1
+    page.get_by_role("checkbox", name="Groups", exact=True).check()
+    assert outlines.evaluate_all(colours) == 2
     row_of(page, N_SMALL).hover()
     assert (shown.get_attribute("d") or "").count("M") == N_SMALL
     page.mouse.move(0, 0)

@@ -16,6 +16,11 @@ export interface GroupView {
   count: number;
 }
 
+const COLOURS = ["#56b4e9", "#ffb000", "#f783ac", "#b4e051", "#c79bff", "#ff8a5c", "#fff39a", "#c9ced1"];
+
+/** Return the colour of a group's outlines and of its row; the eighth group after it has the same. */
+export const colourOfGroup = (id: number): string => COLOURS[id % COLOURS.length]!;
+
 /** Return the groups of a photo, the largest first, as the scene and the choices show them. */
 export function groupsInView(
   groups: ImageResult["groups"],

@@ -11,6 +11,7 @@ export class Layers {
   counted = $state(true);
   numbers = $state(true);
   rejected = $state(false);
+  groups = $state(false);
   heatmap = $state(false);
   /** Objects to point out: those of the group under the pointer or the focus. */
   pointedOut = $state.raw<Shape[]>([]);
