@@ -8,40 +8,34 @@ as the exemplars: pieces are joined and clumps are cut until they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import Exemplar
-from pipeline.ops.boxes import box_iou
 from pipeline.segment.exemplar_contrast import contrast_picture
-from pipeline.segment.mini_maps import STRIDE_PX, Maps, maps_at_scale
+from pipeline.segment.mini_likeness import (
+    BEST_RADIUS_PX,
+    FILL,
+    MIN_QUALITY,
+    Box,
+    Boxes,
+    Likeness,
+    like_exemplars,
+    likeness_of,
+    region_met,
+)
+from pipeline.segment.mini_maps import STRIDE_PX, maps_at_scale
 from pipeline.segment.mini_peaks import Found
-from pipeline.segment.mini_tree import RegionTree, build_tree, choose, label_map
-
-Array = NDArray[np.float64]
-Box = NDArray[np.float32]
-"""(4,) left, top, right, bottom in image px."""
-Boxes = NDArray[np.float32]
-"""(E, 4) the same of each exemplar."""
+from pipeline.segment.mini_tree import RegionTree, build_tree
 
 RADII_PX = (5.5, 30.0)
 """Radii at the network's input between which a level is tried; what it was taught, and a little more."""
 SAFE_RADII_PX = (10.0, 19.0)
 """The same where only the size is known: two levels that are surely right."""
-BEST_RADIUS_PX = 15.0
-"""Of levels that meet the boxes equally well, the one nearest to this: larger costs time, smaller detail."""
-RADIUS_WEIGHT = 0.3
 DEAR_PX, COST_WEIGHT = 2_000_000, 0.25
 """Input px from which a level takes long; a finer one must meet the boxes better by so much."""
-FILL = 0.7
-"""Usual share of its box that an object fills."""
-MISSED = 0.05
-"""What an exemplar that is not found is worth; a found one is worth its IoU times its clearness."""
-MIN_IOU = 0.3
-"""An exemplar is found when a region's box meets its own at least this much."""
 WELL_MET, CONTRAST_MARGIN = -0.25, 0.15
 """Below this score a picture of what sets the exemplars apart is tried; it must be better by this much."""
 EXPLAINED = 0.5
@@ -49,23 +43,6 @@ EXPLAINED = 0.5
 USUAL_SOLIDITY = 0.85
 MARGIN_PX = 80
 """Input px around an exemplar that are looked at with it."""
-
-SIZE_SLACK, SIZE_WIDTH = 0.25, 0.4
-SLENDER_SLACK, SLENDER_WIDTH = 0.15, 0.5
-SOLID_SLACK, SOLID_WIDTH = 0.04, 0.15
-"""How far outside of the exemplars' range a region is as good as inside, and how fast it gets worse there."""
-
-PEAK_OF_OBJECTS = 0.8
-"""The cone of a single object of a size that fits rises to about this."""
-WEAKEST = 0.6
-"""Quality that the weakest exemplar is given at least, and with it all things as weak as it."""
-UNLIKE = 0.5
-"""Share of its quality that is left to a region of another size or shape: that is no lack of clearness."""
-MIN_QUALITY = 0.3
-"""What is proposed beside exemplars; they vouch for things that are fainter than without them."""
-LEAST_QUALITY = 0.15
-"""Regions below this are not even faint traces of objects."""
-_STABLE = (0.35, 0.65)
 
 
 class Pyramid(Protocol):
@@ -78,42 +55,6 @@ class Pyramid(Protocol):
 
     def best(self) -> int:
         """Return the level that explains the picture best."""
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """The region of an exemplar: how its box meets the drawn one, how clear it is, and its size and shape."""
-
-    iou: float
-    clear: float
-    area: float
-    slenderness: float
-    solidity: float
-
-
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """What the exemplars are like.
-
-    Attributes:
-        log_area: lowest and highest, of areas in image px.
-        slenderness: lowest and highest; see ``RegionTree``.
-        solidity: lowest. weakest: lowest clearness, in [0, 1].
-    """
-
-    log_area: tuple[float, float]
-    slenderness: tuple[float, float]
-    solidity: float
-    weakest: float
-
-    def of(self, tree: RegionTree) -> Array:
-        """Return (M,) in [0, 1] how much each region is like the exemplars, by size and shape."""
-        off = (
-            _outside(np.log(tree.area), self.log_area, SIZE_SLACK) / SIZE_WIDTH,
-            _outside(tree.slenderness, self.slenderness, SLENDER_SLACK) / SLENDER_WIDTH,
-            np.maximum(0, self.solidity - SOLID_SLACK - tree.solidity) / SOLID_WIDTH,
-        )
-        return np.asarray(np.exp(-0.5 * sum(v**2 for v in off)))
 
 
 def steer(
@@ -160,7 +101,7 @@ def _best_scale(
     best: tuple[float, float, Likeness] | None = None
     for level in _levels(scales, boxes[:, 2:] - boxes[:, :2], RADII_PX):
         around = [_regions_around(session, view_hw3, scales[level], box) for box in boxes]
-        score, likeness = _likeness(boxes, [_met(tree, box) for tree, box in around], scales[level])
+        score, likeness = likeness_of(boxes, [region_met(tree, box) for tree, box in around], scales[level])
         input_px = view_hw3.shape[0] * view_hw3.shape[1] * scales[level] ** 2
         score -= COST_WEIGHT * max(0.0, float(np.log(input_px / DEAR_PX)))
         if likeness is not None and (best is None or score > best[0]):
@@ -188,25 +129,6 @@ def _explained(found: Found) -> float:
     """Return the share of the picture that clear instances cover."""
     clear = found.quality >= MIN_QUALITY
     return float((found.area * found.quality)[clear].sum()) / found.labels.size
-
-
-def like_exemplars(maps: Maps, likeness: Likeness) -> Found:
-    """Return the instances at one scale, cut to be like the exemplars as far as the maps allow.
-
-    What nothing like them can be made of is an instance too: which ones are alike, the count decides.
-    """
-    tree = build_tree(maps)
-    fit = likeness.of(tree)
-    chosen = choose(tree, fit * tree.foreground)
-    gain = max(1.0, WEAKEST / max(likeness.weakest, LEAST_QUALITY))
-    quality = np.minimum(_clearness(tree) * gain, 1) * np.maximum(fit**0.25, UNLIKE)
-    chosen = chosen[quality[chosen] >= LEAST_QUALITY]
-    labels = label_map(tree, chosen)
-    low, high, area = (
-        np.bincount(labels[maps.foreground > cut], minlength=len(chosen) + 1)[1:] for cut in (*_STABLE, -1.0)
-    )
-    stability = high / np.maximum(low, 1)
-    return Found(maps, labels, *(np.asarray(v, np.float32) for v in (area, quality[chosen], stability)))
 
 
 def _boxes(pyramid: Pyramid, exemplars: Sequence[Exemplar]) -> Boxes:
@@ -257,50 +179,3 @@ def _regions_around(
     left, top = (int(max(0, v - margin)) for v in box[:2])
     crop = image_hw3[top : int(box[3] + margin), left : int(box[2] + margin)]
     return build_tree(maps_at_scale(session, crop, scale)), box - np.array([left, top, left, top], np.float32)
-
-
-def _met(tree: RegionTree, box: Box) -> Region | None:
-    """Return the region that meets a box best, None when none does."""
-    if not len(tree):
-        return None
-    iou = box_iou(tree.box_xyxy.astype(np.float32), box[None])[:, 0]
-    best = int(np.argmax(iou))
-    if iou[best] < MIN_IOU:
-        return None
-    clear = float(_clearness(tree)[best])
-    shape = float(tree.slenderness[best]), float(tree.solidity[best])
-    return Region(float(iou[best]), clear, float(tree.area[best]), *shape)
-
-
-def _likeness(boxes: Boxes, regions: Sequence[Region | None], scale: float) -> tuple[float, Likeness | None]:
-    """Return how well regions meet the exemplars' boxes at a scale, and what these are like.
-
-    Of an exemplar that no region meets, only the size is known.
-    """
-    found = [r for r in regions if r is not None]
-    if not found:
-        return -np.inf, None
-    radius = float(np.median([np.sqrt(r.area / np.pi) for r in found])) * scale
-    met = [max(r.iou * r.clear, MISSED) if r else MISSED for r in regions]
-    score = np.log(met).mean() - RADIUS_WEIGHT * abs(np.log(radius / BEST_RADIUS_PX))
-    sizes = [r.area if r else _usual_area(box) for r, box in zip(regions, boxes, strict=True)]
-    return float(score), Likeness(
-        log_area=(float(np.log(min(sizes))), float(np.log(max(sizes)))),
-        slenderness=(min(r.slenderness for r in found), max(r.slenderness for r in found)),
-        solidity=min(r.solidity for r in found),
-        weakest=min(r.clear for r in found),
-    )
-
-
-def _usual_area(box: Box) -> float:
-    return float(FILL * (box[2] - box[0]) * (box[3] - box[1]))
-
-
-def _clearness(tree: RegionTree) -> Array:
-    """Return (M,) in [0, 1] how sure the network is that there is something, whatever its size."""
-    return np.asarray(tree.foreground * np.sqrt(np.clip(tree.peak / PEAK_OF_OBJECTS, 0, 1)))
-
-
-def _outside(values: Array, low_high: tuple[float, float], slack: float) -> Array:
-    low, high = low_high
-    return np.maximum(0, np.maximum(low - values, values - high) - slack)
