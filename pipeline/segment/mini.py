@@ -22,7 +22,6 @@ from scipy import ndimage
 
 from pipeline.contract import CountSettings, ErrorCode, Exemplar, PipelineError
 from pipeline.segment.base import EngineInfo
-from pipeline.segment.blobs import blobs_by_size
 from pipeline.segment.mini_exemplars import MIN_QUALITY as STEERED_QUALITY
 from pipeline.segment.mini_exemplars import steer
 from pipeline.segment.mini_input import stretch_contrast
@@ -36,9 +35,6 @@ MODEL = Path(__file__).parent.parent / "data" / "mini.onnx"
 _MAX_THREADS = 8
 MIN_QUALITY = 0.38
 """Instances below this are noise: on drawn scenes less than half of them are objects (docs/mini.md)."""
-
-CROWDED = 0.2
-"""From this share of faint instances on, and where nothing is found, blobs are counted (density.py)."""
 
 
 def available() -> tuple[bool, str]:
@@ -107,11 +103,8 @@ class MiniSegmenter:
         inside = [e for e in exemplars if e.file_id in (None, image.image_id)]
         elsewhere = [e for e in exemplars if e not in inside]
         if steered := steer(self._session, stretched, search, inside, elsewhere):
-            batch = candidates_of(steered, image.size_hw, STEERED_QUALITY)
-        else:
-            batch = candidates_of(search.at(search.best()), image.size_hw)
-        is_crowded = len(batch.faint) >= CROWDED * (len(batch) + len(batch.faint))
-        return replace(batch, blobs=blobs_by_size(image.pixels_hw3)) if is_crowded else batch
+            return candidates_of(steered, image.size_hw, STEERED_QUALITY)
+        return candidates_of(search.at(search.best()), image.size_hw)
 
 
 def candidates_of(found: Found, size_hw: tuple[int, int], min_quality: float = MIN_QUALITY) -> CandidateBatch:
