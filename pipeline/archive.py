@@ -39,7 +39,7 @@ def write_candidates(candidates: Candidates) -> bytes:
         "probs": candidates.type_probs.probs,
         "labelled_by": np.array(candidates.type_probs.labelled_by),
     }
-    arrays |= {name: getattr(candidates.batch, name) for name in (*_BATCH, "faint", "blobs")}
+    arrays |= {name: getattr(candidates.batch, name) for name in (*_BATCH, "faint")}
     arrays |= {name: getattr(candidates.classification, name) for name in _CLASSIFICATION}
     if candidates.batch.scales:
         arrays["scales"] = np.array(candidates.batch.scales, dtype=np.float64)
@@ -76,8 +76,8 @@ def _assemble(arrays: dict[str, NDArray[Any]]) -> Candidates:
     height, width = (int(v) for v in arrays["size_hw"])
     parts: list[Any] = [arrays[name] for name in _BATCH]
     batch = CandidateBatch((height, width), *parts)
-    if "blobs" in arrays:
-        batch = replace(batch, faint=arrays["faint"], blobs=arrays["blobs"])
+    if "faint" in arrays:
+        batch = replace(batch, faint=arrays["faint"])
     if "scales" in arrays:
         batch = replace(batch, scales=tuple(arrays["scales"].tolist()))
     runs = np.concatenate([[0], np.cumsum(batch.rle_counts, dtype=np.int64)])

@@ -23,16 +23,15 @@ from pipeline.types import Candidates, Instances
 
 TABLE = Path(__file__).parent / "data" / "density.json"
 
-EVIDENCE = ("always", "quality", "doubt", "skew", "blobs")
+EVIDENCE = ("always", "doubt", "skew")
 """Names of the entries of ``Crowd.evidence``."""
 
-LEAST_SEEN = 10
+LEAST_COUNTED, LEAST_SEEN = 10, 40
+"""Fewer tell nothing of a crowd: on photos the faint are then grass, straw or parts of large things."""
 LEAST_DOUBT = 0.25
 """Share of the instances that are too faint to propose, from which a count of the others is not trusted."""
 LEAST_CHANGE = 0.15
 """An estimate that is nearer to the count than this share says nothing new."""
-BLOB_SIZE = 0.35
-"""Size (σ) of the blob that a thing of radius 1 makes."""
 
 _UNLIKE = (Rejection.UNLIKE_EXEMPLAR, Rejection.OTHER_TYPE, Rejection.RULE)
 
@@ -45,13 +44,18 @@ class Crowd:
 
     Attributes:
         n_seen: instances, counted or doubtful or faint. share: of them that are of the kind asked for.
-        evidence: (5,) float64 in the order of ``EVIDENCE``: 1; mean quality; share of the faint; log of the
-            mean over the typical area; log of the blobs of the typical size for each instance.
+        evidence: (3,) float64 in the order of ``EVIDENCE``: 1; share of the faint; log of the mean over the
+            typical area, which rises with clumps and falls with pieces.
     """
 
     n_seen: int
     share: float
     evidence: Floats
+
+    @property
+    def doubt(self) -> float:
+        """Share of the instances that are too faint to propose."""
+        return float(self.evidence[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +104,24 @@ def estimate_density(
 ) -> DensityEstimate | None:
     """Return an estimate where the count of instances is not to be trusted, else None.
 
+    None with exemplars too: what is faint has no looks to compare with theirs.
+
     Args:
         candidates: N candidates of one image, with what was seen faintly.
         instances: the N decisions on them.
         settings: those of the decisions; regions hold for what is faint too.
         engine: that made the candidates.
     """
-    model, crowd = density_model(engine), seen_in(candidates, instances, settings)
-    if model is None or crowd is None or crowd.evidence[2] < LEAST_DOUBT:
+    model, count = density_model(engine), len(instances.counted)
+    if model is None or settings.exemplars or count < LEAST_COUNTED:
         return None
-    count = len(instances.counted)
+    crowd = seen_in(candidates, instances, settings)
+    if crowd is None or crowd.doubt < LEAST_DOUBT:
+        return None
     best, low, high = model.interval(crowd)
     if abs(best - count) <= max(1.0, LEAST_CHANGE * count):
         return None
-    n_faint = round(float(crowd.evidence[2]) * crowd.n_seen)
+    n_faint = round(crowd.doubt * crowd.n_seen)
     reason = f"{n_faint} of {crowd.n_seen} things cannot be told apart from those around them"
     return DensityEstimate(round(best), int(low), int(np.ceil(high)), "heap", reason)
 
@@ -127,18 +135,10 @@ def seen_in(candidates: Candidates, instances: Instances, settings: CountSetting
     faint = faint[(faint[:, 2] >= low) & (faint[:, 2] <= high)]
     area = np.concatenate([batch.area[judged].astype(np.float64), faint[:, 2]])
     quality = np.concatenate([batch.predicted_iou[judged].astype(np.float64), faint[:, 3]])
-    if len(area) < LEAST_SEEN or not len(batch.blobs):
+    if len(area) < LEAST_SEEN:
         return None
     typical = _weighted_median(area, np.maximum(quality, 0.05) ** 2)
-    size_px = BLOB_SIZE * float(np.sqrt(typical / np.pi))
-    blobs = _blobs_of(batch.blobs[_inside(batch.blobs, settings)], size_px)
-    evidence = np.array([
-        1.0,
-        float(quality.mean()),
-        len(faint) / len(area),
-        float(np.log(area.mean() / typical)),
-        float(np.log((blobs + 1) / len(area))),
-    ])  # fmt: skip
+    evidence = np.array([1.0, len(faint) / len(area), float(np.log(area.mean() / typical))])
     return Crowd(len(area), _share_of_kind(instances, len(judged)), evidence)
 
 
@@ -151,15 +151,6 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
     order = np.argsort(values)
     upto = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(upto, upto[-1] / 2)])
-
-
-def _blobs_of(blobs: NDArray[np.float32], size_px: float) -> float:
-    """Return the number of blobs of a size, bright or dark, between those sizes that were counted."""
-    sizes = np.unique(blobs[:, 2])
-    counts = [float(blobs[blobs[:, 2] == size, 3:].sum(axis=0).max()) for size in sizes]
-    if not counts:
-        return 0.0
-    return float(np.expm1(np.interp(np.log(size_px), np.log(sizes), np.log1p(counts))))
 
 
 def _share_of_kind(instances: Instances, n_kept: int) -> float:

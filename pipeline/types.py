@@ -66,8 +66,6 @@ class CandidateBatch:
         polygon_offsets: (N + 1,) int64. Rows of ``polygon_xy`` of mask i.
         faint: (F, 4) float32. Centre x, y in px, area in px and quality in [0, 1] of what the engine saw
             too faintly to propose: no candidates, but evidence of how many things there are.
-        blobs: (B, 5) float32 of segment/blobs.py, windows' centre x, y in px, size in px, bright and dark
-            blobs of that size; of pictures with much that is faint, or nothing, else without rows.
         scales: the engine's input px an image px at which it looked; empty where it chooses none.
     """
 
@@ -82,7 +80,6 @@ class CandidateBatch:
     polygon_offsets: NDArray[np.int64]
     scales: tuple[float, ...] = ()
     faint: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
-    blobs: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 5), np.float32))
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""
@@ -96,7 +93,6 @@ class CandidateBatch:
         _check("polygon_xy", self.polygon_xy, (None, 2), np.float32)
         _check("polygon_offsets", self.polygon_offsets, (n + 1,), np.int64)
         _check("faint", self.faint, (None, 4), np.float32)
-        _check("blobs", self.blobs, (None, 5), np.float32)
         if int(self.rle_offsets[-1]) != len(self.rle_counts):
             raise ShapeError(
                 f"rle_offsets end at {self.rle_offsets[-1]}, rle_counts has {len(self.rle_counts)}"

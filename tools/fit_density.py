@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from pipeline.contract import CountSettings
-from pipeline.density import EVIDENCE, LEAST_DOUBT, TABLE, Crowd, DensityModel, seen_in
+from pipeline.density import EVIDENCE, LEAST_COUNTED, LEAST_DOUBT, TABLE, Crowd, DensityModel, seen_in
 from pipeline.segment.registry import load
 from tools.drawn_crowds import draw_crowd
 from tools.fit_calibration import find
@@ -65,6 +65,12 @@ def observe_all(first_seed: int, n: int, workers: int) -> list[Drawn]:
         return list(pool.imap(observe, range(first_seed, first_seed + n)))
 
 
+def is_crowd(drawn: Drawn) -> bool:
+    """Return whether instances are many and doubtful enough for an estimate."""
+    crowd = drawn.crowd
+    return crowd is not None and drawn.counted >= LEAST_COUNTED and crowd.doubt >= LEAST_DOUBT
+
+
 def robust(x: Floats, y: Floats) -> Floats:
     """Return the weights of a linear regression that forgives single large errors."""
 
@@ -87,7 +93,7 @@ def error_sizes(x: Floats, errors: Floats) -> Floats:
 
 def fit(observed: Sequence[Drawn]) -> DensityModel:
     """Return the model; the interval's ends come from errors on pictures left out of the regression."""
-    some = [(o, o.crowd) for o in observed if o.crowd is not None and o.crowd.evidence[2] >= LEAST_DOUBT]
+    some = [(o, o.crowd) for o in observed if o.crowd is not None and is_crowd(o)]
     x = np.array([crowd.evidence for _, crowd in some])
     y = np.log([max(1, o.true) / crowd.n_seen for o, crowd in some])
     fold, left_out = np.arange(len(y)) % FOLDS, np.zeros(len(y))
@@ -96,7 +102,8 @@ def fit(observed: Sequence[Drawn]) -> DensityModel:
     spread = error_sizes(x, left_out)
     low, high = WIDENED * np.quantile(left_out / np.exp(x @ spread), (TAIL, 1 - TAIL))
     weights = robust(x, y)
-    return DensityModel(tuple(weights.round(3)), tuple(spread.round(3)), round(low, 3), round(high, 3))
+    ends = round(float(low), 3), round(float(high), 3)
+    return DensityModel(tuple(weights.round(3).tolist()), tuple(spread.round(3).tolist()), *ends)
 
 
 def main() -> None:

@@ -132,15 +132,13 @@ def stack_batches(
         size_hw: height and width of the whole image in px.
         offsets_xy: px, image frame. Where each page or tile starts.
     """
-    rles, polygons, boxes = [], [], []
-    faint, blobs = [np.zeros((0, 4), np.float32)], [np.zeros((0, 5), np.float32)]
+    rles, polygons, boxes, faint = [], [], [], [np.zeros((0, 4), np.float32)]
     for batch, offset_xy in zip(batches, offsets_xy, strict=True):
         shift = np.array(offset_xy, dtype=np.float32)
         rles += [move_rle(batch.rle(i), batch.size_hw, size_hw, offset_xy) for i in range(len(batch))]
         polygons += [batch.polygon(i) + shift for i in range(len(batch))]
         boxes.append(batch.bbox_xyxy + np.tile(shift, 2))
         faint.append(batch.faint + np.append(shift, [0, 0]).astype(np.float32))
-        blobs.append(batch.blobs + np.append(shift, [0, 0, 0]).astype(np.float32))
     return CandidateBatch(
         size_hw=size_hw,
         rle_counts=np.concatenate([np.zeros(0, np.uint32), *rles]),
@@ -152,7 +150,6 @@ def stack_batches(
         polygon_xy=np.concatenate([np.zeros((0, 2), np.float32), *polygons]),
         polygon_offsets=_offsets(polygons),
         faint=np.concatenate(faint),
-        blobs=np.concatenate(blobs),
         scales=tuple(sorted({scale for batch in batches for scale in batch.scales})),
     )
 
