@@ -22,9 +22,9 @@ from scipy import ndimage
 
 from pipeline.contract import CountSettings, ErrorCode, Exemplar, PipelineError
 from pipeline.segment.base import EngineInfo
-from pipeline.segment.mini_exemplars import MIN_QUALITY as STEERED_QUALITY
 from pipeline.segment.mini_exemplars import steer
 from pipeline.segment.mini_input import stretch_contrast
+from pipeline.segment.mini_likeness import MIN_QUALITY as STEERED_QUALITY
 from pipeline.segment.mini_maps import STRIDE_PX
 from pipeline.segment.mini_peaks import Found
 from pipeline.segment.mini_search import ScaleSearch
