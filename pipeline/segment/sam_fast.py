@@ -7,15 +7,19 @@ once, and ``fast`` encodes in bfloat16 with a compiled encoder.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
 from segment_anything.modeling import Sam
 from torch import Tensor
 
+from pipeline.memory import is_out_of_memory
 from pipeline.segment.sam_decoder import FastDecoder, ImageMemory
 from pipeline.segment.sam_encoder import FastEncoder
 from pipeline.segment.sam_package import Decoded, join, keep_good
+
+log = logging.getLogger(__name__)
 
 CPU_PIXEL_BYTES = 4 << 20
 """Prompts' pixels a CPU step holds a thread, so that they stay in the cache: one prompt of ViT-B."""
@@ -38,19 +42,32 @@ class FastNet:
         """Share the layers."""
         self.sam, self.device = sam.to(device).eval(), device
         self.half = half and device.type == "cuda"
-        self._encoder: Callable[[Tensor], Tensor] = FastEncoder(self.sam.image_encoder).to(device)
+        self._eager: Callable[[Tensor], Tensor] = FastEncoder(self.sam.image_encoder).to(device)
         self._decoder = FastDecoder(self.sam)
+        self._encoder: Callable[[Tensor], Tensor] = self._eager
         if compiled and device.type == "cuda":
-            self._encoder = torch.compile(self._encoder, dynamic=False)
+            self._encoder = torch.compile(self._eager, dynamic=False)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Return (B, C, h, w) float32 features; on CUDA B is padded to a power of two, so shapes repeat."""
         if self.device.type != "cuda":
-            return self._encoder(pixels)
+            return self._run_encoder(pixels)
         n = len(pixels)
         filled = torch.cat([pixels, pixels[:1].expand((1 << (n - 1).bit_length()) - n, -1, -1, -1)])
         with torch.autocast("cuda", torch.bfloat16, enabled=self.half):
-            return self._encoder(filled)[:n].float()
+            return self._run_encoder(filled)[:n].float()
+
+    def _run_encoder(self, pixels: Tensor) -> Tensor:
+        """Return the features; where the encoder does not compile (no C compiler, say), it runs as it is."""
+        try:
+            features: Tensor = self._encoder(pixels)
+        except RuntimeError as error:
+            if self._encoder is self._eager or is_out_of_memory(error):
+                raise
+            log.warning("SAM's encoder cannot be compiled here and runs slower", exc_info=True)
+            self._encoder = self._eager
+            features = self._encoder(pixels)
+        return features
 
     def decode(self, features: Tensor, points_xy: Tensor, pred_iou_thresh: float, at_once: int) -> Decoded:
         """Return the masks of (P, 2) points, px of the model's input, on (C, h, w) features of one image."""

@@ -71,6 +71,30 @@ def test_a_decoder_of_another_depth_is_refused() -> None:
         FastDecoder(sam)
 
 
+def test_an_encoder_that_does_not_compile_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    sam = small_sam()
+    pixels = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+
+    def no_compiler(graph: torch.fx.GraphModule, inputs: object) -> None:
+        raise FileNotFoundError("no C compiler")
+
+    net = FastNet(sam, CPU)
+    net._encoder = torch.compile(net._encoder, backend=no_compiler, dynamic=False)
+    with torch.inference_mode(), caplog.at_level("WARNING"):
+        first, second = net.encode(pixels), net.encode(pixels)
+        torch.testing.assert_close(first, sam.image_encoder(pixels), **FLOAT32_TOLERANCE)
+    assert torch.equal(first, second)
+    assert caplog.text.count("cannot be compiled here") == 1
+    assert "no C compiler" in caplog.text
+
+
+def test_a_lack_of_memory_is_not_taken_for_one_of_a_compiler() -> None:
+    net = FastNet(small_sam(), CPU)
+    net._encoder = lambda pixels: torch.empty(2**55, dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="memory"):
+        net.encode(torch.zeros(1, 3, SIDE, SIDE))
+
+
 @pytest.mark.parametrize("thresh", [0.0, 0.6, 0.9, 3.0])
 def test_only_masks_of_good_prompts_are_drawn_and_they_are_the_same(thresh: float) -> None:
     sam = small_sam()
