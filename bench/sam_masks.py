@@ -4,6 +4,9 @@ The weights are random with a fixed seed; the output heads are scaled so that ab
 predicted-IoU limit, as with the real weights. Times are medians of interleaved runs on one picture a run, or
 on ``--batch`` pictures, divided by their number. Every repetition uses new pixels, so nothing is cached.
 
+``prompted`` is ``fast`` asked where ``mini`` proposes things, as the product does; the others ask the whole
+grid. Its masks are others, so ``equal`` says nothing there; what it finds: bench/sam_prompts.py.
+
     python bench/sam_masks.py --quick
     python bench/sam_masks.py --grid 16 --repeat 3 --json bench/results/sam_masks_cpu.json
 """
@@ -32,13 +35,16 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from pipeline.ops.rle import rle_to_mask  # noqa: E402
+from pipeline.segment.mini import open_session  # noqa: E402
 from pipeline.segment.sam_fast import FastNet  # noqa: E402
 from pipeline.segment.sam_generate import Generator  # noqa: E402
 from pipeline.segment.sam_memory import points_that_fit  # noqa: E402
+from pipeline.segment.sam_prompts import MiniPrompter  # noqa: E402
 from pipeline.segment.sam_settings import SamSettings  # noqa: E402
 from tests.doubles.small_sam import calibrate, small_sam  # noqa: E402
 
 Masks = list[NDArray[np.uint32]]
+MODES = ("reference", "exact", "fast", "prompted")
 
 
 class Clock:
@@ -47,7 +53,8 @@ class Clock:
     def __init__(self, device: torch.device, cpu_time: bool) -> None:
         """Start at zero."""
         self._read = time.process_time if cpu_time else time.perf_counter
-        self.device, self.seconds = device, {"encoder_s": 0.0, "decoder_s": 0.0}
+        self.device, self.seconds = device, {"encoder_s": 0.0, "decoder_s": 0.0, "prompter_s": 0.0}
+        self.points = 0
 
     def now(self) -> float:
         """Return seconds, with nothing left in the device's queue."""
@@ -69,11 +76,13 @@ class Clock:
 
     def run(self, work: Callable[[], list[Masks]]) -> tuple[list[Masks], dict[str, float]]:
         """Return what the work returns, and the seconds: all of it, and by part."""
-        self.seconds = dict.fromkeys(self.seconds, 0.0)
+        self.seconds, self.points = dict.fromkeys(self.seconds, 0.0), 0
         start = self.now()
         masks = work()
         total = self.now() - start
-        return masks, {"seconds": total, **self.seconds, "post_s": total - sum(self.seconds.values())}
+        return masks, {"seconds": total, **self.seconds, "post_s": total - sum(self.seconds.values())} | {
+            "points": self.points
+        }
 
 
 def main() -> None:
@@ -134,6 +143,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cpu-time", action="store_true", help="CPU seconds: on a busy machine, with --threads 1"
     )
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="ratios are to the first")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.quick:
@@ -154,17 +164,31 @@ def _modes(
     def reference(images: list[NDArray[np.uint8]]) -> list[Masks]:
         sam.mask_decoder.forward = clock.wrap("decoder_s", decoder_forward)
         found = [theirs.generate(image) for image in images]
+        clock.points = args.grid**2 * len(images)
         sam.mask_decoder.forward = decoder_forward
         return [[np.array(m["segmentation"]["counts"], dtype=np.uint32) for m in masks] for masks in found]
 
-    def ours(mode: str) -> Callable[[list[NDArray[np.uint8]]], list[Masks]]:
+    def ours(mode: str, prompter: MiniPrompter | None = None) -> Callable[..., list[Masks]]:
         net = FastNet(sam, device, half=mode == "fast", compiled=mode == "fast" and not args.small)
+        decode = clock.wrap("decoder_s", net.decode)
+
+        def counted(features: Any, points_xy: Any, *rest: Any) -> Any:
+            clock.points += len(points_xy)
+            return decode(features, points_xy, *rest)
+
         net.encode = clock.wrap("encoder_s", net.encode)  # type: ignore[method-assign]
-        net.decode = clock.wrap("decoder_s", net.decode)  # type: ignore[method-assign]
-        generator = Generator(net, SamSettings(mode=mode, **settings))  # type: ignore[arg-type]
+        net.decode = counted  # type: ignore[method-assign]
+        asked = clock.wrap("prompter_s", prompter) if prompter else None
+        generator = Generator(net, SamSettings(mode=mode, **settings), asked)  # type: ignore[arg-type]
         return lambda images: [g.rles for g in generator.generate(images, len(images), at_once)]
 
-    return {"reference": reference, "exact": ours("exact"), "fast": ours("fast")}
+    makers: dict[str, Callable[[], Any]] = {
+        "reference": lambda: reference,
+        "exact": lambda: ours("exact"),
+        "fast": lambda: ours("fast"),
+        "prompted": lambda: ours("fast", MiniPrompter(open_session())),
+    }
+    return {mode: makers[mode]() for mode in args.modes}
 
 
 def _measure(
