@@ -65,6 +65,29 @@ def test_exact_keeps_count_order_and_masks_on_the_card(
         assert (a & b).sum() / max(1, (a | b).sum()) >= 0.999
 
 
+def test_proposals_of_any_number_give_the_masks_they_give_on_the_cpu(settings: dict[str, Any]) -> None:
+    images = [picture(128, 128, seed) for seed in range(3)]
+    proposed = iter(np.random.default_rng(0).random((n, 2)) for n in (5, 0, 17) * 2)
+    found = []
+    for device in (CUDA, torch.device("cpu")):
+        net = FastNet(small_sam(), device, half=False, compiled=False)
+        generator = Generator(net, SamSettings(mode="exact", **settings), lambda pixels: next(proposed))
+        found.append([len(masks.rles) for masks in generator.generate(images, 2, 7)])
+    assert found[0] == found[1]
+    assert min(found[0]) > 0
+
+
+@pytest.mark.filterwarnings("default")  # the compiler's own: none of them is about our code
+def test_fast_runs_compiled_in_half_precision_on_batches_of_any_size(settings: dict[str, Any]) -> None:
+    images = [Image(str(seed), picture(128, 128, seed)) for seed in range(3)]
+    fast = SamSegmenter(small_sam(), INFO, CUDA, SamSettings(mode="fast", **settings))
+    exact = SamSegmenter(small_sam(), INFO, CUDA, SamSettings(mode="exact", **settings))
+    assert fast.info.dtype == "bfloat16"
+    counts = [len(batch) for batch in fast.segment(images, CountSettings())]
+    wanted = [len(batch) for batch in exact.segment(images, CountSettings())]
+    assert sum(counts) == pytest.approx(sum(wanted), rel=0.3)  # random weights: many masks near every limit
+
+
 @pytest.fixture
 def little_memory() -> Iterator[None]:
     """Let torch's allocator have only what is taken already and a little more."""
