@@ -1,7 +1,7 @@
 """How likely what mini found at each scale is an object, and which scale shows a picture's objects best.
 
 An object is seen at its scale and at the next one, in the same place and of the same size; noise, pieces and
-clumps are not. The weights were fitted to drawn pictures in the way of tools/fit_scale.py.
+clumps are not. The weights are fitted to drawn pictures by tools/fit_scale.py.
 """
 
 from __future__ import annotations
