@@ -104,7 +104,7 @@ class MiniSegmenter:
         elsewhere = [e for e in exemplars if e not in inside]
         if steered := steer(self._session, stretched, search, inside, elsewhere):
             return candidates_of(steered, image.size_hw, STEERED_QUALITY)
-        return candidates_of(search.found(), image.size_hw)
+        return candidates_of(search.at(search.best()), image.size_hw)
 
 
 def candidates_of(found: Found, size_hw: tuple[int, int], min_quality: float = MIN_QUALITY) -> CandidateBatch:
