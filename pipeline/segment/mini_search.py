@@ -1,4 +1,4 @@
-"""Finds the scale at which a picture's objects fit mini: cheap scales whole, dear ones by samples first."""
+"""Finds the scale at which a picture's objects fit mini: coarse scales whole, fine ones by samples first."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.segment.mini_maps import STRIDE_PX, maps_at_scale
-from pipeline.segment.mini_merge import merge_levels
 from pipeline.segment.mini_peaks import Found, find_instances
-from pipeline.segment.mini_scale import SURE, Levels, scale_score
+from pipeline.segment.mini_scale import SURE, scale_score
 
 STEP = 2**0.5
 COARSEST_PX = 56
 """Long side of the smallest picture looked at: an object of half the picture is then 28 px wide."""
 FINEST_SCALE = 2.0
 """An object 8 px wide is then 16 px wide."""
+CHEAP_PX = 400_000
+"""Scales with at most this many input px are run on the whole picture."""
 WINDOW_PX = 256
 WINDOWS = 4
 MARGIN = 0.1
 """By how much a finer scale must win on samples before the whole picture is run at it."""
-DEAR_PX = 1_200_000
-"""Scales above this many input px are run only where the things found so far are very small or unclear."""
-PATIENCE = 2
-"""Dear scales in a row that may lose on samples before the search ends."""
-_SMALL_PX = 8.0
+DEAR_PX = 1_500_000
+"""Scales above this many input px are run only where the things found so far are very small."""
+_LARGE_PX, _SMALL_PX = 48.0, 8.0
 _CLEAR, _SEVERAL = 0.55, 3
 
 Window = tuple[int, int, int, int]
@@ -76,14 +75,15 @@ def _join(founds: list[Found]) -> Found:
     return Found(founds[0].maps, labels, *joined)
 
 
-def _may_show_more(known: Found | None) -> bool:
+def _is_worth_a_look(known: Found | None, scale: float, input_px: float) -> bool:
     """Return whether a finer scale could show more than the parts of things already found clearly."""
     if known is None:
         return True
     sure = known.quality >= SURE
     if sure.sum() < _SEVERAL or np.median(known.quality[sure]) < _CLEAR:
         return True
-    return float(np.median(known.radius_px[sure])) < _SMALL_PX
+    radius = float(np.median(known.radius_px[sure]))
+    return radius < _SMALL_PX if input_px > DEAR_PX else radius * scale / known.maps.scale <= _LARGE_PX
 
 
 class ScaleSearch:
@@ -112,35 +112,15 @@ class ScaleSearch:
         return scale_score(fine) > scale_score(coarse) + MARGIN
 
     def best(self) -> int:
-        """Return the level that shows the picture's objects best."""
-        return self._best_of(self.levels())
-
-    def found(self) -> Found:
-        """Return the picture's instances: those of the best level, mended by the levels beside it."""
-        levels = self.levels()
-        return merge_levels(levels, self._best_of(levels))
-
-    def levels(self) -> Levels:
-        """Return what is found at each level that is worth its time, the coarsest to the finest of these."""
-        return Levels({level: self.at(level) for level in range(self._finest() + 1)})
-
-    @staticmethod
-    def _best_of(levels: Levels) -> int:
-        return int(np.argmax([levels.score(level) for level in levels.founds]))
-
-    def _input_px(self, level: int) -> float:
-        """Return how many px the network sees of the whole picture at a level."""
-        return float(self._image.shape[0] * self._image.shape[1] * self.scales[level] ** 2)
-
-    def _finest(self) -> int:
-        """Return the finest level to run: of the dear ones, only what wins on samples."""
-        cheap = max(1, sum(self._input_px(level) <= DEAR_PX for level in range(len(self.scales))))
-        scores = {level: scale_score(self.at(level)) for level in range(cheap)}
-        for level in range(cheap, len(self.scales)):
-            best = max(scores, key=lambda k: scores[k])
-            known = self.at(best) if scores[best] > -np.inf else None
-            if level > max(scores) + PATIENCE or not _may_show_more(known):
-                break
-            if self._wins_on_samples(level, known):
+        """Return the level that explains the picture best."""
+        area = self._image.shape[0] * self._image.shape[1]
+        scores: dict[int, float] = {}
+        for level, scale in enumerate(self.scales):
+            best = max(scores, key=lambda k: scores[k], default=None)
+            known = None if best is None or scores[best] == -np.inf else self.at(best)
+            cheap = area * scale**2 <= CHEAP_PX or level == 0
+            if cheap or (
+                _is_worth_a_look(known, scale, area * scale**2) and self._wins_on_samples(level, known)
+            ):
                 scores[level] = scale_score(self.at(level))
-        return max(scores)
+        return max(scores, key=lambda k: scores[k])
