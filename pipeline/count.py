@@ -73,7 +73,7 @@ def count(
     """
     effects = _rule_effects(candidates, settings)
     grouping = group(candidates, settings, others or {})
-    alike, pointed_at = _match_exemplars(candidates, settings, others or {})
+    alike, pointed_at, unmet = _match_exemplars(candidates, settings, others or {})
     type_ids, scores = _score(candidates, settings, alike)
     scores[pointed_at] = np.maximum(scores[pointed_at], EXEMPLAR_PROBABILITY)
     if effects is not None:
@@ -108,7 +108,7 @@ def count(
     groups = np.where(would_count, grouping.ids, -1).astype(np.int64)
     labels = _labels(candidates, type_ids, grouping)
     _leave_groups_out(rejections, grouping)
-    return Instances(scores, type_ids, groups, tuple(rejections), limits, labels, grouping.names)
+    return Instances(scores, type_ids, groups, tuple(rejections), limits, labels, grouping.names, unmet)
 
 
 def is_cut_by_edge(candidates: Candidates) -> NDArray[np.bool_]:
@@ -245,13 +245,15 @@ def _leave_groups_out(rejections: list[str], grouping: Grouping) -> None:
 
 def _match_exemplars(
     candidates: Candidates, settings: CountSettings, others: Mapping[str, Candidates]
-) -> tuple[NDArray[np.bool_] | None, list[int]]:
-    """Return which candidates are like the exemplars (None: nothing to compare with), and those shown.
+) -> tuple[NDArray[np.bool_] | None, list[int], int]:
+    """Return which candidates are like the exemplars (None: nothing to compare with), those shown, the unmet.
 
-    An exemplar that the engine has no candidate for says nothing about appearance and is left out.
+    An exemplar that the engine has no candidate for says nothing about appearance and is left out; see
+    ``Instances.unmet_exemplars``.
     """
     looks: dict[bool, list[tuple[NDArray[np.float32], int]]] = {True: [], False: []}
     pointed_at: list[int] = []
+    unmet_here = 0
     for number, exemplar in enumerate(settings.exemplars):
         source = candidates if exemplar.file_id is None else others.get(exemplar.file_id)
         if source is None:
@@ -259,17 +261,18 @@ def _match_exemplars(
             raise SettingsError([{"field": f"config.exemplars[{number}].file_id", "message": message}])
         index = find_exemplar(source.batch, exemplar)
         if index is None:
+            unmet_here += exemplar.positive and source is candidates
             continue
         unit = unit_rows(source.classification.embeddings[index : index + 1])[0]
         looks[exemplar.positive].append((unit, int(source.batch.area[index])))
         if source is candidates and exemplar.positive:
             pointed_at.append(index)
     if not looks[True]:
-        return None, []
+        return None, [], sum(exemplar.positive for exemplar in settings.exemplars)
     wanted, unwanted = (_stack(looks[side], candidates) for side in (True, False))
     seen = candidates.classification
     alike = are_alike(seen.embeddings, candidates.batch.area, wanted, unwanted, seen.source)
-    return alike, pointed_at
+    return alike, pointed_at, unmet_here
 
 
 def _stack(looks: list[tuple[NDArray[np.float32], int]], candidates: Candidates) -> Looks:

@@ -13,7 +13,6 @@ from pipeline.calibration import calibration_of
 from pipeline.contract import CountResult, CountSettings, DensityEstimate, Group, Provenance, SizeStats
 from pipeline.density import estimate_density
 from pipeline.ops.boxes import overlapping_pairs
-from pipeline.ops.exemplars import find_exemplar
 from pipeline.ops.interval import central_interval
 from pipeline.types import Candidates, Instances
 
@@ -132,22 +131,22 @@ def _review_reason(
         return _crowd_reason(estimate) or "nothing was found"
     batch = candidates.batch
     box, area = batch.bbox_xyxy[counted], batch.area[counted]
-    reasons = [_unmatched(candidates, settings), _crowd_reason(estimate), _dense_reason(area)]
+    reasons = [_unmatched(instances, settings), _crowd_reason(estimate), _dense_reason(area)]
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
         reasons.append(_touching_reason(box))
     reasons += [_large_reason(area), _cut_reason(box, batch.size_hw)]
     if width > max(MIN_WIDTH, WIDE_INTERVAL * n):
         reasons.append(f"wide interval: {interval[0]} to {interval[1]}")
-    told_apart = candidates.type_probs.labelled_by != "request" or settings.exemplars or settings.groups
+    is_shown = any(exemplar.positive for exemplar in settings.exemplars)
+    told_apart = candidates.type_probs.labelled_by != "request" or is_shown or settings.groups
     if settings.count_what == "type" and not told_apart:
         reasons.append(_kinds_reason(instances.group_ids[counted]))
     return next((reason for reason in reasons if reason), None)
 
 
-def _unmatched(candidates: Candidates, settings: CountSettings) -> str | None:
-    own = [e for e in settings.exemplars if e.file_id is None and e.positive]
-    lost = sum(find_exemplar(candidates.batch, exemplar) is None for exemplar in own)
-    return f"{lost} of {len(own)} exemplars meet no object that the engine sees" if lost else None
+def _unmatched(instances: Instances, settings: CountSettings) -> str | None:
+    lost, n = instances.unmet_exemplars, sum(exemplar.positive for exemplar in settings.exemplars)
+    return f"{lost} of {n} exemplars meet no object that the engine sees" if lost else None
 
 
 def _crowd_reason(estimate: DensityEstimate | None) -> str | None:

@@ -219,6 +219,8 @@ class Instances:
         size_limits_px: inclusive (low, high) limits of the mask area that held.
         labels: N words shown for the candidates: the name a person gave their group, else their type.
         group_names: one name a group id.
+        unmet_exemplars: positive exemplars in this image that meet no candidate; all where none of them meets
+            one in any image, so that nothing was compared with them.
     """
 
     scores: NDArray[np.float32]
@@ -228,6 +230,7 @@ class Instances:
     size_limits_px: tuple[int, int]
     labels: tuple[str, ...]
     group_names: tuple[str, ...]
+    unmet_exemplars: int = 0
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""

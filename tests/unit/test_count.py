@@ -196,6 +196,32 @@ def test_an_exemplar_that_meets_nothing_is_said_and_changes_nothing():
     assert result.review_reason == "1 of 1 exemplars meet no object that the engine sees"
 
 
+NOWHERE = (100, 0, 10, 10)
+FIRST = (8, 38, 24, 24)
+
+
+@pytest.mark.parametrize(
+    ("exemplars", "want"),
+    [
+        ([Exemplar(bbox_xywh=NOWHERE, file_id="img_1")], 1),
+        ([Exemplar(point_xy=(1e5, -3), file_id="img_1")], 1),
+        ([Exemplar(bbox_xywh=NOWHERE, file_id="img_2")], 1),
+        ([Exemplar(bbox_xywh=NOWHERE, file_id="img_1"), Exemplar(bbox_xywh=NOWHERE, file_id="img_2")], 2),
+        ([Exemplar(bbox_xywh=FIRST, file_id="img_1"), Exemplar(bbox_xywh=NOWHERE, file_id="img_1")], 1),
+        ([Exemplar(bbox_xywh=FIRST, file_id="img_1"), Exemplar(bbox_xywh=NOWHERE, file_id="img_2")], 0),
+        ([Exemplar(bbox_xywh=NOWHERE, file_id="img_1", positive=False)], 0),
+    ],
+)
+def test_exemplars_that_meet_nothing_ask_for_a_look_whichever_image_they_name(exemplars, want):
+    found, other = candidates(ROW), candidates(ROW)
+    settings = CountSettings(exemplars=tuple(exemplars))
+    decided = count(found, settings, others={"img_1": found, "img_2": other})
+    assert decided.unmet_exemplars == want
+    reason = summarise(found, decided, settings, {}, PROVENANCE).review_reason
+    n = sum(exemplar.positive for exemplar in exemplars)
+    assert reason == (f"{want} of {n} exemplars meet no object that the engine sees" if want else None)
+
+
 def test_groups_keep_their_ids_when_settings_change():
     small = [box(10 + 14 * i, 80, 8, 8) for i in range(5)]
     found = candidates([*ROW, *small], embeddings=[RED] * 4 + [BLUE] * 5)
@@ -262,6 +288,8 @@ def test_kinds_that_the_request_cannot_tell_apart_ask_for_a_look():
     by_exemplar = CountSettings(exemplars=(Exemplar(point_xy=(20, 50)),), count_what="exemplars")
     told = summary_of(found, by_exemplar)
     assert (told.count, told.needs_review) == (4, False)
+    not_these = CountSettings(exemplars=(Exemplar(point_xy=(20, 50), positive=False),))
+    assert summary_of(found, not_these).review_reason == "several kinds of things: 2 groups"
     named = replace(found, type_probs=replace(found.type_probs, labelled_by="open_clip"))
     assert not summary_of(named).needs_review
 
