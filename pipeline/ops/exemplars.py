@@ -56,8 +56,11 @@ def find_exemplar(batch: CandidateBatch, exemplar: Exemplar) -> int | None:
         return match_box(batch.bbox_xyxy, exemplar.bbox_xywh)
     if exemplar.point_xy is None:
         return None
-    rles = [batch.rle(i) for i in range(len(batch))]
-    return match_point(batch.size_hw, rles, batch.area, exemplar.point_xy)
+    box, point = batch.bbox_xyxy, np.array(exemplar.point_xy)
+    near = np.flatnonzero((box[:, :2] <= point).all(axis=1) & (point < box[:, 2:]).all(axis=1))
+    rles = [batch.rle(i) for i in near.tolist()]
+    hit = match_point(batch.size_hw, rles, batch.area[near], exemplar.point_xy)
+    return None if hit is None else int(near[hit])
 
 
 def match_box(bbox_xyxy: NDArray[np.float32], box_xywh: tuple[float, float, float, float]) -> int | None:

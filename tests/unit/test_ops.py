@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.contract import Exemplar
 from pipeline.ops.boxes import bbox_xywh_to_xyxy, bbox_xyxy_to_xywh, box_area, box_iou
 from pipeline.ops.cluster import cluster
-from pipeline.ops.exemplars import match_box, match_point
+from pipeline.ops.exemplars import find_exemplar, match_box, match_point
 from pipeline.ops.interval import central_interval, poisson_binomial
 from pipeline.ops.nms import suppress
 from pipeline.ops.regions import points_in_polygon
 from pipeline.ops.rle import mask_to_rle
+from tests.candidates import batch_of, disc
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7])
@@ -123,3 +125,14 @@ def test_a_point_means_the_smallest_mask_under_it():
     assert match_point((20, 30), rles, area, (6.0, 9.0)) == 0
     assert match_point((20, 30), rles, area, (0.5, 0.5)) is None
     assert match_point((20, 30), rles, area, (30.0, 5.0)) is None
+
+
+def test_looking_near_a_point_alone_finds_the_candidate_that_looking_everywhere_finds():
+    size, random = (60, 90), np.random.default_rng(5)
+    places = random.uniform((0, 0, 2), (90, 60, 20), (40, 3)).round()
+    batch = batch_of([disc(size, x, y, radius) for x, y, radius in places], size)
+    rles = [batch.rle(i) for i in range(len(batch))]
+    points = random.uniform(-5, 95, (300, 2)).tolist() + random.integers(0, 60, (300, 2)).tolist()
+    found = [find_exemplar(batch, Exemplar(point_xy=(x, y))) for x, y in points]
+    assert found == [match_point(size, rles, batch.area, (x, y)) for x, y in points]
+    assert len(set(found)) > 20
