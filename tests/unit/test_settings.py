@@ -98,6 +98,8 @@ def test_all_wrong_fields_are_reported_at_once():
         ({"confidence_threshold": 1.01}, "config.confidence_threshold"),
         ({"confidence_threshold": True}, "config.confidence_threshold"),
         ({"confidence_threshold": "0.5"}, "config.confidence_threshold"),
+        ({"confidence_threshold": 10**400}, "config.confidence_threshold"),
+        ({"exemplars": [{"point": [1, -(10**400)]}]}, "config.exemplars[0].point[1]"),
         ({"min_area_px": True}, "config.min_area_px"),
         ({"min_area_px": 2.5}, "config.min_area_px"),
         ({"min_area_px": 9, "max_area_px": 8}, "config.min_area_px"),
