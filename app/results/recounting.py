@@ -102,7 +102,7 @@ def _anchored(job: Job, sent: Data, file_id: str | None) -> Data:
             "message": f"want a counted image of this job, got {display_name(str(choice['file_id']))}",
         }
         for i, choice in enumerate(anchored)
-        if isinstance(choice, dict) and choice["file_id"] not in counted
+        if isinstance(choice, dict) and str(choice["file_id"]) not in counted
     )
     return sent | {"groups": anchored}
 

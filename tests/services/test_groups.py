@@ -124,6 +124,8 @@ def test_a_later_recount_keeps_the_choice(client: Client, job: dict[str, Any]) -
             "config.groups[0].file_id",
             "want a counted image of this job, got img_x",
         ),
+        ([{"id": 0, "file_id": ["img_x"]}], "config.groups[0].file_id", "want a counted image of this job"),
+        ([{"id": 0, "file_id": {"a": 1}}], "config.groups[0].file_id", "want a counted image of this job"),
         ([7], "config.groups[0]", "want an object"),
         ({}, "config.groups", "want a list"),
     ],
