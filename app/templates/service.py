@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from app.database import transaction
 from app.errors import TallyError
@@ -33,6 +33,7 @@ def list_templates(first: int, size: int) -> tuple[list[Data], int]:
     """Return ``size`` templates from number ``first``, by name, and how many there are in all."""
     total = db.session.scalar(select(func.count()).select_from(Template)) or 0
     page = select(Template).order_by(Template.name, Template.id).offset(first).limit(size)
+    page = page.options(selectinload(Template.images))
     return [_describe(row) for row in db.session.scalars(page)], total
 
 
@@ -69,7 +70,7 @@ def change_template(template_id: str, values: dict[str, Any]) -> Data:
     """
     try:
         with transaction() as session:
-            return _write(session, _get(session, template_id), values)
+            return _write(session, _held(session, template_id), values)
     except IntegrityError as error:
         raise _exists(values["name"]) from error
 
@@ -81,7 +82,7 @@ def delete_template(template_id: str) -> Data:
         TallyError: TEMPLATE_NOT_FOUND.
     """
     with transaction() as session:
-        found = _get(session, template_id)
+        found = _held(session, template_id)
         session.execute(delete(Template).where(Template.id == found.id))
     return {"template_id": template_id, "deleted": True}
 
@@ -117,6 +118,12 @@ def _get(session: Session, template_id: str) -> Template:
     if found is None:
         raise TallyError("TEMPLATE_NOT_FOUND", f"there is no template {display_name(template_id)}")
     return found
+
+
+def _held(session: Session, template_id: str) -> Template:
+    """Return a template that nobody else changes or deletes until the transaction ends."""
+    session.execute(select(Template.id).where(Template.id == template_id).with_for_update())
+    return _get(session, template_id)
 
 
 def _exists(name: str) -> TallyError:

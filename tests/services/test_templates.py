@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from app.columns import utcnow
+from app.extensions import db
 from app.files.service import purge_expired
 from app.templates.service import create_template
 from tests.doubles.painted import Disc, painted_png
@@ -137,6 +140,47 @@ def test_templates_are_listed_shown_changed_and_deleted(client: Client, shown: d
     assert data_of(changed) == data | {"name": "M5", "exemplars": [], "config": {}, "images": []}
     data_of(client.http.delete(f"/api{path}"))
     assert error_of(client.get(path))["code"] == "TEMPLATE_NOT_FOUND"
+
+
+def test_two_changes_at_once_keep_the_images_of_the_exemplars_that_stand(
+    client: Client, shown: dict[str, Any], saved: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.templates import service
+
+    path, check = f"/api/templates/{saved['template_id']}", service.checked_type
+    other = client.counted(OTHER)["images"][0]["file_id"]
+    later = {"exemplars": [{"file_id": other, "box": BOX}]}
+    second = threading.Thread(target=client.http.patch, args=(path,), kwargs={"json": later})
+
+    def while_the_second_comes(sent: str) -> str:
+        monkeypatch.setattr(service, "checked_type", check)
+        second.start()
+        second.join(0.5)
+        return check(sent)
+
+    monkeypatch.setattr(service, "checked_type", while_the_second_comes)
+    data_of(client.http.patch(path, json={"exemplars": saved["exemplars"]}))
+    second.join(30)
+    after = data_of(client.http.get(path))
+    assert [image["file_id"] for image in after["images"]] == [other]
+    assert after["exemplars"] == later["exemplars"]
+
+
+def test_a_list_of_templates_takes_as_many_queries_as_one(client: Client, shown: dict[str, Any]) -> None:
+    def n_queries() -> int:
+        queries: list[str] = []
+        with client.workplace.app.app_context():
+            engine = db.engine
+        event.listen(engine, "before_cursor_execute", heard := lambda *about: queries.append(about[2]))
+        data_of(client.get("/templates"))
+        event.remove(engine, "before_cursor_execute", heard)
+        return len(queries)
+
+    data_of(client.post("/templates", body(shown)))
+    with_one = n_queries()
+    for i in range(3):
+        data_of(client.post("/templates", body(shown, name=f"M{i}")))
+    assert n_queries() == with_one
 
 
 def test_a_jobs_settings_do_not_change_with_its_template(client: Client, saved: dict[str, Any]) -> None:
