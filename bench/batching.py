@@ -38,6 +38,7 @@ from bench.report import arguments, report
 from pipeline import prefetch
 from pipeline import run as pipeline_run
 from pipeline.contract import CountRequest, CountSettings
+from pipeline.portions import OnPart, unheard
 from pipeline.run import ImageOutcome, count_batch
 from pipeline.segment.base import EngineInfo, Segmenter
 from pipeline.segment.outline import CandidateBuilder
@@ -76,11 +77,13 @@ class Watched:
         self.sizes: list[int] = []
         self.seconds = 0.0
 
-    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+    def segment(
+        self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
+    ) -> list[CandidateBatch]:
         """Return what the engine does."""
         self.sizes.append(len(images))
         started = time.perf_counter()
-        found = self._inner.segment(images, settings)
+        found = self._inner.segment(images, settings, on_part)
         self.seconds += time.perf_counter() - started
         return found
 
@@ -90,7 +93,9 @@ class Waiting:
 
     info = EngineInfo("sam", "waiting", None, "float32", "cuda")
 
-    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+    def segment(
+        self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
+    ) -> list[CandidateBatch]:
         """Return no candidates for each image."""
         time.sleep(CALL_S + IMAGE_S * len(images))
         return [CandidateBuilder(image.size_hw).finish() for image in images]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pipeline.memory import copy_to, within_memory
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 CPU = "cpu"
 
@@ -26,6 +26,34 @@ OnPart = Callable[[float], None]
 
 def unheard(share: float) -> None:
     """Let the share that is done go by: for callers who wait for the end."""
+
+
+def span(on_part: OnPart, begins: float, ends: float) -> OnPart:
+    """Return what one part of the work tells: its own [0, 1] is ``begins`` to ``ends`` of the whole."""
+    return lambda share: on_part((1 - share) * begins + share * ends)
+
+
+def rising(on_part: OnPart) -> OnPart:
+    """Return what never tells less than it has told: for work that begins again with less at once."""
+    told = 0.0
+
+    def risen(share: float) -> None:
+        nonlocal told
+        told = max(told, share)
+        on_part(told)
+
+    return risen
+
+
+def split(rows: Tensor, at_once: int, on_part: OnPart) -> Iterator[tuple[int, Tensor]]:
+    """Yield the first row and the rows of each portion; tell the share that is done after each."""
+    import torch
+
+    start = 0
+    for some in torch.split(rows, at_once):
+        yield start, some
+        start += len(some)
+        on_part(start / max(1, len(rows)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from pipeline.explain import DrawnObject, drawn_objects, explain
 from pipeline.explain import render as render_objects
 from pipeline.label_map import map_labels
 from pipeline.patches import extract_patches
-from pipeline.portions import OnPart
+from pipeline.portions import OnPart, span
 from pipeline.prefetch import (
     UnwantedError,
     Work,
@@ -105,7 +105,7 @@ def count_batch(
         object_types: the finite set of types.
         on_progress: told (image_id, stage that begins, share of the image that is done in [0, 1]).
         wanted: asked with the image_id before an image is decoded, again before it is segmented, and between
-            passes of the networks that look at patches; False skips it.
+            parts of the engine's work and passes of the networks that look at patches; False skips it.
         known: candidates of images outside of this batch, for exemplars that lie in them. Those of the
             batch itself are known to each other.
         on_outcome: given each outcome as soon as it is there, before the batch is through.
@@ -249,8 +249,8 @@ class _Run:
             found = iter(self._find(group, settings))
             for work in group:
                 work.batch = _join_pages(work.pages, [next(found) for _ in work.pages])
-        except Exception:
-            if len(group) > 1:
+        except Exception as error:
+            if len(group) > 1 and not isinstance(error, UnwantedError):
                 log.warning("a batch of %d images failed; retrying each alone", len(group), exc_info=True)
                 for work in group:
                     self._segment([work])
@@ -260,13 +260,15 @@ class _Run:
 
     def _find(self, group: Sequence[Work], settings: CountSettings) -> list[CandidateBatch]:
         """Return the candidates of all pages; those of a stack are told the exemplars in their own px."""
+        on_part, n_pages = self._between("segment", group), sum(len(work.pages) for work in group)
         if not settings.exemplars or all(len(work.pages) == 1 for work in group):
-            return self.segmenter.segment([page for work in group for page in work.pages], settings)
+            return self.segmenter.segment([page for work in group for page in work.pages], settings, on_part)
         found: list[CandidateBatch] = []
         for work in group:
             for page, (_, top) in zip(work.pages, page_offsets(work.pages), strict=True):
                 own = tuple(_seen_from_page(e, page, top) for e in settings.exemplars)
-                found += self.segmenter.segment([page], replace(settings, exemplars=own))
+                part = span(on_part, len(found) / n_pages, (len(found) + 1) / n_pages)
+                found += self.segmenter.segment([page], replace(settings, exemplars=own), part)
         return found
 
     def _lacks_exemplars(self, work: Work) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.contract import CountSettings
+from pipeline.portions import OnPart, unheard
 from pipeline.types import CandidateBatch, Image
 
 
@@ -29,8 +30,16 @@ class Segmenter(Protocol):
 
     info: EngineInfo
 
-    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+    def segment(
+        self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
+    ) -> list[CandidateBatch]:
         """Return the candidates of each image, best first.
+
+        Args:
+            images: of any sizes.
+            settings: of the count.
+            on_part: told the share of all images that is done, never less than before, at least once an
+                image and more often where one takes minutes. What it raises ends the call.
 
         Raises:
             PipelineError: OUT_OF_MEMORY or INFERENCE_ERROR.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.contract import CountSettings, ErrorCode, PipelineError
+from pipeline.portions import OnPart, unheard
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.foreground import foreground_maps, noise_sigma, to_lab
 from pipeline.segment.guess import MIN_AREA_PX, Guess, keep_labels, measure, ring_contrast
@@ -57,9 +58,15 @@ class ClassicalSegmenter:
 
     info = EngineInfo("classical", None, None, "float32", "cpu")
 
-    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+    def segment(
+        self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
+    ) -> list[CandidateBatch]:
         """Return the candidates of each image, best first; none where nothing stands out."""
-        return [_segment(image.pixels_hw3) for image in images]
+        found = []
+        for image in images:
+            found.append(_segment(image.pixels_hw3))
+            on_part(len(found) / len(images))
+        return found
 
 
 def load(model: str | None) -> ClassicalSegmenter:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.contract import CountSettings, ErrorCode, Exemplar, PipelineError
+from pipeline.portions import OnPart, unheard
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.mini_exemplars import steer
 from pipeline.segment.mini_input import stretch_contrast
@@ -93,9 +94,15 @@ class MiniSegmenter:
         self._session = open_session(path)
         self.info = EngineInfo("mini", path.stem, _sha256(path), "float32", "cpu")
 
-    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+    def segment(
+        self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
+    ) -> list[CandidateBatch]:
         """Return the candidates of each image, best first."""
-        return [self._segment_one(image, settings.exemplars) for image in images]
+        found = []
+        for image in images:
+            found.append(self._segment_one(image, settings.exemplars))
+            on_part(len(found) / len(images))
+        return found
 
     def _segment_one(self, image: Image, exemplars: Sequence[Exemplar]) -> CandidateBatch:
         stretched = stretch_contrast(image.pixels_hw3)

@@ -15,6 +15,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 
 from pipeline.memory import is_out_of_memory
+from pipeline.portions import OnPart, split, unheard
 from pipeline.segment.sam_decoder import FastDecoder, ImageMemory
 from pipeline.segment.sam_encoder import FastEncoder
 from pipeline.segment.sam_package import Decoded, join, keep_good
@@ -69,28 +70,37 @@ class FastNet:
             features = self._encoder(pixels)
         return features
 
-    def decode(self, features: Tensor, points_xy: Tensor, pred_iou_thresh: float, at_once: int) -> Decoded:
+    def decode(
+        self,
+        features: Tensor,
+        points_xy: Tensor,
+        pred_iou_thresh: float,
+        at_once: int,
+        on_part: OnPart = unheard,
+    ) -> Decoded:
         """Return the masks of (P, 2) points, px of the model's input, on (C, h, w) features of one image."""
         if self.device.type != "cuda":
             cached = CPU_PIXEL_BYTES * torch.get_num_threads() // features.nbytes
             at_once = max(1, min(at_once, cached))
-            return self._decode_lazily(self._decoder.remember(features), points_xy, pred_iou_thresh, at_once)
+            memory = self._decoder.remember(features)
+            return self._decode_lazily(memory, points_xy, pred_iou_thresh, at_once, on_part)
         precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high" if self.half else "highest")
         try:
-            return self._decode_all(self._decoder.remember(features), points_xy, pred_iou_thresh, at_once)
+            memory = self._decoder.remember(features)
+            return self._decode_all(memory, points_xy, pred_iou_thresh, at_once, on_part)
         finally:
             torch.set_float32_matmul_precision(precision)
 
     def _decode_all(
-        self, memory: ImageMemory, points_xy: Tensor, pred_iou_thresh: float, at_once: int
+        self, memory: ImageMemory, points_xy: Tensor, pred_iou_thresh: float, at_once: int, on_part: OnPart
     ) -> Decoded:
         """Draw every mask, then filter: the host waits once for each ``LOGIT_BYTES`` of masks."""
         parts: list[Decoded] = []
         logits: list[Tensor] = []
         iou: list[Tensor] = []
         start = 0
-        for points in torch.split(points_xy, at_once):
+        for _, points in split(points_xy, at_once, on_part):
             prompted = self._decoder(memory, points)
             logits.append(self._decoder.draw(prompted, slice(None)))
             iou.append(prompted.predicted_iou)
@@ -102,11 +112,11 @@ class FastNet:
         return join(parts)
 
     def _decode_lazily(
-        self, memory: ImageMemory, points_xy: Tensor, pred_iou_thresh: float, at_once: int
+        self, memory: ImageMemory, points_xy: Tensor, pred_iou_thresh: float, at_once: int, on_part: OnPart
     ) -> Decoded:
         """Draw masks only of prompts that have one that passes."""
-        parts, start = [], 0
-        for points in torch.split(points_xy, at_once):
+        parts = []
+        for start, points in split(points_xy, at_once, on_part):
             prompted = self._decoder(memory, points)
             iou = prompted.predicted_iou
             good = (
@@ -118,5 +128,4 @@ class FastNet:
             parts.append(
                 keep_good(self._decoder.draw(prompted, rows), iou[rows], rows + start, pred_iou_thresh)
             )
-            start += len(points)
         return join(parts)

@@ -21,6 +21,7 @@ from torch import Tensor
 from torchvision.ops.boxes import batched_nms, box_area
 
 from pipeline.ops.rle import mask_to_rle, rle_to_mask
+from pipeline.portions import OnPart, span, unheard
 from pipeline.segment.sam_masks import Crop, MaskTable, join, measure
 from pipeline.segment.sam_package import SamNet
 from pipeline.segment.sam_prompts import Points, Prompter, first_round, second_round
@@ -28,6 +29,10 @@ from pipeline.segment.sam_settings import SamSettings
 
 Answer = tuple[MaskTable, Points]
 """Masks of one round, and for each the px of the crop that it was asked at."""
+
+ENCODED, FIRST_ROUND, DECODED = 0.4, 0.7, 0.8
+"""Shares that are told as done: of crops once encoded; of a crop's points after the first of two rounds; of a
+round once decoded, before its masks are measured."""
 
 COLUMNS = ("boxes_xyxy", "predicted_iou", "stability_score", "points_xy", "crop_boxes")
 
@@ -86,17 +91,29 @@ class Generator:
 
     @torch.inference_mode()
     def generate(
-        self, images: Sequence[NDArray[np.uint8]], images_at_once: int, points_at_once: int
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        images_at_once: int,
+        points_at_once: int,
+        on_part: OnPart = unheard,
     ) -> list[Generated]:
-        """Return the masks of each (H, W, 3) uint8 RGB image; encoded together, decoded one by one."""
+        """Return the masks of each (H, W, 3) uint8 RGB image; encoded together, decoded one by one.
+
+        ``on_part`` is told the share that is done after each call of the encoder and each portion of points.
+        """
         crops = [self._crops((im.shape[0], im.shape[1])) for im in images]
         flat = [(im, crop) for im, cs in zip(images, crops, strict=True) for crop in cs]
         found: list[Generated] = []
         for start in range(0, len(flat), images_at_once):
             batch = flat[start : start + images_at_once]
+            own = span(on_part, start / len(flat), (start + len(batch)) / len(flat))
             features = self._encode([_cut(im, crop) for im, crop in batch])
-            for (im, crop), one in zip(batch, features, strict=True):
-                found.append(self._one_crop(one, _cut(im, crop), crop, points_at_once))
+            own(ENCODED)
+            asked = span(own, ENCODED, 1.0)
+            for k, ((im, crop), one) in enumerate(zip(batch, features, strict=True)):
+                part = span(asked, k / len(batch), (k + 1) / len(batch))
+                found.append(self._one_crop(one, _cut(im, crop), crop, points_at_once, part))
+                part(1.0)
         masks = iter(found)
         return [self._finish([next(masks) for _ in cs]) for cs in crops]
 
@@ -136,29 +153,33 @@ class Generator:
         return padded
 
     def _one_crop(
-        self, features: Tensor, pixels: NDArray[np.uint8], crop: Crop, points_at_once: int
+        self, features: Tensor, pixels: NDArray[np.uint8], crop: Crop, points_at_once: int, on_part: OnPart
     ) -> Generated:
         """Return the masks of one crop after its own NMS; with a prompter, of up to two rounds of points."""
         grid = self._grids[crop.layer]
         if self._prompter is None:
-            return self._best([self._ask(features, grid, crop, points_at_once)], crop)
+            return self._best([self._ask(features, grid, crop, points_at_once, on_part)], crop)
         proposed = self._prompter(pixels)
-        first = self._ask(features, first_round(proposed, grid), crop, points_at_once)
+        early, late = span(on_part, 0.0, FIRST_ROUND), span(on_part, FIRST_ROUND, 1.0)
+        first = self._ask(features, first_round(proposed, grid), crop, points_at_once, early)
         kept = self._best([first], crop)
         left = second_round(proposed, grid, kept.rles, crop.size_hw) if crop.layer == 0 else grid[:0]
         if not len(left):
             return kept
-        return self._best([first, self._ask(features, left, crop, points_at_once)], crop)
+        return self._best([first, self._ask(features, left, crop, points_at_once, late)], crop)
 
-    def _ask(self, features: Tensor, points: Points, crop: Crop, points_at_once: int) -> Answer:
+    def _ask(
+        self, features: Tensor, points: Points, crop: Crop, points_at_once: int, on_part: OnPart
+    ) -> Answer:
         """Return the good and stable masks of points in [0, 1] of the crop, and the point of each mask."""
         settings, (height, width) = self.settings, crop.size_hw
         points = points * np.array([[width, height]])
         asked = torch.as_tensor(self._resize.apply_coords(points, crop.size_hw), device=self.net.device)
-        at_once = settings.points_per_batch or points_at_once
-        decoded = self.net.decode(features, asked, settings.pred_iou_thresh, min(at_once, points_at_once))
+        at_once = min(settings.points_per_batch or points_at_once, points_at_once)
+        early, late = span(on_part, 0.0, DECODED), span(on_part, DECODED, 1.0)
+        decoded = self.net.decode(features, asked, settings.pred_iou_thresh, at_once, early)
         threshold = float(self.net.sam.mask_threshold)
-        table = measure(decoded.logits, decoded.predicted_iou, crop, self.side, threshold, settings)
+        table = measure(decoded.logits, decoded.predicted_iou, crop, self.side, threshold, settings, late)
         return table, points[decoded.points[table.source].cpu().numpy()]
 
     def _best(self, answers: Sequence[Answer], crop: Crop) -> Generated:

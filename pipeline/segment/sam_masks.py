@@ -13,6 +13,7 @@ from segment_anything.utils.amg import batched_mask_to_box, is_box_near_crop_edg
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.portions import OnPart, split, unheard
 from pipeline.segment.sam_settings import SamSettings
 
 CHUNK_BYTES = {"cpu": 32 << 20, "cuda": 1 << 30}
@@ -109,6 +110,7 @@ def measure(
     input_side: int,
     threshold: float,
     settings: SamSettings,
+    on_part: OnPart = unheard,
 ) -> MaskTable:
     """Return the masks that are stable and not cut by the crop's edge, in order, with their run lengths.
 
@@ -119,13 +121,14 @@ def measure(
         input_side: px, side of the model's square input.
         threshold: logit above which a pixel is in the mask.
         settings: as of the generator.
+        on_part: told the share of the masks that is measured, after each chunk.
     """
     source = torch.arange(len(logits), device=logits.device)
     if settings.mode == "fast" and settings.stability_score_thresh > 0:
         source = source[prefilter(logits, crop, input_side, threshold, settings)]
     parts = [
         _measure_chunk(logits[rows].float(), rows, crop, input_side, threshold, settings)
-        for rows in _chunks(source, crop, input_side)
+        for rows in _chunks(source, crop, input_side, on_part)
     ]
     if not parts:
         empty = torch.zeros(0, device=logits.device)
@@ -137,11 +140,11 @@ def measure(
     return MaskTable(rles, boxes, predicted_iou[rows], scores, rows)
 
 
-def _chunks(rows: Tensor, crop: Crop, input_side: int) -> Iterator[Tensor]:
+def _chunks(rows: Tensor, crop: Crop, input_side: int, on_part: OnPart) -> Iterator[Tensor]:
     """Yield the rows in pieces whose enlarged logits fit ``CHUNK_BYTES``."""
     per_mask = 4 * (input_side**2 + crop.size_hw[0] * crop.size_hw[1])
     n = max(1, CHUNK_BYTES[rows.device.type] // per_mask)
-    return iter(torch.split(rows, n)) if len(rows) else iter(())
+    return (some for _, some in split(rows, n, on_part) if len(some))
 
 
 def _measure_chunk(

@@ -9,6 +9,8 @@ import torch
 from segment_anything.modeling import Sam
 from torch import Tensor
 
+from pipeline.portions import OnPart, split, unheard
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -34,8 +36,18 @@ class SamNet(Protocol):
         """Return (B, C, h, w) features of (B, 3, S, S) normalised, padded images."""
         ...
 
-    def decode(self, features: Tensor, points_xy: Tensor, pred_iou_thresh: float, at_once: int) -> Decoded:
-        """Return the masks of (P, 2) points, px of the model's input, on (C, h, w) features of one image."""
+    def decode(
+        self,
+        features: Tensor,
+        points_xy: Tensor,
+        pred_iou_thresh: float,
+        at_once: int,
+        on_part: OnPart = unheard,
+    ) -> Decoded:
+        """Return the masks of (P, 2) points, px of the model's input, on (C, h, w) features of one image.
+
+        ``on_part`` is told the share of the points that is done, after each ``at_once`` of them or fewer.
+        """
         ...
 
 
@@ -50,14 +62,20 @@ class PackageNet:
         """Return the features, image by image: a batch would change the last bits."""
         return torch.cat([self.sam.image_encoder(one[None]) for one in pixels])
 
-    def decode(self, features: Tensor, points_xy: Tensor, pred_iou_thresh: float, at_once: int) -> Decoded:
+    def decode(
+        self,
+        features: Tensor,
+        points_xy: Tensor,
+        pred_iou_thresh: float,
+        at_once: int,
+        on_part: OnPart = unheard,
+    ) -> Decoded:
         """Return the masks that pass; all are decoded, only survivors are kept."""
-        parts, start = [], 0
-        for points in torch.split(points_xy, at_once):
+        parts = []
+        for start, points in split(points_xy, at_once, on_part):
             logits, iou = self._predict(features, points)
             row = torch.arange(start, start + len(points), device=self.device)
             parts.append(keep_good(logits, iou, row, pred_iou_thresh))
-            start += len(points)
         return join(parts)
 
     def _predict(self, features: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from segment_anything.modeling import Sam
 
 from pipeline.contract import CountSettings
 from pipeline.memory import copy_to, within_memory
+from pipeline.portions import OnPart, rising, span, unheard
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.outline import candidates_from_masks
 from pipeline.segment.sam_fast import FastNet
@@ -22,7 +23,7 @@ from pipeline.segment.sam_settings import COUNTING, SamSettings
 from pipeline.types import CandidateBatch, Image
 
 MAX_IMAGES = 8
-"""Images encoded at once; a GPU gains little beyond this."""
+"""Images a GPU encodes at once; it gains little beyond this. A CPU gains nothing, and takes long."""
 
 
 class SamSegmenter:
@@ -34,7 +35,7 @@ class SamSegmenter:
         device: where to run; None is CUDA where there is some, else the CPU.
         settings: of mask generation.
         prompter: proposes points in ``mode: fast``; None, or another mode: the whole grid is asked.
-        max_images: images encoded at once, at most.
+        max_images: images a GPU encodes at once, at most. A CPU encodes one.
 
     Attributes:
         info: engine, model, weights, dtype and device, for provenance.
@@ -55,28 +56,36 @@ class SamSegmenter:
         self._sam, self._prompter = sam, prompter if settings.mode == "fast" else None
         home = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._generators = {home.type: self._on(sam, home)}
-        self.budget = Budget(max_images, settings.points_per_batch or points_that_fit(home), home)
+        images = 1 if home.type == "cpu" else max_images
+        self.budget = Budget(images, settings.points_per_batch or points_that_fit(home), home)
         half = settings.mode == "fast" and home.type == "cuda"
         dtype = "bfloat16" if half else "float32"
         self.info = EngineInfo(info.engine, info.model, info.weights_sha256, dtype, home.type)
 
-    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+    def segment(
+        self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
+    ) -> list[CandidateBatch]:
         """Return the candidates of each image, best first. No count setting changes SAM's masks.
+
+        ``on_part`` is told the share that is done after each encoding and each portion of points.
 
         Raises:
             PipelineError: OUT_OF_MEMORY or INFERENCE_ERROR.
         """
         found: list[Generated] = []
+        told = rising(on_part)
         while len(found) < len(images):
-            found += self._next([image.pixels_hw3 for image in images[len(found) :]])
+            left = [image.pixels_hw3 for image in images[len(found) :]]
+            found += self._next(left, span(told, len(found) / len(images), 1.0))
         return [candidates_from_masks(g.size_hw, g.rles, g.predicted_iou, g.stability_score) for g in found]
 
-    def _next(self, images: Sequence[NDArray[np.uint8]]) -> list[Generated]:
+    def _next(self, images: Sequence[NDArray[np.uint8]], on_part: OnPart) -> list[Generated]:
         """Return the masks of as many of the images as fit at once; remember what fitted."""
 
         def work(budget: Budget) -> list[Generated]:
-            generator = self._generator(budget.device)
-            return generator.generate(images[: budget.images], budget.images, budget.points)
+            generator, some = self._generator(budget.device), images[: budget.images]
+            own = span(on_part, 0.0, len(some) / len(images))
+            return generator.generate(some, budget.images, budget.points, own)
 
         masks, used = within_memory(self.budget, work)
         on_home = used.device == self.budget.device

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.contract import CountSettings, Tiling
+from pipeline.portions import OnPart, span, unheard
 from pipeline.segment.base import EngineInfo, Segmenter
 from pipeline.segment.seams import join_at_seams
 from pipeline.types import CandidateBatch, Image
@@ -28,6 +29,9 @@ HALO_OBJECTS = 1.25
 
 MIN_CANDIDATES = 5
 """Fewer candidates say too little about the size of the objects."""
+
+FIRST_LOOK = 0.5
+"""Share of an image's work told after a look at the whole of it: small objects call for tiles as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,33 +92,44 @@ class TiledSegmenter:
         self.inner, self.input_px, self.tiles_at_once = inner, input_px, tiles_at_once
         self.info: EngineInfo = inner.info
 
-    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+    def segment(
+        self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
+    ) -> list[CandidateBatch]:
         """Return the candidates of each image, best first.
 
         With ``tiling.enabled`` None, an image whose candidates turn out small is done again in tiles.
+        ``on_part`` is told what the engine tells of each tile, and each image that is done.
 
         Raises:
             PipelineError: what the engine raises.
         """
         plans = [plan(im.size_hw, settings.tiling, None, self.input_px) for im in images]
         whole = [im for im, tiles in zip(images, plans, strict=True) if len(tiles) == 1]
-        answers = iter(self.inner.segment(whole, settings) if whole else [])
-        found = []
+        done = FIRST_LOOK * len(whole)
+        looked = span(on_part, 0.0, done / max(1, len(images)))
+        answers = iter(self.inner.segment(whole, settings, looked) if whole else [])
+        found: list[CandidateBatch] = []
         for image, tiles in zip(images, plans, strict=True):
             batch = next(answers) if len(tiles) == 1 else None
             if batch is not None:
                 tiles = plan(image.size_hw, settings.tiling, _object_px(batch), self.input_px)
-            found.append(
-                batch if batch is not None and len(tiles) == 1 else self._by_tiles(image, tiles, settings)
-            )
+            begins, done = done, done + (1.0 if batch is None else 1.0 - FIRST_LOOK)
+            own = span(on_part, begins / len(images), done / len(images))
+            if batch is None or len(tiles) > 1:
+                batch = self._by_tiles(image, tiles, settings, own)
+            found.append(batch)
+            own(1.0)
         return found
 
-    def _by_tiles(self, image: Image, tiles: list[Tile], settings: CountSettings) -> CandidateBatch:
+    def _by_tiles(
+        self, image: Image, tiles: list[Tile], settings: CountSettings, on_part: OnPart
+    ) -> CandidateBatch:
         """Return the joined candidates of one image's tiles."""
         batches: list[CandidateBatch] = []
         for start in range(0, len(tiles), self.tiles_at_once):
             parts = [_cut(image, tile) for tile in tiles[start : start + self.tiles_at_once]]
-            batches += self.inner.segment(parts, settings)
+            own = span(on_part, start / len(tiles), (start + len(parts)) / len(tiles))
+            batches += self.inner.segment(parts, settings, own)
         boxes = np.array([tile.box_xyxy for tile in tiles], dtype=np.int64)
         return join_at_seams(batches, boxes, image.size_hw)
 

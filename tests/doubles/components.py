@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.contract import CountSettings
+from pipeline.portions import OnPart, unheard
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.outline import candidates_from_label_map
 from pipeline.types import CandidateBatch, Image
@@ -20,9 +21,13 @@ class ComponentsSegmenter:
         self.info = EngineInfo("components", None, None, "uint8", "cpu")
         self.shown: list[tuple[int, int]] = []
 
-    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+    def segment(
+        self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
+    ) -> list[CandidateBatch]:
         self.shown += [image.size_hw for image in images]
-        return [self._one(image) for image in images]
+        found = [self._one(image) for image in images]
+        on_part(1.0)
+        return found
 
     def _one(self, image: Image) -> CandidateBatch:
         labels, n = ndimage.label(image.pixels_hw3[..., 0] > 127)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.portions import OnPart, unheard
 from pipeline.segment.sam_package import Decoded, keep_good
 from tests.doubles.small_sam import SIDE, small_sam
 
@@ -26,11 +27,19 @@ class IdealNet:
     def encode(self, pixels: Tensor) -> Tensor:
         return pixels
 
-    def decode(self, features: Tensor, points_xy: Tensor, pred_iou_thresh: float, at_once: int) -> Decoded:
+    def decode(
+        self,
+        features: Tensor,
+        points_xy: Tensor,
+        pred_iou_thresh: float,
+        at_once: int,
+        on_part: OnPart = unheard,
+    ) -> Decoded:
         self.asked_xy = torch.cat([self.asked_xy, points_xy.float()])
         x, y = points_xy.long().clamp(0, SIDE - 1).unbind(1)
         colours = features[:, y, x].t()[:, :, None, None]  # (P, 3, 1, 1)
         same = (features - colours).abs().amax(1) < 0.05  # of 256 greys, normalised, one is 0.02
         logits = torch.where(same, SURE, -SURE)
         quality = torch.full((len(points_xy), 1), self.judge)
+        on_part(1.0)
         return keep_good(logits[:, None], quality, torch.arange(len(points_xy)), pred_iou_thresh)

@@ -1,7 +1,7 @@
 """Images that say what is in them, and a pipeline that reads it: real files, known masks, no engine.
 
-A painted image is a PNG whose pixels of object i have red = i + 1 and green = its quality in percent, plus 101
-for things of the other kind, which look different.
+A painted image is a PNG whose pixels of object i have red = i + 1 and green = its quality in percent, plus
+101 for things of the other kind, which look different.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.contract import CountSettings
+from pipeline.portions import OnPart, unheard
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.classical import ClassicalSegmenter
 from pipeline.types import CandidateBatch, Image
@@ -24,7 +25,9 @@ class PoisonedSegmenter:
         self.poison = poison
         self.batches: list[list[str]] = []
 
-    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+    def segment(
+        self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
+    ) -> list[CandidateBatch]:
         """Return the candidates of each image.
 
         Raises:
@@ -33,4 +36,4 @@ class PoisonedSegmenter:
         self.batches.append([image.image_id for image in images])
         if self.poison in self.batches[-1]:
             raise RuntimeError("poison")
-        return ClassicalSegmenter().segment(images, settings)
+        return ClassicalSegmenter().segment(images, settings, on_part)

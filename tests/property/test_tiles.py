@@ -108,11 +108,13 @@ def test_small_objects_are_looked_at_again_in_tiles() -> None:
     for y in range(20, 1180, 60):
         for x in range(20, 1180, 60):
             canvas[y : y + 8, x : x + 8] = 255
-    engine = ComponentsSegmenter()
-    batch = TiledSegmenter(engine).segment([Image("dots", canvas)], CountSettings())[0]
+    engine, told = ComponentsSegmenter(), list[float]()
+    batch = TiledSegmenter(engine).segment([Image("dots", canvas)], CountSettings(), told.append)[0]
     assert len(batch) == 20 * 20
     assert engine.shown[0] == (1200, 1200)
     assert set(engine.shown[1:]) == {(512, 512)}
+    assert len(engine.shown[1:]) == 9
+    assert told == pytest.approx([0.5, 0.5 + 0.5 * 8 / 9, 1.0, 1.0])  # the whole, eight tiles, the last one
 
 
 def test_small_images_with_large_objects_pass_through_in_one_batch() -> None:

@@ -1,4 +1,4 @@
-"""Networks that look at many patches for long: the rows move meanwhile, and a cancel or a stop is heard."""
+"""Engines and networks that look for long: the rows move meanwhile, and a cancel or a stop is heard."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from pipeline.contract import STAGES  # noqa: E402
 from pipeline.open_clip_labels import ARCHITECTURE, ZeroShot  # noqa: E402
 from pipeline.resnet import ResNet50  # noqa: E402
 from pipeline.run import STAGE_SHARES, count_batch  # noqa: E402
+from pipeline.segment.tiles import TiledSegmenter  # noqa: E402
 from tests.doubles.segmenters import PoisonedSegmenter  # noqa: E402
 from tests.doubles.small_clip import small_clip  # noqa: E402
 from tests.drawn import CENTRES, discs, ground  # noqa: E402
@@ -34,6 +35,9 @@ from tests.services.workplace import Workplace  # noqa: E402
 pytestmark = pytest.mark.deep
 
 N_OBJECTS = 9
+CONFIG = {"confidence_threshold": 0, "sahi": {"enabled": True, "slice_height": 256, "slice_width": 256}}
+"""Nine tiles of the photo, for its nine objects."""
+
 Hold = Callable[[Callable[[], None]], None]
 
 
@@ -43,15 +47,15 @@ def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
 
 
-@pytest.fixture(params=["classify", "map_labels"])
+@pytest.fixture(params=["segment", "classify", "map_labels"])
 def stage(request: pytest.FixtureRequest) -> str:
-    """The stage whose network looks at one patch a pass."""
+    """The stage that looks at one tile or patch at a time."""
     return str(request.param)
 
 
 @pytest.fixture
 def hold(stage: str, monkeypatch: pytest.MonkeyPatch) -> Hold:
-    """Count with seeded networks of the stage; ``hold(f)`` does f before each of their passes."""
+    """Count with a double of the stage's own; ``hold(f)`` does f before each tile or pass of its."""
     monkeypatch.setattr("pipeline.run.load", lambda *asked: (PoisonedSegmenter("nobody"), "a double"))
 
     def before(action: Callable[[], None], forward: Any) -> Any:
@@ -60,6 +64,12 @@ def hold(stage: str, monkeypatch: pytest.MonkeyPatch) -> Hold:
             return forward(*args)
 
         return held
+
+    def segment_before(action: Callable[[], None]) -> None:
+        engine = PoisonedSegmenter("nobody")
+        engine.segment = before(action, engine.segment)  # type: ignore[method-assign]
+        tiled = TiledSegmenter(engine, tiles_at_once=1)
+        monkeypatch.setattr("pipeline.run.load", lambda *asked: (tiled, "a double"))
 
     def classify_before(action: Callable[[], None]) -> None:
         monkeypatch.setitem(resnet.PATCHES_AT_ONCE, "cpu", 1)
@@ -77,17 +87,18 @@ def hold(stage: str, monkeypatch: pytest.MonkeyPatch) -> Hold:
         monkeypatch.setattr(open_clip_labels, "load", lambda: network)
         monkeypatch.setattr(open_clip_labels, "zero_shot_choice", lambda: (True, "a test"))
 
-    return {"classify": classify_before, "map_labels": label_before}[stage]
+    holds = {"segment": segment_before, "classify": classify_before, "map_labels": label_before}
+    return holds[stage]
 
 
 def photo() -> bytes:
     file = io.BytesIO()
-    PillowImage.fromarray(discs(ground(), CENTRES[:N_OBJECTS], 20)).save(file, "PNG")
+    PillowImage.fromarray(discs(ground(600, 600), CENTRES[:N_OBJECTS], 20)).save(file, "PNG")
     return file.getvalue()
 
 
 def test_progress_and_lease_move_between_the_passes(workplace: Workplace, stage: str, hold: Hold) -> None:
-    job_id = workplace.submit(photo(), config={"confidence_threshold": 0})
+    job_id = workplace.submit(photo(), config=CONFIG)
     seen: list[float] = []
     leases: list[Any] = []
 
@@ -113,7 +124,7 @@ def test_progress_and_lease_move_between_the_passes(workplace: Workplace, stage:
 
 
 def test_a_cancel_is_heard_between_the_passes(workplace: Workplace, hold: Hold) -> None:
-    job_id = workplace.submit(photo())
+    job_id = workplace.submit(photo(), config=CONFIG)
     passes: list[int] = []
 
     def cancel_at_second() -> None:
@@ -132,7 +143,7 @@ def test_a_cancel_is_heard_between_the_passes(workplace: Workplace, hold: Hold) 
 
 
 def test_a_worker_told_to_stop_finishes_what_its_networks_look_at(workplace: Workplace, hold: Hold) -> None:
-    job_id = workplace.submit(photo(), config={"confidence_threshold": 0})
+    job_id = workplace.submit(photo(), config=CONFIG)
     stopping = threading.Event()
     hold(stopping.set)
     with workplace.app.app_context():

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from pipeline.contract import CountRequest, CountSettings, ErrorCode, Tiling
+from pipeline.portions import OnPart, unheard
 from pipeline.preprocess import preprocess
 from pipeline.run import count_batch
 from pipeline.segment.base import EngineInfo
@@ -31,9 +32,11 @@ class OneByOne(PoisonedSegmenter):
         super().__init__("no image has this name")
         self.on_images = on_images
 
-    def segment(self, images: Sequence[Image], settings: CountSettings) -> list[CandidateBatch]:
+    def segment(
+        self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
+    ) -> list[CandidateBatch]:
         self.on_images(images[0].image_id)
-        return super().segment(images, settings)
+        return super().segment(images, settings, on_part)
 
 
 @pytest.fixture
@@ -93,6 +96,20 @@ def test_a_failing_batch_is_retried_image_by_image(photos, use):
     ]
 
 
+def test_a_batch_that_nobody_wants_any_more_is_left_and_not_retried(photos, use):
+    engine = use(PoisonedSegmenter("none"))
+    outcomes = count_batch(photos("abc"), wanted=lambda name: not engine.batches)
+    assert engine.batches == [["a", "b", "c"]]
+    assert [(o.skipped, o.error) for o in outcomes] == [(True, None)] * 3
+
+
+def test_a_batch_goes_on_while_one_of_its_images_is_wanted(photos, use):
+    engine = use(PoisonedSegmenter("none"))
+    outcomes = count_batch(photos("abc"), wanted=lambda name: name == "b" or not engine.batches)
+    assert engine.batches == [["a", "b", "c"]]
+    assert [o.result.count if o.result else o.skipped for o in outcomes] == [True, 4, True]
+
+
 def test_images_of_different_settings_share_no_engine_call(photos, use):
     engine = use(PoisonedSegmenter("none"))
     tiled = CountSettings(engine="classical", tiling=Tiling(enabled=True))
@@ -132,7 +149,7 @@ def test_batches_are_decoded_ahead_as_a_whole(photos, use, decoded, monkeypatch)
     ahead = []
 
     def on_progress(name: str, stage: str, share: float) -> None:
-        if (name, stage) == ("a", "segment"):
+        if (name, stage) == ("a", "segment") and not ahead:
             ahead.extend(decoded[following].wait(LIMIT_S) for following in "cd")
             ahead.append(decoded["e"].is_set())
 

@@ -30,6 +30,7 @@ SETTINGS = SamSettings(
 def segment_within(limit_bytes: int) -> tuple[list[int], Budget]:
     """Return the counts of two images, and the budget that was left, where torch gets no larger result."""
     engine = SamSegmenter(small_sam(), EngineInfo("sam", "small", None, "", ""), CPU, SETTINGS)
+    engine.budget = Budget(8, 576, CPU)  # as of a card
     images = [Image(str(seed), picture(100, 128, seed)) for seed in range(2)]
     with SmallMemory(limit_bytes):
         batches = engine.segment(images, CountSettings())
