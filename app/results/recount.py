@@ -5,6 +5,7 @@ Nothing here runs a model: a recount of a thousand candidates takes some tens of
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter
@@ -22,7 +23,7 @@ from app.results.edits import Edit, apply_edits
 from app.results.objects import HUMAN, CountedObject, objects_of, size_stats
 from app.storage import StorageError, storage
 from app.storage.keys import exemplar_key
-from pipeline.archive import read_candidates
+from pipeline.archive import read_candidates, write_candidates
 from pipeline.contract import (
     CountResult,
     CountSettings,
@@ -151,6 +152,20 @@ def exemplar_candidates(job: Job, settings: CountSettings) -> dict[str, Candidat
     made = {image_id: exemplar_key(job.id, image_id) for image_id in wanted - own.keys()}
     helped = {image_id: read_stored(key) for image_id, key in made.items() if storage().exists(key)}
     return {image_id: stored_candidates(run) for image_id, run in (found | own).items()} | helped
+
+
+def keep_exemplars(job: Job, others: Mapping[str, Candidates]) -> None:
+    """Store with a job what its count needs of images of other jobs: those may be deleted, or counted anew.
+
+    Args:
+        job: that is counted again.
+        others: ``exemplar_candidates`` of it.
+    """
+    own = {run.image_id for run in job.images if run.candidates_key}
+    for image_id in others.keys() - own:
+        key = exemplar_key(job.id, image_id)
+        if not storage().exists(key):
+            storage().put(key, io.BytesIO(write_candidates(others[image_id])))
 
 
 def standing_corrections(session: Session, image: JobImage) -> list[Correction]:

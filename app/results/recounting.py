@@ -25,6 +25,7 @@ from app.results.recount import (
     columns_of,
     edits_of,
     exemplar_candidates,
+    keep_exemplars,
     recounted,
     standing_corrections,
 )
@@ -74,6 +75,7 @@ def recount(job_id: str, body: Data) -> Data:
     if lesson:
         answer["exemplars"] = {"positive": lesson.n_positive, "negative": lesson.n_negative}
     if not dry_run:
+        keep_exemplars(job, others)
         changes = [(image.id, image.version, c) for image, c in zip(images, columns, strict=True)]
         _write(job_id, config if file_id is None else job.config, changes, [f.objects for f in found])
     return answer

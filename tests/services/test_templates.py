@@ -117,6 +117,18 @@ def test_a_recount_can_use_a_template(client: Client, saved: dict[str, Any]) -> 
     assert (config["template"], config["exemplars"]) == ("M4", saved["exemplars"])
 
 
+def test_a_recount_by_another_jobs_image_outlives_that_job(
+    client: Client, shown: dict[str, Any], saved: dict[str, Any]
+) -> None:
+    job = client.counted(OTHER)
+    data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {"template": "M4"}}))
+    data_of(client.http.delete(f"/api/jobs/{shown['job_id']}"))
+    result = client.results(job["job_id"], "?rejected=true")
+    assert (result["count"], {one["reason"] for one in result["rejected"]}) == (4, {"unlike_exemplar"})
+    body = {"config": {"confidence_threshold": 0.1}}
+    assert data_of(client.post(f"/jobs/{job['job_id']}/recount", body))["count"] == 4
+
+
 def test_a_recount_without_the_templates_candidates_says_so(
     client: Client, shown: dict[str, Any], saved: dict[str, Any]
 ) -> None:
