@@ -30,9 +30,10 @@ it("lists what is alike, the largest group first, with what was said of it in th
   expect(views[0]?.members.map((one) => one.id)).toEqual(["c1", "c2"]);
 });
 
-it("says in words what is counted", () => {
+it("says in words what is counted, and how much of it is in no group", () => {
   const views = groupsInView(GROUPS, SCENE, CHOICES, "img_1");
-  expect(describeGroups(views)).toBe("group 1: 1");
+  expect(describeGroups(views, SCENE)).toBe("group 1: 1, in no group: 1");
+  expect(describeGroups(views, { ...SCENE, counted: [shape("c0", 0)] })).toBe("group 1: 1");
 });
 
 it("keeps one choice a group, and none that says nothing", () => {

@@ -50,9 +50,12 @@ export function withChoice(choices: GroupChoice[], choice: GroupChoice): GroupCh
   return [...others, name ? { ...rest, name } : rest];
 }
 
-/** Return the counted groups in words: `washers: 7, nuts: 9`. */
-export const describeGroups = (views: GroupView[]): string =>
-  views
+/** Return the counted groups in words, and the rest of the scene's count: `washers: 7, in no group: 2`. */
+export function describeGroups(views: GroupView[], scene: Scene): string {
+  const nGrouped = views.reduce((sum, view) => sum + view.count, 0);
+  const parts = views
     .filter((view) => view.count)
-    .map((view) => `${view.name || view.placeholder}: ${view.count}`)
-    .join(", ");
+    .map((view) => `${view.name || view.placeholder}: ${view.count}`);
+  const nRest = scene.counted.length - nGrouped;
+  return (nRest ? [...parts, `in no group: ${nRest}`] : parts).join(", ");
+}
