@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from app.errors import TallyError
 from app.extensions import db
-from app.jobs.models import Job, JobImage
+from app.jobs.models import Job
 from app.jobs.states import ImageStatus
 from app.results.objects import HUMAN, CountedObject
 from app.results.recount import Recounted, edits_of, standing_corrections
-from app.results.service import current
+from app.results.service import each_current
 from pipeline.contract import CountSettings, Exemplar
 from pipeline.ops.boxes import box_area, box_intersection
 from pipeline.ops.exemplars import find_exemplar
@@ -65,7 +65,8 @@ def learned(job: Job, settings: CountSettings) -> Learned:
         for image in job.images
         if image.status == ImageStatus.COMPLETED and (standing := standing_corrections(db.session(), image))
     }
-    seen = [_look(job, image) for image, standing in corrected.items() if edits_of(standing)]
+    edited = [image for image, standing in corrected.items() if edits_of(standing)]
+    seen = [_look(image.image_id, now) for image, now in zip(edited, each_current(job, edited), strict=True)]
     if not seen:
         raise TallyError(
             "INVALID_STATE", "no object of this job was corrected: there is nothing to learn from"
@@ -80,15 +81,13 @@ def learned(job: Job, settings: CountSettings) -> Learned:
     return Learned(in_json, len(taken) - n_negative, n_negative, touched)
 
 
-def _look(job: Job, image: JobImage) -> _Seen:
+def _look(file_id: str, now: Recounted) -> _Seen:
     """Sort the objects of one corrected image."""
-    now = current(job, image)
     removed_ids = [identifier for identifier, why in now.rejected.items() if why == "human"]
     removed = {int(identifier[1:]) for identifier in removed_ids}
     usable = [found for found in now.objects if _is_seen(found, now, removed)]
     boxes = np.array([found.bbox_xyxy for found in now.objects], np.float32).reshape(-1, 4)
     others = [i for i in sorted(removed) if not _is_double(now.candidates.batch.bbox_xyxy[i], boxes)]
-    file_id = image.image_id
     return _Seen(
         added=[_exemplar(file_id, found.bbox_xyxy) for found in usable if found.source == HUMAN],
         standing=[_exemplar(file_id, found.bbox_xyxy) for found in usable if found.source != HUMAN],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
@@ -46,8 +46,9 @@ def job_results(job_id: str, file_id: str | None, *, with_rejected: bool) -> Dat
         described = []
         for image, objects in zip(images, _objects_of_images(session, images), strict=True):
             described.append(describe_result(image, objects, class_ids))
-            if with_rejected:
-                described[-1]["rejected"] = describe_rejected(current(job, image))
+        if with_rejected:
+            for result, found in zip(described, each_current(job, images), strict=True):
+                result["rejected"] = describe_rejected(found)
         total = sum(image["count"] for image in described)
         return {"job_id": job.id, "type": job.type, "count": total, "images": described}
 
@@ -76,10 +77,18 @@ def visualization(job_id: str, file_id: str | None) -> Data:
 
 def current(job: Job, image: JobImage) -> Recounted:
     """Return an image's count as it stands: its own settings and limits, and the edits not reverted."""
-    settings = settings_of(image)
-    others = exemplar_candidates(job, settings)
-    edits = edits_of(standing_corrections(db.session(), image))
-    return recounted(image, settings, None, others, edits)
+    return next(each_current(job, [image]))
+
+
+def each_current(job: Job, images: Sequence[JobImage]) -> Iterator[Recounted]:
+    """Give ``current`` of several images; what their exemplars and groups need is read once in a row."""
+    needed, others = None, {}
+    for image in images:
+        settings = settings_of(image)
+        if needed != (needed := (settings.exemplars, settings.groups, settings.groups_scope)):
+            others = exemplar_candidates(job, settings)
+        edits = edits_of(standing_corrections(db.session(), image))
+        yield recounted(image, settings, None, others, edits)
 
 
 def counted_images(job: Job, file_id: str | None) -> list[JobImage]:

@@ -82,6 +82,20 @@ def test_what_is_removed_in_one_image_goes_in_the_others_when_asked(
     assert {r["reason"] for r in reasons} == {"unlike_exemplar"}
 
 
+def test_images_that_teach_are_read_once_however_many_learn(
+    client: Client, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.results import recount
+
+    correct(client, job, 0, remove("c4"))
+    data_of(learn(client, job))
+    read, keys = recount.read_stored, []
+    monkeypatch.setattr(recount, "read_stored", lambda key: keys.append(key) or read(key))
+    rejected = data_of(client.get(f"/jobs/{job['job_id']}/results?rejected=true"))["images"]
+    assert [len(image["rejected"]) for image in rejected] == [1, 2, 3]
+    assert len(keys) == 4, "the first image was counted without exemplars; then its candidates, and two more"
+
+
 def test_what_humans_add_counts_in_the_others(client: Client, job: dict[str, Any]) -> None:
     coin = {"file_id": job["images"][0]["file_id"], "point": [20, 20]}
     data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {"exemplars": [coin]}}))
