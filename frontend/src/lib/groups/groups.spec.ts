@@ -44,3 +44,19 @@ it("keeps one choice a group, and none that says nothing", () => {
     { file_id: "img_1", id: 0, counted: false },
   ]);
 });
+
+it("shows a group as left out that a choice in another photo leaves out, and lets it be counted here", () => {
+  const elsewhere = [{ file_id: "img_2", id: 3, counted: false }];
+  const views = groupsInView(GROUPS, SCENE, elsewhere, "img_1");
+  expect(views.map(({ id, isCounted }) => [id, isCounted])).toEqual([
+    [1, false],
+    [0, true],
+  ]);
+  const here = { file_id: "img_1", id: 1, counted: true };
+  expect(withChoice(elsewhere, here)).toEqual([...elsewhere, here]);
+});
+
+it("does not show a group as left out whose members were removed by hand", () => {
+  const scene = { counted: [], rejected: [shape("c0", 0, "human")] };
+  expect(groupsInView(GROUPS, scene, [], "img_1")[0]).toMatchObject({ count: 0, isCounted: true });
+});

@@ -21,6 +21,9 @@ const COLOURS = ["#56b4e9", "#ffb000", "#f783ac", "#b4e051", "#c79bff", "#ff8a5c
 /** Return the colour of a group's outlines and of its row; the eighth group after it has the same. */
 export const colourOfGroup = (id: number): string => COLOURS[id % COLOURS.length]!;
 
+/** Members that were not left out by a choice would count: what else keeps things out, forms no groups. */
+const isLeftOut = ({ rejection }: Shape): boolean => rejection.startsWith("other_type:");
+
 /** Return the groups of a photo, the largest first, as the scene and the choices show them. */
 export function groupsInView(
   groups: ImageResult["groups"],
@@ -35,18 +38,22 @@ export function groupsInView(
     return {
       ...{ id, members, placeholder: choice?.name === name ? `group ${id + 1}` : name },
       name: choice?.name ?? "",
-      isCounted: choice?.counted ?? true,
+      isCounted: choice?.counted ?? !members.every(isLeftOut),
       count: scene.counted.filter((shape) => shape.group === id).length,
     };
   });
   return views.filter((view) => view.members.length).sort((a, b) => b.members.length - a.members.length);
 }
 
-/** Return the choices with another one for one group; a group without a name that is counted needs none. */
+/**
+ * Return the choices with another one for one group. A group without a name that is counted needs none,
+ * unless what was left out in another photo could hold for it.
+ */
 export function withChoice(choices: GroupChoice[], choice: GroupChoice): GroupChoice[] {
   const others = choices.filter((one) => one.file_id !== choice.file_id || one.id !== choice.id);
   const { name, ...rest } = { ...choice, name: choice.name?.trim() };
-  if (!name && rest.counted) return others;
+  const isNeeded = others.some((one) => one.file_id !== choice.file_id && !one.counted);
+  if (!name && rest.counted && !isNeeded) return others;
   return [...others, name ? { ...rest, name } : rest];
 }
 
