@@ -252,6 +252,7 @@ def _match_exemplars(
     ``Instances.unmet_exemplars``.
     """
     looks: dict[bool, list[tuple[NDArray[np.float32], int]]] = {True: [], False: []}
+    homes: dict[int, Candidates] = {}
     pointed_at: list[int] = []
     unmet_here = 0
     for number, exemplar in enumerate(settings.exemplars):
@@ -265,13 +266,18 @@ def _match_exemplars(
             continue
         unit = unit_rows(source.classification.embeddings[index : index + 1])[0]
         looks[exemplar.positive].append((unit, int(source.batch.area[index])))
-        if source is candidates and exemplar.positive:
-            pointed_at.append(index)
+        if exemplar.positive:
+            homes[id(source)] = source
+            pointed_at += [index] * (source is candidates)
     if not looks[True]:
         return None, [], sum(exemplar.positive for exemplar in settings.exemplars)
     wanted, unwanted = (_stack(looks[side], candidates) for side in (True, False))
     seen = candidates.classification
-    alike = are_alike(seen.embeddings, candidates.batch.area, wanted, unwanted, seen.source)
+    away = (
+        () if pointed_at else [(home.classification.embeddings, home.batch.area) for home in homes.values()]
+    )
+    here = (seen.embeddings, candidates.batch.area)
+    alike = are_alike(here, wanted, unwanted, seen.source, away)
     return alike, pointed_at, unmet_here
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ MIN_MATCH_IOU = 0.3
 SIZE_FACTOR = 5.0
 """Areas this many times outside of the exemplars' range do not fit, however alike the rest is."""
 
-SURE_DISTANCE, LONE_SURE = {"handcrafted": 0.025}, {"handcrafted": 0.1}
+SURE_DISTANCE, LONE_SURE = {"handcrafted": 0.025}, {"handcrafted": 0.15}
 """Cosine distances up to this are alike; a lone exemplar says nothing of how things of its kind differ."""
 
 FARTHEST, LONE_FARTHEST = {"handcrafted": 0.15}, {"handcrafted": 0.35}
@@ -33,7 +34,7 @@ SPREAD_FACTOR = 1.5
 SIZE_WEIGHT = 0.035
 """Distance that a factor of e in area outside of the exemplars' range adds."""
 
-GAP, GAP_FLOOR = 1.5, 0.005
+GAP, LONE_GAP, GAP_FLOOR = 1.5, 2.0, 0.005
 """A gap in the distances is one where the next one is so many times as far, each with the floor added."""
 
 
@@ -97,8 +98,12 @@ def _holds(rle: NDArray[np.uint32], flat: int) -> bool:
     return run >= 0 and flat < int(ends[run])
 
 
+Seen = tuple[NDArray[np.float16], NDArray[np.int64]]
+"""(N, D) embeddings of any length and (N,) areas in px of an image's candidates."""
+
+
 def are_alike(
-    embeddings: NDArray[np.float16], area: NDArray[np.int64], wanted: Looks, unwanted: Looks, source: str
+    seen: Seen, wanted: Looks, unwanted: Looks, source: str, homes: Sequence[Seen] = ()
 ) -> NDArray[np.bool_]:
     """Return (N,) bool: the candidate looks like a wanted exemplar and not more like an unwanted one.
 
@@ -107,26 +112,34 @@ def are_alike(
     are alike. Being outside of the exemplars' sizes adds to the distance.
 
     Args:
-        embeddings: (N, D) float16, any length.
-        area: (N,) int64 px.
+        seen: N candidates.
         wanted: at least one exemplar.
         unwanted: any number.
         source: of the embeddings, "resnet50" or "handcrafted": sets the distances.
+        homes: the images that the wanted exemplars lie in, where ``seen`` is of another: theirs is the gap,
+            so that one example means the same in every image.
     """
-    unit = unit_rows(embeddings)
-    distance = 1 - (unit @ wanted.embeddings.T).max(axis=1)
+    apart, distance = _apart(seen, wanted)
+    among = np.concatenate([_apart(home, wanted)[0] for home in homes]) if homes else apart
+    alike = apart <= _limit(among, wanted, source)
+    if len(unwanted.area):
+        alike &= 1 - distance >= (unit_rows(seen[0]) @ unwanted.embeddings.T).max(axis=1)
+    return np.asarray(alike, dtype=np.bool_)
+
+
+def _apart(seen: Seen, wanted: Looks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how far candidates are from the exemplars, with and without their size; inf beyond its factor."""
+    embeddings, area = seen
+    distance = 1 - (unit_rows(embeddings) @ wanted.embeddings.T).max(axis=1).astype(np.float64)
     size = np.log(np.maximum(area, 1))
     low, high = np.log(wanted.area.min()), np.log(wanted.area.max())
     off_size = np.maximum(np.maximum(low - size, size - high), 0)
     apart = np.where(off_size > np.log(SIZE_FACTOR), np.inf, distance + SIZE_WEIGHT * off_size)
-    alike = apart <= _limit(apart, wanted, source)
-    if len(unwanted.area):
-        alike &= 1 - distance >= (unit @ unwanted.embeddings.T).max(axis=1)
-    return np.asarray(alike, dtype=np.bool_)
+    return apart, distance
 
 
 def _limit(apart: NDArray[np.float64], wanted: Looks, source: str) -> float:
-    """Return the distance up to which candidates are alike: before the clearest gap, else the farthest."""
+    """Return the distance up to which candidates are alike: amid the clearest gap, else the farthest."""
     spread = float(1 - (wanted.embeddings @ wanted.embeddings.T).min())
     lone = len(wanted.area) == 1
     sure = max((LONE_SURE if lone else SURE_DISTANCE).get(source, DEFAULT_DISTANCE), spread)
@@ -135,7 +148,8 @@ def _limit(apart: NDArray[np.float64], wanted: Looks, source: str) -> float:
     steps = np.maximum(np.sort(apart[apart <= farthest]), 0)
     growth = np.where(steps[1:] > sure, (steps[1:] + GAP_FLOOR) / (steps[:-1] + GAP_FLOOR), 0)
     widest = int(np.argmax(growth)) if len(growth) else 0
-    return float(steps[widest]) if len(growth) and growth[widest] > GAP else farthest
+    is_clear = len(growth) and growth[widest] > (LONE_GAP if lone else GAP)
+    return float(steps[widest : widest + 2].mean()) if is_clear else farthest
 
 
 def unit_rows(embeddings: NDArray[np.float16]) -> NDArray[np.float32]:

@@ -29,7 +29,7 @@ from pipeline.segment.mini_likeness import MIN_QUALITY as STEERED_QUALITY
 from pipeline.segment.mini_maps import STRIDE_PX
 from pipeline.segment.mini_peaks import Found
 from pipeline.segment.mini_search import ScaleSearch
-from pipeline.segment.outline import CandidateBuilder
+from pipeline.segment.outline import CandidateBuilder, stack_batches
 from pipeline.types import CandidateBatch, Image
 
 MODEL = Path(__file__).parent.parent / "data" / "mini.onnx"
@@ -110,7 +110,8 @@ class MiniSegmenter:
         inside = [e for e in exemplars if e.file_id in (None, image.image_id)]
         elsewhere = [e for e in exemplars if e not in inside]
         if steered := steer(self._session, stretched, search, inside, elsewhere):
-            return candidates_of(steered, image.size_hw, STEERED_QUALITY)
+            batches = [candidates_of(found, image.size_hw, STEERED_QUALITY) for found in steered]
+            return stack_batches(batches, image.size_hw, [(0, 0)] * len(batches))
         return candidates_of(search.at(search.best()), image.size_hw)
 
 

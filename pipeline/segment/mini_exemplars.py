@@ -39,7 +39,7 @@ DEAR_PX, COST_WEIGHT = 2_000_000, 0.25
 WELL_MET, CONTRAST_MARGIN = -0.25, 0.15
 """Below this score a picture of what sets the exemplars apart is tried; it must be better by this much."""
 EXPLAINED = 0.5
-"""Share of what is seen without exemplars that things of a size known from other pictures must cover."""
+"""Share of what is seen without exemplars that things of a size known from other pictures cover at least."""
 USUAL_SOLIDITY = 0.85
 MARGIN_PX = 80
 """Input px around an exemplar that are looked at with it."""
@@ -63,8 +63,11 @@ def steer(
     pyramid: Pyramid,
     inside: Sequence[Exemplar],
     elsewhere: Sequence[Exemplar] = (),
-) -> Found | None:
-    """Return the instances that are like the positive exemplars, None where these say nothing of the picture.
+) -> tuple[Found, ...]:
+    """Return the instances that may be like the positive exemplars, none where these say nothing.
+
+    Of exemplars in other pictures only the size is known, and these may be taken from another distance: where
+    things of that size are the lesser part of what there is to see, all of it is returned as well.
 
     Args:
         session: onnxruntime session of the model.
@@ -75,9 +78,10 @@ def steer(
     """
     boxes = _on_picture(_boxes(pyramid, [e for e in inside if e.positive]), image_hw3)
     if len(boxes):
-        return _steer_by_boxes(session, image_hw3, pyramid.scales, boxes)
+        found = _steer_by_boxes(session, image_hw3, pyramid.scales, boxes)
+        return () if found is None else (found,)
     sizes = [e.bbox_xywh[2:] for e in elsewhere if e.positive and e.bbox_xywh]
-    return _steer_by_size(session, image_hw3, pyramid, np.maximum(sizes, np.float32(1))) if sizes else None
+    return _steer_by_size(session, image_hw3, pyramid, np.maximum(sizes, np.float32(1))) if sizes else ()
 
 
 def _steer_by_boxes(
@@ -111,8 +115,8 @@ def _best_scale(
 
 def _steer_by_size(
     session: Any, image_hw3: NDArray[np.uint8], pyramid: Pyramid, sides: NDArray[np.float32]
-) -> Found | None:
-    """Return what is as large as (E, 2) boxes, None when that is much less than what there is to see."""
+) -> tuple[Found, ...]:
+    """Return what is as large as (E, 2) boxes, and all there is to see when that is much more."""
     area = np.log(FILL * sides.astype(np.float64).prod(axis=1))
     slender = float(np.log(sides.max(axis=1) / sides.min(axis=1)).max())
     likeness = Likeness((float(area.min()), float(area.max())), (0.0, slender), USUAL_SOLIDITY, 1.0)
@@ -122,7 +126,7 @@ def _steer_by_size(
     ]
     best = max(founds, key=_explained)
     plain = pyramid.at(pyramid.best())
-    return best if _explained(best) >= EXPLAINED * _explained(plain) else None
+    return (best,) if _explained(best) >= EXPLAINED * _explained(plain) else (plain, best)
 
 
 def _explained(found: Found) -> float:

@@ -22,9 +22,18 @@ NONE = looks()
 PAIR = looks(0, 0)
 
 
-def alike(distances, wanted, unwanted=NONE, area=None, source="handcrafted"):
-    areas = np.array(area or [100] * len(distances), np.int64)
-    return are_alike(looking(*distances), areas, wanted, unwanted, source).tolist()
+def seen(distances, area=None):
+    return looking(*distances), np.array(area or [100] * len(distances), np.int64)
+
+
+def alike(distances, wanted, unwanted=NONE, area=None, source="handcrafted", homes=()):
+    return are_alike(seen(distances, area), wanted, unwanted, source, homes).tolist()
+
+
+def test_an_example_means_the_same_in_other_images_as_in_its_own():
+    home = [seen([0, 0.02, 0.03, 0.09, 0.1])]
+    assert alike([0.04, 0.05, 0.065, 0.085], PAIR) == [True] * 4
+    assert alike([0.04, 0.05, 0.065, 0.085], PAIR, homes=home) == [True, True, False, False]
 
 
 def test_things_that_differ_by_and_by_are_of_one_kind():
