@@ -128,7 +128,7 @@ def are_alike(
 
 
 def _apart(seen: Seen, wanted: Looks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return how far candidates are from the exemplars, with and without their size; inf beyond its factor."""
+    """Return how far candidates are from the exemplars, with their size (inf if far off) and without."""
     embeddings, area = seen
     distance = 1 - (unit_rows(embeddings) @ wanted.embeddings.T).max(axis=1).astype(np.float64)
     size = np.log(np.maximum(area, 1))
