@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError
 from pipeline.groups import Grouping, group
-from pipeline.ops.exemplars import Looks, are_alike, find_exemplar, unit_rows
+from pipeline.ops.exemplars import Looks, Seen, are_alike, find_exemplar, unit_rows
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.ops.overlap import mask_overlaps
 from pipeline.ops.regions import points_in_regions
@@ -252,7 +252,7 @@ def _match_exemplars(
     ``Instances.unmet_exemplars``.
     """
     looks: dict[bool, list[tuple[NDArray[np.float32], int]]] = {True: [], False: []}
-    homes: dict[int, Candidates] = {}
+    homes: dict[str | None, Candidates] = {}
     pointed_at: list[int] = []
     unmet_here = 0
     for number, exemplar in enumerate(settings.exemplars):
@@ -267,18 +267,19 @@ def _match_exemplars(
         unit = unit_rows(source.classification.embeddings[index : index + 1])[0]
         looks[exemplar.positive].append((unit, int(source.batch.area[index])))
         if exemplar.positive:
-            homes[id(source)] = source
-            pointed_at += [index] * (source is candidates)
+            homes[exemplar.file_id] = source
+            if source is candidates:
+                pointed_at.append(index)
     if not looks[True]:
         return None, [], sum(exemplar.positive for exemplar in settings.exemplars)
     wanted, unwanted = (_stack(looks[side], candidates) for side in (True, False))
-    seen = candidates.classification
-    away = (
-        () if pointed_at else [(home.classification.embeddings, home.batch.area) for home in homes.values()]
-    )
-    here = (seen.embeddings, candidates.batch.area)
-    alike = are_alike(here, wanted, unwanted, seen.source, away)
+    away = [] if pointed_at else [_seen(home) for home in homes.values()]
+    alike = are_alike(_seen(candidates), wanted, unwanted, candidates.classification.source, away)
     return alike, pointed_at, unmet_here
+
+
+def _seen(candidates: Candidates) -> Seen:
+    return candidates.classification.embeddings, candidates.batch.area
 
 
 def _stack(looks: list[tuple[NDArray[np.float32], int]], candidates: Candidates) -> Looks:

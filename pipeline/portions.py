@@ -45,6 +45,13 @@ def rising(on_part: OnPart) -> OnPart:
     return risen
 
 
+def each(items: Sequence[Item], on_part: OnPart) -> Iterator[Item]:
+    """Yield the items; tell the share that is done when the next one is asked for, and at the end."""
+    for done, item in enumerate(items, start=1):
+        yield item
+        on_part(done / len(items))
+
+
 def split(rows: Tensor, at_once: int, on_part: OnPart) -> Iterator[tuple[int, Tensor]]:
     """Yield the first row and the rows of each portion; tell the share that is done after each."""
     import torch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 import sys
 import tempfile
@@ -21,6 +23,16 @@ MARKED_BY_FIXTURE = {
     "redis_server": "services",
     "chromium_path": "e2e",
 }
+
+OPTIONAL = ("onnx", "onnxruntime", "open_clip", "segment_anything", "timm", "torch", "torchvision")
+"""Packages whose tests are skipped where they are missing: never in CI."""
+
+
+def pytest_configure() -> None:
+    """Refuse to run in CI without what the tests of optional parts need."""
+    missing = [name for name in OPTIONAL if importlib.util.find_spec(name) is None]
+    if missing and os.environ.get("CI") == "true":
+        raise pytest.UsageError(f"CI runs every test: want {', '.join(missing)} installed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

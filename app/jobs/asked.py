@@ -22,11 +22,12 @@ Data = dict[str, Any]
 MAX_TYPE_CHARS = 100
 MAX_NAMES_SHOWN = 20
 
+NOT_BUILT = {"webhook_url": "webhooks are not supported yet; follow the job's events instead"}
+
 NOT_FOR_NEW_JOBS = {
     "groups": "groups exist once images are counted: POST /jobs/{id}/recount chooses among them",
     "groups_scope": "groups exist once images are counted: POST /jobs/{id}/recount chooses among them",
-    "webhook_url": "webhooks are not supported yet; follow the job's events instead",
-}
+} | NOT_BUILT
 
 
 @dataclass(frozen=True, slots=True)

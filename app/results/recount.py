@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.corrections.models import Correction
 from app.errors import TallyError
 from app.extensions import db
+from app.jobs.asked import invalid_config
 from app.jobs.models import Job, JobImage
 from app.jobs.states import ImageStatus
 from app.results.edits import Edit, apply_edits
@@ -118,8 +119,7 @@ def recounted(
     try:
         instances = count(candidates, settings, object_types, others={**others, image.image_id: candidates})
     except SettingsError as error:
-        details = [dict(detail) for detail in error.details]
-        raise TallyError("INVALID_CONFIG", str(error), field=details[0]["field"], details=details) from error
+        raise invalid_config(error.details) from error
     provenance = replace(Provenance(**before["provenance"]), settings=settings_to_json(settings))
     timings = before["timings_s"] | {"count": perf_counter() - started}
     result = summarise(candidates, instances, settings, timings, provenance)

@@ -10,7 +10,15 @@ from sqlalchemy import update
 from app.database import transaction
 from app.errors import TallyError
 from app.extensions import db
-from app.jobs.asked import checked_settings, invalid_config, merged, refuse, unsupported, with_template
+from app.jobs.asked import (
+    NOT_BUILT,
+    checked_settings,
+    invalid_config,
+    merged,
+    refuse,
+    unsupported,
+    with_template,
+)
 from app.jobs.description import current_count, current_interval
 from app.jobs.models import Job, JobImage
 from app.jobs.service import get_job, lock_known_job
@@ -36,8 +44,6 @@ from pipeline.contract import CountSettings
 
 DECIDED_BEFORE = ("engine", "model", "mode", "sahi", "pages", "mask_background")
 """Settings that decide which candidates there are: a recount cannot change them."""
-
-UNSUPPORTED = {"webhook_url": "webhooks are not supported yet; follow the job's events instead"}
 
 
 def recount(job_id: str, body: Data) -> Data:
@@ -87,7 +93,7 @@ def _anchored(job: Job, sent: Data, file_id: str | None) -> Data:
     Raises:
         TallyError: INVALID_CONFIG when that is not clear, or is no counted image of the job.
     """
-    refuse(unsupported(sent, UNSUPPORTED))
+    refuse(unsupported(sent, NOT_BUILT))
     sent = with_template(sent)
     choices = sent.get("groups")
     if not isinstance(choices, list):

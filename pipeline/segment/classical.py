@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.contract import CountSettings, ErrorCode, PipelineError
-from pipeline.portions import OnPart, unheard
+from pipeline.portions import OnPart, each, unheard
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.foreground import foreground_maps, noise_sigma, to_lab
 from pipeline.segment.guess import MIN_AREA_PX, Guess, keep_labels, measure, ring_contrast
@@ -62,11 +62,7 @@ class ClassicalSegmenter:
         self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
     ) -> list[CandidateBatch]:
         """Return the candidates of each image, best first; none where nothing stands out."""
-        found = []
-        for image in images:
-            found.append(_segment(image.pixels_hw3))
-            on_part(len(found) / len(images))
-        return found
+        return [_segment(image.pixels_hw3) for image in each(images, on_part)]
 
 
 def load(model: str | None) -> ClassicalSegmenter:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.contract import CountSettings, ErrorCode, Exemplar, PipelineError
-from pipeline.portions import OnPart, unheard
+from pipeline.portions import OnPart, each, unheard
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.mini_exemplars import steer
 from pipeline.segment.mini_input import stretch_contrast
@@ -98,11 +98,7 @@ class MiniSegmenter:
         self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
     ) -> list[CandidateBatch]:
         """Return the candidates of each image, best first."""
-        found = []
-        for image in images:
-            found.append(self._segment_one(image, settings.exemplars))
-            on_part(len(found) / len(images))
-        return found
+        return [self._segment_one(image, settings.exemplars) for image in each(images, on_part)]
 
     def _segment_one(self, image: Image, exemplars: Sequence[Exemplar]) -> CandidateBatch:
         stretched = stretch_contrast(image.pixels_hw3)
