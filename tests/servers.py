@@ -147,6 +147,7 @@ class MariaDBServer(Server):
                 find_binary("mariadb-install-db", "mysql_install_db"),
                 "--no-defaults",
                 *self._as_root(),
+                self._own_tmpdir(),
             ]
             install += [f"--datadir={self.folder / 'data'}", "--skip-test-db"]
             install += ["--auth-root-authentication-method=normal"]
@@ -159,6 +160,7 @@ class MariaDBServer(Server):
             find_binary("mariadbd"),
             "--no-defaults",
             *self._as_root(),
+            self._own_tmpdir(),
             f"--datadir={self.folder / 'data'}",
             f"--socket={self.folder / 's'}",
             f"--pid-file={self.folder / 'pid'}",
@@ -194,6 +196,12 @@ class MariaDBServer(Server):
         tables = set(self.execute(f"SHOW TABLES FROM {database}")) - {keep}
         deletions = [f"DELETE FROM {database}.{table}" for table in sorted(tables)]
         self.execute("SET FOREIGN_KEY_CHECKS = 0", *deletions)
+
+    def _own_tmpdir(self) -> str:
+        """Return the option that keeps temporary tables apart: a starting server deletes others' in /tmp."""
+        folder = self.folder / "tmp"
+        folder.mkdir(exist_ok=True)
+        return f"--tmpdir={folder}"
 
     @staticmethod
     def _as_root() -> list[str]:
