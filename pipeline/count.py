@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError
 from pipeline.groups import Grouping, group
+from pipeline.object_types import asks_for_everything
 from pipeline.ops.exemplars import Looks, Seen, are_alike, find_exemplar, unit_rows
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.ops.overlap import mask_overlaps
@@ -97,7 +98,8 @@ def count(
             for why, rule in zip(rejections, effects.rejected_by, strict=True)
         ]
     _reject_doubles(rejections, candidates, settings, type_ids, scores)
-    if settings.count_what in ("type", "text") and alike is None:
+    named = settings.count_what in ("type", "text") and not _asks_for_everything(candidates, settings)
+    if named and alike is None:
         names = candidates.type_probs.types
         other = (type_ids != 0) & ~grouping.kept
         if effects is not None:  # a rule that names an object means it to be counted under that name
@@ -128,9 +130,13 @@ def _score(
     type_ids = np.argmax(probs, axis=1).astype(np.int64)
     if alike is not None:
         return np.zeros_like(type_ids), quality * np.float32(EXEMPLAR_PROBABILITY)
-    if settings.count_what == "everything":
-        return type_ids, quality.copy()
+    if _asks_for_everything(candidates, settings):
+        return type_ids, quality * np.minimum(probs.sum(axis=1), 1)
     return type_ids, quality * np.take_along_axis(probs, type_ids[:, None], axis=1)[:, 0]
+
+
+def _asks_for_everything(candidates: Candidates, settings: CountSettings) -> bool:
+    return asks_for_everything(settings.count_what, "".join(candidates.type_probs.types[:1]))
 
 
 def _rule_effects(candidates: Candidates, settings: CountSettings) -> RuleEffects | None:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline import open_clip_labels
-from pipeline.consistency import HIGHEST, consistency
+from pipeline.consistency import consistency
 from pipeline.contract import ErrorCode, ObjectType, PipelineError
 from pipeline.imagenet import Taxonomy, taxonomy
 from pipeline.label_mix import imagenet_scores, pool, with_prior
-from pipeline.object_types import find_type, plain
+from pipeline.object_types import asks_for_everything, find_type, plain
 from pipeline.open_clip_labels import ZeroShot
 from pipeline.portions import OnPart, unheard
 from pipeline.types import CandidateBatch, Classification, PatchBatch, TypeProbs
@@ -59,12 +56,14 @@ def map_labels(
         batch: the candidates.
         request_type: name or synonym of a type, or free text.
         object_types: the finite set; competitors, unless they are kinds of the request or it of them.
-        count_what: ``CountSettings.count_what``. "everything" names candidates without preferring any.
+        count_what: ``CountSettings.count_what``. "everything", and the type "object", name candidates without
+            preferring any.
         on_part: told the share that is done, between two passes of a network; may raise, to stop.
 
     Returns:
         One column a label, the request first, under its type's name where it is one. Without any
-        classifier the request is the only column, with the probability of appearance consistency.
+        classifier the request is the only column, with the probability of appearance consistency,
+        whatever is asked for; where everything is, that is what a row sums to.
 
     Raises:
         PipelineError: INVALID_CONFIG for free text without open_clip; MODEL_LOAD_ERROR, OUT_OF_MEMORY or
@@ -73,7 +72,7 @@ def map_labels(
     requested = find_type(request_type, object_types) or ObjectType(request_type)
     zero_shot = _zero_shot(count_what)
     if zero_shot is None and not classification.class_ids.shape[1]:
-        prior = _prior(batch, classification, count_what)
+        prior = consistency(batch, classification)
         return TypeProbs((requested.name,), prior[:, None], labelled_by="request")
     return label(
         patches, classification, batch, requested, object_types, count_what, zero_shot, taxonomy(), on_part
@@ -116,10 +115,12 @@ def label(
         phrases = [_phrases(column) for column in columns]
         parts["open_clip"] = zero_shot.probabilities(patches, phrases, on_part)
     probs, labelled_by = pool(parts), "+".join(parts)
-    if count_what == "everything":
+    prior = consistency(batch, classification)
+    if asks_for_everything(count_what, requested.name):
         probs[:, 0] += probs[:, len(labels) :].sum(axis=1)
-        return TypeProbs(tuple(c.name for c in labels), probs[:, : len(labels)].copy(), labelled_by)
-    probs = with_prior(probs, _prior(batch, classification, count_what))
+        names = tuple(column.name for column in labels)
+        return TypeProbs(names, probs[:, : len(labels)] * prior[:, None], labelled_by)
+    probs = with_prior(probs, prior)
     return TypeProbs(tuple(column.name for column in columns), probs, labelled_by)
 
 
@@ -131,13 +132,6 @@ def _zero_shot(count_what: str) -> ZeroShot | None:
         message = f"count_what: counting by free text needs the weights of open_clip. {reason}"
         raise PipelineError(ErrorCode.INVALID_CONFIG, message)
     return None
-
-
-def _prior(batch: CandidateBatch, classification: Classification, count_what: str) -> NDArray[np.float32]:
-    """Appearance speaks only where the request alone says what is meant, not where exemplars do."""
-    if count_what in ("type", "text"):
-        return consistency(batch, classification)
-    return np.full(len(batch), HIGHEST, np.float32)
 
 
 def _competitors(

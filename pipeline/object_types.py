@@ -9,6 +9,9 @@ from importlib import resources
 
 from pipeline.contract import ObjectType
 
+ANYTHING = "object"
+"""What is asked for where nobody names anything; asked for as a type it means ``count_what`` "everything"."""
+
 
 @lru_cache(maxsize=1)
 def default_object_types() -> tuple[ObjectType, ...]:
@@ -27,6 +30,11 @@ def find_type(request: str, object_types: Sequence[ObjectType]) -> ObjectType | 
         if wanted & {plain(word) for word in (candidate.name, *candidate.synonyms)}:
             return candidate
     return None
+
+
+def asks_for_everything(count_what: str, request: str) -> bool:
+    """Return whether a request prefers no kind of thing: it says so, or names nothing but objects."""
+    return count_what == "everything" or (count_what == "type" and ANYTHING in singulars(request))
 
 
 def plain(word: str) -> str:

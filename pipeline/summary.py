@@ -139,7 +139,7 @@ def _review_reason(
         reasons.append(f"wide interval: {interval[0]} to {interval[1]}")
     is_shown = any(exemplar.positive for exemplar in settings.exemplars)
     told_apart = candidates.type_probs.labelled_by != "request" or is_shown or settings.groups
-    if settings.count_what == "type" and not told_apart:
+    if settings.count_what in ("type", "everything") and not told_apart:
         reasons.append(_kinds_reason(instances.group_ids[counted]))
     return next((reason for reason in reasons if reason), None)
 

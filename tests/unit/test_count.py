@@ -128,6 +128,16 @@ def test_other_types_are_shown_but_not_counted():
     everything = count(found, CountSettings(count_what="everything"))
     assert everything.rejections == ("",) * 4
     assert everything.type_ids.tolist() == [0, 1, 0, 1]
+    unnamed = count(candidates(ROW, types=("object", "button"), probs=probs), CountSettings())
+    assert unnamed.rejections == ("",) * 4
+    np.testing.assert_array_equal(unnamed.scores, everything.scores)
+
+
+def test_every_object_is_scored_and_reviewed_alike_however_it_is_asked_for():
+    found = candidates(ROW, types=("object",), probs=[[0.95], [0.6], [0.9], [0.5]])
+    unnamed, everything = (summary_of(found, CountSettings(count_what=w)) for w in ("type", "everything"))
+    assert unnamed.count_interval[0] < unnamed.count
+    assert unnamed == replace(everything, provenance=unnamed.provenance, timings_s=unnamed.timings_s)
 
 
 def test_a_mask_of_another_type_does_not_suppress():

@@ -86,10 +86,12 @@ def test_free_text_without_open_clip_is_refused_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("count_what", ["exemplars", "everything"])
-def test_appearance_does_not_judge_where_exemplars_or_everything_is_asked_for(count_what: str) -> None:
+def test_without_a_classifier_appearance_judges_alike_whatever_is_asked_for(count_what: str) -> None:
     odd_one_out = batch_of([disc(SIZE, 20 + 40 * i, 40, r) for i, r in enumerate((12, 12, 12, 12, 3))], SIZE)
+    named = map_labels(blank(5), unseen(5), odd_one_out, "coin", ())
     found = map_labels(blank(5), unseen(5), odd_one_out, "coin", (), count_what=count_what)
-    np.testing.assert_allclose(found.probs, HIGHEST)
+    assert found.probs[4, 0] < 0.5 < found.probs[0, 0]
+    np.testing.assert_array_equal(found.probs, named.probs)
 
 
 @pytest.mark.parametrize("requested", ["coin", "car", "flurbish"])
@@ -222,11 +224,23 @@ def test_rows_sum_to_one_and_labels_are_unique() -> None:
         assert len(set(found.types)) == len(found.types)
 
 
-def test_everything_names_candidates_and_keeps_no_distractor() -> None:
+@pytest.mark.parametrize(
+    ("requested", "count_what"), [("everything", "everything"), ("object", "type"), ("objects", "type")]
+)
+def test_everything_names_candidates_and_keeps_no_distractor(requested: str, count_what: str) -> None:
     texts = FixedTexts([{"metal coin": 0.8, "human hand": 0.1}, {"human hand": 0.9}])
-    found = mapped("everything", unseen(2), texts, count_what="everything")
-    assert [found.types[k] for k in found.probs.argmax(axis=1)] == ["coin", "everything"]
+    found = mapped(requested, unseen(2), texts, count_what=count_what)
+    assert [found.types[k] for k in found.probs.argmax(axis=1)] == ["coin", requested]
     assert "hand" not in found.types
+
+
+def test_for_everything_a_row_sums_to_what_appearance_says_with_or_without_a_classifier() -> None:
+    texts = FixedTexts([{"metal coin": 0.8, "human hand": 0.1}] * 4)
+    np.testing.assert_allclose(
+        mapped("object", unseen(4), texts).probs.sum(axis=1),
+        map_labels(blank(4), unseen(4), alike(4), "object", ()).probs[:, 0],
+        atol=1e-3,
+    )
 
 
 def test_a_thousand_candidates_are_mapped_in_well_under_a_second() -> None:
