@@ -77,6 +77,7 @@ class ImageOutcome:
         pictures: JPEG bytes by name: annotated, heatmap, rejected, thumbnail.
         error: why there is no result.
         skipped: ``wanted`` said no.
+        exemplars_in: candidates of the other images that its exemplars lie in, by image id.
     """
 
     image_id: str
@@ -87,6 +88,7 @@ class ImageOutcome:
     pictures: dict[str, bytes] = field(default_factory=dict)
     error: PipelineError | None = None
     skipped: bool = False
+    exemplars_in: dict[str, Candidates] = field(default_factory=dict)
 
 
 def count_batch(
@@ -272,8 +274,9 @@ class _Run:
         return found
 
     def _lacks_exemplars(self, work: Work) -> bool:
-        files = {e.file_id for e in work.request.settings.exemplars if e.file_id is not None}
-        return work.candidates is not None and bool(files - self.known.keys())
+        return (
+            work.candidates is not None and not _exemplar_images(work.request.settings) <= self.known.keys()
+        )
 
     def _finish(self, work: Work) -> ImageOutcome:
         """Stages 6 and 7."""
@@ -289,7 +292,9 @@ class _Run:
                 result = summarise(own, instances, settings, work.timings_s, self._provenance(settings))
                 work.pages, work.batch = [], None
                 self.on_progress(image_id, STAGES[-1], 1.0)
-                return ImageOutcome(image_id, result, own, instances, own.batch.size_hw, pictures)
+                shown = {name: self.known[name] for name in _exemplar_images(settings) - {image_id}}
+                size_hw = own.batch.size_hw
+                return ImageOutcome(image_id, result, own, instances, size_hw, pictures, exemplars_in=shown)
         return ImageOutcome(image_id, error=work.error, skipped=work.skipped)
 
     def _provenance(self, settings: CountSettings) -> Provenance:
@@ -312,6 +317,10 @@ class _Run:
             self.on_progress(work.request.image_id, name, _DONE_BEFORE[name])
         with timed(name, works):
             yield
+
+
+def _exemplar_images(settings: CountSettings) -> set[str]:
+    return {e.file_id for e in settings.exemplars if e.file_id is not None}
 
 
 def _decode(work: Work) -> None:

@@ -20,6 +20,7 @@ from app.extensions import db
 from app.jobs.asked import invalid_config
 from app.jobs.models import Job, JobImage
 from app.jobs.states import ImageStatus
+from app.jobs.transitions import LIVE_IMAGE
 from app.results.edits import Edit, apply_edits
 from app.results.objects import HUMAN, CountedObject, objects_of, size_stats
 from app.storage import StorageError, storage
@@ -139,6 +140,9 @@ def exemplar_candidates(job: Job, settings: CountSettings) -> dict[str, Candidat
     Those of this job, else those that its worker made for exemplars alone, else those of a job with the same
     engine over the same file: a retry leaves counted images out. Images whose groups were chosen for the
     whole job are among them.
+
+    Raises:
+        TallyError: RESULTS_NOT_READY when one of them is an image of this job that is yet to be counted.
     """
     wanted = {exemplar.file_id for exemplar in settings.exemplars if exemplar.file_id}
     if settings.groups_scope == "job":
@@ -151,6 +155,10 @@ def exemplar_candidates(job: Job, settings: CountSettings) -> dict[str, Candidat
     own = {run.image_id: run for run in job.images if run.image_id in wanted and run.candidates_key}
     made = {image_id: exemplar_key(job.id, image_id) for image_id in wanted - own.keys()}
     helped = {image_id: read_stored(key) for image_id, key in made.items() if storage().exists(key)}
+    for run in job.images:
+        if run.image_id in wanted - found.keys() - helped.keys() and run.status in LIVE_IMAGE:
+            message = f"an example lies in image {run.image_id}, which is {run.status}, not counted"
+            raise TallyError("RESULTS_NOT_READY", message)
     return {image_id: stored_candidates(run) for image_id, run in (found | own).items()} | helped
 
 

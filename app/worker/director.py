@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from flask import Flask, current_app
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from app.database import transaction
 from app.events.service import wake
@@ -23,6 +23,7 @@ from app.monitoring.metrics import BATCH_SIZE
 from app.types.service import object_types
 from app.worker import persist
 from app.worker.claims import ClaimedImage, claim, is_waiting, next_engine_key
+from app.worker.exemplars import keep_exemplars
 from app.worker.progress import STALL_LIMIT_S, Heartbeat
 from app.worker.requests import Batch, prepared
 from pipeline.contract import CountRequest, ErrorCode, ObjectType, PipelineError, unforeseen
@@ -191,7 +192,15 @@ class _BatchRun:
         if image is not None:
             self._writer.submit(self._end, image, outcome)
         elif outcome.image_id in self._helpers and outcome.candidates is not None:
-            persist.keep_exemplars(outcome.image_id, outcome.candidates)
+            self._writer.submit(self._keep, outcome.image_id, outcome.candidates)
+
+    def _keep(self, key: str, candidates: Candidates) -> None:
+        """Store a helper's candidates, in the writer's thread."""
+        try:
+            with self._app.app_context():
+                keep_exemplars(key, candidates)
+        except SQLAlchemyError as error:
+            log.warning("exemplars' candidates may stay", extra={"key": key, "reason": str(error)})
 
     def _end(self, image: ClaimedImage, outcome: ImageOutcome) -> None:
         """Write one outcome, in the writer's thread."""

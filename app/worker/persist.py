@@ -24,13 +24,13 @@ from app.monitoring.metrics import DETECTIONS, INFERENCE_DURATION, INFERENCE_JOB
 from app.results.objects import objects_of
 from app.results.service import write_instances
 from app.storage import StorageError, storage
-from app.storage.keys import candidates_key, exemplar_key, picture_folder, picture_key, thumbnail_key
+from app.storage.keys import candidates_key, picture_folder, picture_key, thumbnail_key
 from app.types.models import ObjectType
 from app.worker.claims import ClaimedImage
+from app.worker.exemplars import keep_unsaved
 from pipeline.archive import write_candidates
 from pipeline.contract import NOT_RETRIED, CountResult, ErrorCode, PipelineError
 from pipeline.settings import settings_from_json, settings_to_json
-from pipeline.types import Candidates
 
 if TYPE_CHECKING:  # the scheduler needs this file, and no cv2
     from pipeline.run import ImageOutcome
@@ -54,6 +54,7 @@ def save(image: ClaimedImage, owner: str, outcome: ImageOutcome) -> bool:
         raise ValueError(f"{image.key}: want a complete outcome, got one without a result")
     result = _with_own_settings(image, outcome.result)
     _store_files(image, outcome)
+    keep_unsaved(outcome.exemplars_in)
     with transaction() as session:
         is_written = _write(session, image, owner, outcome, result)
         ended = end_job_if_done(session, image.job_id) if is_written else None
@@ -105,18 +106,6 @@ def release(image: ClaimedImage, owner: str, engine_key: str) -> None:
         is_given_back = _end_lease(session, image, owner, values)
     if is_given_back:
         announce_work(engine_key)
-
-
-def keep_exemplars(key: str, candidates: Candidates) -> None:
-    """Store the candidates of an image that a job needs for its exemplars alone; ``ClaimedImage.key_of``.
-
-    A file that cannot be stored is no loss but of time: the next batch finds the candidates again.
-    """
-    job_id, _, image_id = key.partition("/")
-    try:
-        storage().put(exemplar_key(job_id, image_id), io.BytesIO(write_candidates(candidates)))
-    except (StorageError, OSError) as error:
-        log.warning("exemplars' candidates not kept", extra={"job_id": job_id, "reason": str(error)})
 
 
 def retry_delay(attempts: int) -> timedelta:

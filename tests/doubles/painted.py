@@ -80,7 +80,11 @@ def _outcome(
     result = summarise(candidates, instances, request.settings, {"segment": 0.001}, provenance)
     pictures = {name: JPEG + name.encode() for name in ("annotated", "heatmap", "rejected", "thumbnail")}
     size_hw = candidates.batch.size_hw
-    return ImageOutcome(request.image_id, result, candidates, instances, size_hw, pictures)
+    files = {e.file_id for e in request.settings.exemplars} - {None, request.image_id}
+    shown = {name: others[name] for name in files}
+    return ImageOutcome(
+        request.image_id, result, candidates, instances, size_hw, pictures, exemplars_in=shown
+    )
 
 
 def read_painted(path: str, type_name: str) -> Candidates:

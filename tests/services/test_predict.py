@@ -14,6 +14,8 @@ from werkzeug.test import TestResponse
 from app.columns import utcnow
 from app.files.service import purge_expired
 from app.storage import storage
+from app.storage.keys import exemplar_key
+from pipeline.contract import ErrorCode, PipelineError
 from pipeline.run import ImageOutcome
 from pipeline.run import count_batch as real_count_batch
 from tests.doubles import painted
@@ -139,6 +141,53 @@ def test_an_image_that_only_holds_the_exemplar_is_looked_at_once_a_job(make_work
     client.http.delete(f"/api/jobs/{job_id}")
     with client.workplace.app.app_context():
         assert list(storage().keys("candidates")) == []
+
+
+@pytest.fixture
+def half_done(make_workplace: MakeWorkplace) -> tuple[Client, str, list[str]]:
+    """A live job whose first image is counted; an exemplar lies in its second, which waits for a retry."""
+    client = Client(make_workplace(retry_delays_s=(600,), rate_limit_per_minute=100_000))
+    upload_id, ids = uploaded(client, *PHOTOS[:2])
+    exemplars = [{"file_id": file_id, "box": [15, 15, 11, 11]} for file_id in ids]
+    job_id = data_of(predict(client, upload_id, config=small_in(ids[0]) | {"exemplars": exemplars}))["job_id"]
+
+    def fail_second(
+        requests: Sequence[Any], *, on_outcome: Any, wanted: Any, **options: Any
+    ) -> list[ImageOutcome]:
+        (second,) = (r.image_id for r in requests if r.image_id.endswith(ids[1]))
+        others = {"on_outcome": on_outcome, "wanted": lambda key: key != second and wanted(key)}
+        done = painted.count_batch(requests, **others, **options)
+        on_outcome(ImageOutcome(second, error=PipelineError(ErrorCode.INFERENCE_ERROR, "not today")))
+        return done
+
+    client.workplace.drain(fail_second)
+    job = data_of(client.get(f"/jobs/{job_id}"))
+    assert [image["status"] for image in job["images"]] == ["completed", "queued"]
+    return client, job_id, ids
+
+
+def test_an_image_is_shown_at_once_though_an_exemplar_lies_in_one_that_waits(
+    half_done: tuple[Client, str, list[str]],
+) -> None:
+    client, job_id, ids = half_done
+    result = client.results(job_id, f"?file_id={ids[0]}&rejected=true")
+    assert (result["count"], {r["reason"] for r in result["rejected"]}) == (2, {"unlike_exemplar"})
+    edits = [{"op": "remove", "object_id": "c0"}]
+    answer = client.post("/correct", {"job_id": job_id, "file_id": ids[0], "version": 1, "edits": edits})
+    assert data_of(answer)["count"] == 1
+
+
+def test_an_exemplar_in_an_image_that_is_not_counted_yet_is_no_mistake_of_the_config(
+    half_done: tuple[Client, str, list[str]],
+) -> None:
+    client, job_id, ids = half_done
+    with client.workplace.app.app_context():
+        storage().delete(exemplar_key(job_id, ids[1]))
+    shown = client.get(f"/jobs/{job_id}/results?file_id={ids[0]}&rejected=true")
+    tried = client.post(f"/jobs/{job_id}/recount", {"config": {}, "file_id": ids[0], "dry_run": True})
+    for answer in (shown, tried):
+        assert (answer.status_code, error_of(answer)["code"]) == (404, "RESULTS_NOT_READY")
+        assert ids[1] in error_of(answer)["message"]
 
 
 def drawn_photo(n_small: int) -> bytes:

@@ -150,6 +150,7 @@ def test_exemplars_of_a_later_image_are_waited_for(scene):
     ]
     outcomes = count_batch(requests)
     assert [o.result.count for o in outcomes] == [14, 6]
+    assert [list(o.exemplars_in) for o in outcomes] == [["later"], []]
     alone = count_batch(requests[:1])
     assert alone[0].error.code == ErrorCode.INVALID_CONFIG
     known = count_batch(requests[:1], known={"later": outcomes[1].candidates})
