@@ -16,6 +16,7 @@ UPLOAD_ID = "upl_01jz4k8e7b2w3x4y5z6a7b8c9d"
 TIME = "2026-01-31T12:00:00Z"
 IN_CALENDAR = validate.Range(datetime(1000, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
 """What every database has a date for, in any zone."""
+INTERVAL = "90 %, inclusive; always holds the count. A human's edits move it; a human's number is exact."
 Meta = dict[str, Any]
 
 
@@ -136,7 +137,7 @@ class JobImageSchema(FileSchema):
         required=True, allow_none=True, metadata=described(24, "null before it is counted")
     )
     count_interval = fields.List(
-        fields.Integer(), required=True, allow_none=True, metadata=described([23, 25], "90 %, inclusive")
+        fields.Integer(), required=True, allow_none=True, metadata=described([23, 25], INTERVAL)
     )
     count_source = fields.String(required=True, metadata=described("model", '"human" after a correction'))
     stats = fields.Nested(StatsSchema, required=True, allow_none=True)

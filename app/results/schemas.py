@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.jobs.schemas import FILE_ID, JOB_ID, PictureURLsSchema, StatsSchema, described
+from app.jobs.schemas import FILE_ID, INTERVAL, JOB_ID, PictureURLsSchema, StatsSchema, described
 
 
 class ResultsQuerySchema(ma.Schema):
@@ -112,9 +112,7 @@ class ImageResultSchema(ma.Schema):
     version = fields.Integer(required=True, metadata=described(1))
     count = fields.Integer(required=True, metadata=described(24, "what holds now"))
     model_count = fields.Integer(required=True, metadata=described(24, "before human corrections"))
-    count_interval = fields.List(
-        fields.Integer(), required=True, metadata=described([23, 25], "90 %, inclusive")
-    )
+    count_interval = fields.List(fields.Integer(), required=True, metadata=described([23, 25], INTERVAL))
     count_source = fields.String(required=True, metadata=described("model"))
     by_type = fields.Dict(
         keys=fields.String(), values=fields.Integer(), required=True, metadata=described({"coin": 24})

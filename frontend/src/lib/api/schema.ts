@@ -676,7 +676,7 @@ export interface components {
              */
             count: number | null;
             /**
-             * @description 90 %, inclusive
+             * @description 90 %, inclusive; always holds the count. A human's edits move it; a human's number is exact.
              * @example [
              *       23,
              *       25
@@ -1102,7 +1102,7 @@ export interface components {
              */
             model_count: number;
             /**
-             * @description 90 %, inclusive
+             * @description 90 %, inclusive; always holds the count. A human's edits move it; a human's number is exact.
              * @example [
              *       23,
              *       25

@@ -75,8 +75,10 @@ const recordOf = ({ id, edits, count }: (typeof corrections)[number]) => ({
 });
 const stated = () => corrections.findLast(({ count }) => count !== undefined)?.count;
 const state = () => ({
-  ...{ version, detections: detections(), count_source: "human", count_interval: [0, 9] },
+  ...{ version, detections: detections(), count_source: "human" },
   count: stated() ?? detections().length,
+  count_interval:
+    stated() === undefined ? [detections().length - 1, detections().length + 1] : [stated(), stated()],
 });
 const RESULT = {
   file_id: "img_1",
@@ -84,6 +86,8 @@ const RESULT = {
   height: 50,
   model_count: 3,
   rejected: [],
+  needs_review: true,
+  review_reason: "some touch",
 } as unknown as ImageResult;
 
 beforeEach(async () => {
@@ -121,7 +125,21 @@ it("shows an edit at once, and saves it later as one correction with others", as
   expect(posts).toEqual(["/correct"]);
   expect(counted()).toEqual(["c1", "c2", "hk1_1"]);
   expect(session.scene.rejected[0]).toMatchObject({ id: "c0", rejection: "human" });
-  expect(told).toEqual([{ count: 3, count_source: "human", version: 2 }]);
+  const known = { count_interval: [2, 4], needs_review: false };
+  expect(told).toEqual([{ count: 3, count_source: "human", version: 2, ...known }]);
+});
+
+it("tells the interval of the count that it shows, and none of one that is not saved", async () => {
+  expect(session.interval).toEqual([2, 4]);
+  session.remove("c0");
+  expect([session.count, session.interval]).toEqual([2, null]);
+  await session.flush();
+  expect([session.count, session.interval]).toEqual([2, [1, 3]]);
+  expect(session.result).toMatchObject({ needs_review: false, review_reason: null });
+  await session.setCount(7);
+  expect([session.count, session.interval]).toEqual([7, [7, 7]]);
+  await session.undo();
+  expect([session.count, session.interval]).toEqual([2, [1, 3]]);
 });
 
 it("saves by itself a moment after the last edit", async () => {

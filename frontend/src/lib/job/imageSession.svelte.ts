@@ -28,6 +28,10 @@ export class ImageSession {
   /** How other settings would count the image; while there is one it is shown, and nothing is edited. */
   preview = $derived.by(() => this.readPreview());
   count = $derived(this.countInView());
+  /** Of the count in view; nobody knows it before unsaved edits are saved. */
+  interval = $derived(
+    this.preview?.count_interval ?? (this.unsaved.length ? null : (this.result?.count_interval ?? null)),
+  );
 
   private nextLocal = 0;
   private conflicts = 0;
@@ -217,8 +221,8 @@ export class ImageSession {
 
   private tell(): void {
     if (!this.result) return;
-    const { count, count_source, version } = this.result;
-    this.onSaved({ count, count_source, version });
+    const { count, count_interval, count_source, needs_review, version } = this.result;
+    this.onSaved({ count, count_interval, count_source, needs_review, version });
   }
 
   private allShapes(): Shape[] {

@@ -56,6 +56,7 @@ export class JobView {
       case "image.completed": {
         const { file_id, image_count, count_interval, needs_review, annotated_url, thumbnail_url } =
           event.data;
+        if (this.isCounted(file_id)) break; // replayed: a person may have corrected it since
         const known = { status: "completed", count: image_count, count_interval, needs_review } as const;
         this.updateImage(file_id, known, { annotated: annotated_url, thumbnail: thumbnail_url });
         break;
@@ -79,6 +80,10 @@ export class JobView {
     this.updateImage(fileId, values);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.reload().catch((error) => (this.error = error)), RELOAD_AFTER_MS);
+  }
+
+  private isCounted(fileId: string): boolean {
+    return this.job?.images.some((i) => i.file_id === fileId && i.status === "completed") ?? false;
   }
 
   /** Take over new facts about one image, and add up the job's count again. */

@@ -20,7 +20,10 @@ export function previewScene(scene: Scene, preview: RecountedImage): Scene {
   };
 }
 
-/** Return the result with a correction's answer in it; what it took out joins the rejected. */
+/**
+ * Return the result with a correction's answer in it; what it took out joins the rejected. What a person corrected
+ * needs no more review.
+ */
 export function afterCorrection(before: ImageResult, answer: CorrectionAnswer): ImageResult {
   const { version, count, count_interval, count_source, detections } = answer;
   const counted = new Set(detections.map((found) => found.object_id));
@@ -31,5 +34,7 @@ export function afterCorrection(before: ImageResult, answer: CorrectionAnswer): 
       reason: "human",
     }));
   const rejected = [...before.rejected, ...takenOut].filter(({ object_id }) => !counted.has(object_id));
-  return { ...before, version, count, count_interval, count_source, detections, rejected };
+  const checked = { needs_review: false, review_reason: null, density_estimate: null };
+  const changed = { version, count, count_interval, count_source, detections, rejected };
+  return { ...before, ...changed, ...checked };
 }
