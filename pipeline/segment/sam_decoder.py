@@ -113,9 +113,10 @@ class FastDecoder(nn.Module):
 
     def _embed(self, points_xy: Tensor) -> Tensor:
         """Return the (P, T, C) tokens: quality, masks, the point, and the "no second point" padding."""
-        size_hw = self.prompts.input_image_size
-        scale = points_xy.new_tensor([size_hw[1], size_hw[0]])
-        point = self.prompts.pe_layer._pe_encoding(((points_xy + 0.5) / scale).float())  # (P, C)
+        height, width = self.prompts.input_image_size
+        x, y = (points_xy + 0.5).unbind(1)
+        at = torch.stack([x / width, y / height], dim=1)  # numbers, no tensor: a card need not wait for one
+        point = self.prompts.pe_layer._pe_encoding(at.float())  # (P, C)
         point = (point + self.prompts.point_embeddings[1].weight)[:, None]
         output = torch.cat([self.decoder.iou_token.weight, self.decoder.mask_tokens.weight])
         shared = [t.expand(len(point), -1, -1) for t in (output, self.prompts.not_a_point_embed.weight)]

@@ -1,8 +1,9 @@
 """SAM's layers arranged for speed (``mode: exact`` and ``fast``): shared work once, survivors only.
 
 On the CPU everything is float32; masks are drawn only for prompts with a mask that passes. On a GPU nothing
-waits for the host between the first and the last of 32 x 32 points: masks are drawn for all and filtered
-once, and ``fast`` encodes in bfloat16 with a compiled encoder.
+waits for the host between the first and the last of four portions of points (all of a 32 x 32 grid where
+256 fit at once): their masks are drawn, then filtered together. ``fast`` encodes in bfloat16 with a compiled
+encoder.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 
 from pipeline.memory import is_out_of_memory
-from pipeline.portions import OnPart, split, unheard
+from pipeline.portions import OnPart, span, split, unheard
 from pipeline.segment.sam_decoder import FastDecoder, ImageMemory
 from pipeline.segment.sam_encoder import FastEncoder
 from pipeline.segment.sam_package import Decoded, join, keep_good
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 CPU_PIXEL_BYTES = 4 << 20
 """Prompts' pixels a CPU step holds a thread, so that they stay in the cache: one prompt of ViT-B."""
 
-LOGIT_BYTES = 1 << 30
-"""Small mask logits a GPU holds before it filters them: a 32 x 32 grid of ViT-B's is 0.8 GB."""
+PORTIONS_HELD = 4
+"""Portions of points whose masks a GPU holds before it filters them: a 32 x 32 grid where 256 points fit."""
 
 
 class FastNet:
@@ -95,21 +96,20 @@ class FastNet:
     def _decode_all(
         self, memory: ImageMemory, points_xy: Tensor, pred_iou_thresh: float, at_once: int, on_part: OnPart
     ) -> Decoded:
-        """Draw every mask, then filter: the host waits once for each ``LOGIT_BYTES`` of masks."""
-        parts: list[Decoded] = []
-        logits: list[Tensor] = []
-        iou: list[Tensor] = []
-        start = 0
-        for _, points in split(points_xy, at_once, on_part):
-            prompted = self._decoder(memory, points)
-            logits.append(self._decoder.draw(prompted, slice(None)))
-            iou.append(prompted.predicted_iou)
-            drawn = sum(len(part) for part in iou)
-            if drawn == len(points_xy) - start or len(logits) * logits[0].nbytes >= LOGIT_BYTES:
-                row = torch.arange(start, start + drawn, device=self.device)
-                parts.append(keep_good(torch.cat(logits), torch.cat(iou), row, pred_iou_thresh))
-                logits, iou, start = [], [], start + drawn
+        """Draw every mask, then filter: the host waits once for each ``PORTIONS_HELD`` portions of points."""
+        parts, n = [], max(1, len(points_xy))
+        for start, some in split(points_xy, PORTIONS_HELD * at_once, unheard):
+            own = span(on_part, start / n, (start + len(some)) / n)
+            drawn = [self._draw(memory, points) for _, points in split(some, at_once, own)]
+            logits, iou = (torch.cat(column) for column in zip(*drawn, strict=True))
+            row = torch.arange(start, start + len(some), device=self.device)
+            parts.append(keep_good(logits, iou, row, pred_iou_thresh))
         return join(parts)
+
+    def _draw(self, memory: ImageMemory, points_xy: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (P, M, 4h, 4w) logits and (P, M) predicted IoU."""
+        prompted = self._decoder(memory, points_xy)
+        return self._decoder.draw(prompted, slice(None)), prompted.predicted_iou
 
     def _decode_lazily(
         self, memory: ImageMemory, points_xy: Tensor, pred_iou_thresh: float, at_once: int, on_part: OnPart

@@ -155,15 +155,16 @@ def _measure_chunk(
     scores = stability(large, threshold, settings.stability_score_offset)
     masks = large > threshold
     if settings.stability_score_thresh > 0.0:
-        stable = scores >= settings.stability_score_thresh
+        stable = (scores >= settings.stability_score_thresh).nonzero().flatten()
         masks, rows, scores = masks[stable], rows[stable], scores[stable]
     boxes = batched_mask_to_box(masks).long()
     height, width = crop.image_hw
     if crop.layer:
-        inner = ~is_box_near_crop_edge(boxes, list(crop.box_xyxy), [0, 0, width, height])
+        near = is_box_near_crop_edge(boxes, list(crop.box_xyxy), [0, 0, width, height])
+        inner = (~near).nonzero().flatten()
         masks, rows, scores, boxes = masks[inner], rows[inner], scores[inner], boxes[inner]
-    x0, y0 = crop.box_xyxy[:2]
-    boxes = boxes + torch.tensor([x0, y0, x0, y0], device=boxes.device)
+    boxes[:, ::2] += crop.box_xyxy[0]
+    boxes[:, 1::2] += crop.box_xyxy[1]
     return rows, boxes, scores, masks_to_rles(uncrop_masks(masks, list(crop.box_xyxy), height, width))
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 
 MIN_POINTS, MAX_POINTS = 4, 1024
-POINT_BYTES = 96 << 20
-"""Peak bytes one point prompt of SAM's 64 x 64 decoder takes on a GPU in float32 (docs/sam.md)."""
+POINT_BYTES = 32 << 20
+"""Peak bytes one point of SAM's 64 x 64 decoder takes on a GPU in float32: its tensors are 24 MiB, and four
+portions' small masks are held (docs/sam.md)."""
 
 CPU_POINTS = 64
 

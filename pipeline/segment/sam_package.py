@@ -97,7 +97,7 @@ def keep_good(logits: Tensor, iou: Tensor, row: Tensor, pred_iou_thresh: float) 
     masks = logits.shape[1]
     logits, iou, row = logits.flatten(0, 1), iou.flatten(), row.repeat_interleave(masks)
     if pred_iou_thresh > 0.0:
-        keep = iou > pred_iou_thresh
+        keep = (iou > pred_iou_thresh).nonzero().flatten()  # once: here a card is waited for
         logits, iou, row = logits[keep], iou[keep], row[keep]
     return Decoded(logits, iou, row)
 

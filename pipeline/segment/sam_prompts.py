@@ -8,7 +8,7 @@ In: an image's pixels.  Out: points, (x, y) in [0, 1] of the image.  Device: CPU
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,8 +19,9 @@ from scipy.spatial import cKDTree
 from pipeline.ops.rle import rle_to_runs
 from pipeline.segment.mini_input import stretch_contrast
 from pipeline.segment.mini_maps import STRIDE_PX
-from pipeline.segment.mini_peaks import Found
-from pipeline.segment.mini_search import ScaleSearch
+
+if TYPE_CHECKING:
+    from pipeline.segment.mini_peaks import Found
 
 Points = NDArray[np.float64]
 """(P, 2) float64 (x, y); in [0, 1] of the image unless px are named."""
@@ -59,6 +60,8 @@ class MiniPrompter:
 
     def __call__(self, pixels_hw3: NDArray[np.uint8]) -> Points:
         """Return one point inside each instance; of what is seen at several scales, the coarsest one's."""
+        from pipeline.segment.mini_search import ScaleSearch  # what asks no proposals needs none of it
+
         small = stretch_contrast(_shrink(pixels_hw3))
         search = ScaleSearch(self._session, small)
         points = np.zeros((0, 2))
