@@ -230,24 +230,6 @@ def test_edits_add_and_remove_objects(client: Client, job: dict[str, Any]) -> No
     assert low <= 4 <= high
 
 
-def test_the_interval_of_a_corrected_count_holds_it_and_is_the_same_through_every_door(
-    client: Client, job: dict[str, Any]
-) -> None:
-    low, high = client.results(job["job_id"])["count_interval"]
-    drawn = [{"op": "add", "box": [5 + 30 * i, 90, 12, 12]} for i in range(3)]
-    answer = data_of(correct(client, job, 1, edits=drawn))
-    moved = answer["count_interval"]
-    assert (answer["count"], moved) == (7, [low + 3, high + 3])
-    shown = client.results(job["job_id"]), data_of(client.get(f"/jobs/{job['job_id']}"))["images"][0]
-    preview = data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {}, "dry_run": True}))
-    assert [one["count_interval"] for one in (*shown, *preview["images"])] == [moved] * 3
-    assert preview["images"][0]["count_interval_before"] == moved
-    stated = data_of(correct(client, job, 2, count=30))
-    assert stated["count_interval"] == [30, 30]
-    edit = {"op": "remove", "object_id": "c0"}
-    assert data_of(correct(client, job, 3, edits=[edit]))["count_interval"] == [29, 29]
-
-
 def test_a_stale_correction_is_refused_and_tells_the_current_version(
     client: Client, job: dict[str, Any]
 ) -> None:

@@ -76,6 +76,23 @@ def test_a_retried_image_can_be_corrected_though_its_exemplar_lies_in_another(cl
     assert answer["count"] == 4
 
 
+def test_a_corrected_counts_interval_holds_it_and_is_the_same_through_every_door(client: Client) -> None:
+    job = client.counted(MIXED)
+    low, high = client.results(job["job_id"])["count_interval"]
+    drawn = [{"op": "add", "box": [5 + 30 * i, 90, 12, 12]} for i in range(3)]
+    answer = data_of(correct(client, job, 1, edits=drawn))
+    moved = answer["count_interval"]
+    assert (answer["count"], moved) == (8, [low + 3, high + 3])
+    shown = client.results(job["job_id"]), data_of(client.get(f"/jobs/{job['job_id']}"))["images"][0]
+    preview = data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {}, "dry_run": True}))
+    assert [one["count_interval"] for one in (*shown, *preview["images"])] == [moved] * 3
+    assert preview["images"][0]["count_interval_before"] == moved
+    stated = data_of(correct(client, job, 2, count=30))
+    assert stated["count_interval"] == [30, 30]
+    edit = {"op": "remove", "object_id": "c0"}
+    assert data_of(correct(client, job, 3, edits=[edit]))["count_interval"] == [29, 29]
+
+
 def test_the_list_shows_the_first_image(client: Client) -> None:
     job = client.counted(THREE, MIXED)
     (listed,) = data_of(client.get("/jobs"))
