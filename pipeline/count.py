@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError
-from pipeline.groups import Grouping, group
+from pipeline.groups import Clustered, Grouping, clustered, group
 from pipeline.object_types import asks_for_everything
 from pipeline.ops.exemplars import Looks, Seen, are_alike, find_exemplar, unit_rows
 from pipeline.ops.nms import KEPT, suppress
@@ -21,7 +21,7 @@ from pipeline.rules import program_sha256
 from pipeline.summary import size_stats_of, summarise
 from pipeline.types import Candidates, Instances, RuleEffects
 
-__all__ = ["count", "object_id", "size_stats_of", "summarise"]
+__all__ = ["Clustered", "clustered", "count", "object_id", "size_stats_of", "summarise"]
 
 MIN_AREA_PX = 25
 """Default lower limit of a mask's area (anchors (f): VIRG, micro-sam)."""
@@ -50,6 +50,7 @@ def count(
     object_types: Sequence[ObjectType] = (),
     *,
     others: Mapping[str, Candidates] | None = None,
+    chosen_in: Mapping[str, Clustered] | None = None,
 ) -> Instances:
     """Decide which candidates are counted, and say why the others are not.
 
@@ -62,6 +63,7 @@ def count(
         settings: everything that decides.
         object_types: the finite set; gives the requested type's size limits where settings have none.
         others: candidates of other images by their image id, for exemplars that lie in those.
+        chosen_in: ``groups.clustered`` of the settings and ``others``, where several images are counted.
 
     Returns:
         N decisions. Groups are formed over all candidates, so their ids do not depend on settings.
@@ -73,7 +75,7 @@ def count(
     Complexity: N² box comparisons; linear in mask runs. 1,000 candidates take well under 0.1 s.
     """
     effects = _rule_effects(candidates, settings)
-    grouping = group(candidates, settings, others or {})
+    grouping = group(candidates, settings, others or {}, chosen_in)
     alike, pointed_at, unmet = _match_exemplars(candidates, settings, others or {})
     type_ids, scores = _score(candidates, settings, alike)
     scores[pointed_at] = np.maximum(scores[pointed_at], EXEMPLAR_PROBABILITY)

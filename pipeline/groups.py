@@ -48,22 +48,62 @@ class Grouping:
     left_out_as: tuple[str, ...]
 
 
-def group(candidates: Candidates, settings: CountSettings, others: Mapping[str, Candidates]) -> Grouping:
+@dataclass(frozen=True, slots=True)
+class Clustered:
+    """One image's N candidates with their groups: what choices that hold for other images are made of.
+
+    Attributes:
+        candidates: of the image.
+        features: (N, D + 1) float32 rows whose distance says how unlike candidates are in looks and size.
+        ids: (N,) int64. Group of each candidate.
+    """
+
+    candidates: Candidates
+    features: NDArray[np.float32]
+    ids: NDArray[np.int64]
+
+
+def clustered(settings: CountSettings, others: Mapping[str, Candidates]) -> dict[str, Clustered]:
+    """Return the images whose chosen groups hold for the whole job, by image id.
+
+    Whoever counts several images works this out once, and hands it to each ``count``.
+    """
+    if settings.groups_scope != "job":
+        return {}
+    wanted = dict.fromkeys(choice.file_id for choice in settings.groups)
+    return {name: _clustered(others[name]) for name in wanted if name is not None and name in others}
+
+
+def _clustered(candidates: Candidates) -> Clustered:
+    features = _features(candidates)
+    return Clustered(candidates, features, cluster(features))
+
+
+def group(
+    candidates: Candidates,
+    settings: CountSettings,
+    others: Mapping[str, Candidates],
+    chosen_in: Mapping[str, Clustered] | None = None,
+) -> Grouping:
     """Form the groups of one image, and apply what a person chose.
 
     Args:
         candidates: N candidates of the image.
         settings: with the choices.
         others: candidates by image id; of this image too where choices name it.
+        chosen_in: ``clustered`` of these; None works it out here.
 
     Raises:
         SettingsError: a choice names a group that its image does not have, or an image whose candidates
             are not known, or that are described in another way than these.
     """
-    ids = cluster(_features(candidates))
+    chosen_in = clustered(settings, others) if chosen_in is None else chosen_in
+    here = next((one for one in chosen_in.values() if one.candidates is candidates), None)
+    here = here or _clustered(candidates)
+    ids = here.ids
     chosen: list[GroupChoice | None] = [None] * len(candidates)
     if settings.groups_scope == "job":
-        chosen = _chosen_elsewhere(candidates, settings, others)
+        chosen = _chosen_elsewhere(here, settings, others, chosen_in)
     own = [(n, c) for n, c in enumerate(settings.groups) if _is_of(c, candidates, others)]
     by_id = _by_id(own, ids)
     chosen = [by_id.get(i, choice) for i, choice in zip(ids.tolist(), chosen, strict=True)]
@@ -102,33 +142,36 @@ def _by_id(choices: Choices, ids: NDArray[np.int64]) -> dict[int, GroupChoice]:
 
 
 def _chosen_elsewhere(
-    candidates: Candidates, settings: CountSettings, others: Mapping[str, Candidates]
+    here: Clustered,
+    settings: CountSettings,
+    others: Mapping[str, Candidates],
+    chosen_in: Mapping[str, Clustered],
 ) -> list[GroupChoice | None]:
     """Return for each candidate the choice made for what it is most like in other images, None for none."""
     by_file: dict[str, list[tuple[int, GroupChoice]]] = {}
     for place, choice in enumerate(settings.groups):
-        if choice.file_id is not None and not _is_of(choice, candidates, others):
+        if choice.file_id is not None and not _is_of(choice, here.candidates, others):
             by_file.setdefault(choice.file_id, []).append((place, choice))
-    features = [np.zeros((0, candidates.classification.embeddings.shape[1] + 1), np.float32)]
-    ways: list[GroupChoice | None] = []
+    ways: list[GroupChoice | None] = [None] * len(here.ids)
+    reach = REACH.get(here.candidates.classification.source, DEFAULT_REACH)
+    closest = np.full(len(ways), np.nextafter(np.float32(reach), np.float32(np.inf)), np.float32)
     for file_id, choices in by_file.items():
-        source = _source(file_id, choices[0][0], candidates, others)
-        features.append(_features(source))
-        ids = cluster(features[-1])
-        by_id = _by_id(choices, ids)
-        ways += [by_id.get(i) for i in ids.tolist()]
-    nearest, distance = _nearest(_features(candidates), np.concatenate(features))
-    reach = REACH.get(candidates.classification.source, DEFAULT_REACH)
-    return [ways[i] if d <= reach else None for i, d in zip(nearest.tolist(), distance.tolist(), strict=True)]
+        _check_source(file_id, choices[0][0], here.candidates, others)
+        there = chosen_in[file_id]
+        by_id = _by_id(choices, there.ids)
+        nearest, distance = _nearest(here.features, there.features)
+        for i in np.flatnonzero(distance < closest).tolist():
+            ways[i] = by_id.get(int(there.ids[nearest[i]]))
+        closest = np.minimum(closest, distance)
+    return ways
 
 
-def _source(file_id: str, place: int, candidates: Candidates, others: Mapping[str, Candidates]) -> Candidates:
-    """Return the candidates of another image, which must be described as these are."""
+def _check_source(file_id: str, place: int, candidates: Candidates, others: Mapping[str, Candidates]) -> None:
+    """Raise unless the candidates of another image are known, and described as these are."""
     source = others.get(file_id)
-    if source is not None and source.classification.source == candidates.classification.source:
-        return source
-    message = f"want an image whose candidates are known and described alike, got {file_id}"
-    raise SettingsError([{"field": f"config.groups[{place}].file_id", "message": message}])
+    if source is None or source.classification.source != candidates.classification.source:
+        message = f"want an image whose candidates are known and described alike, got {file_id}"
+        raise SettingsError([{"field": f"config.groups[{place}].file_id", "message": message}])
 
 
 def _nearest(

@@ -34,9 +34,22 @@ from pipeline.contract import (
     Provenance,
     SettingsError,
 )
-from pipeline.count import count, object_id, summarise
+from pipeline.count import Clustered, clustered, count, object_id, summarise
 from pipeline.settings import settings_from_json, settings_to_json
 from pipeline.types import Candidates, Instances
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What counts with the same settings need of other images: read and worked out once for all of them.
+
+    Attributes:
+        candidates: of the images that exemplars and chosen groups lie in, by image id.
+        chosen_in: those of them whose chosen groups hold for the whole job.
+    """
+
+    candidates: Mapping[str, Candidates]
+    chosen_in: Mapping[str, Clustered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,7 @@ def recounted(
     image: JobImage,
     settings: CountSettings,
     object_types: Sequence[ObjectType] | None,
-    others: Mapping[str, Candidates],
+    elsewhere: Elsewhere,
     edits: Sequence[Edit],
 ) -> Recounted:
     """Count one image again, and replay what humans changed.
@@ -103,22 +116,24 @@ def recounted(
         image: counted before.
         settings: to count with; engine and tiles in them have no effect here.
         object_types: the finite set as it is now; None keeps the size limits of the current count.
-        others: candidates of the images that exemplars lie in, by image id.
+        elsewhere: ``found_elsewhere`` for these settings.
         edits: completed edits, oldest first.
 
     Raises:
         TallyError: INVALID_CONFIG when an exemplar lies in an image without candidates, or with some that
             another classifier described; a chosen group is not there; rules were not run on this image.
     """
-    candidates = others.get(image.image_id) or stored_candidates(image)
+    candidates = elsewhere.candidates.get(image.image_id) or stored_candidates(image)
     before = image.result or {}
     source = candidates.classification.source
-    others = {name: one for name, one in others.items() if one.classification.source == source}
+    known = elsewhere.candidates.items()
+    others = {name: one for name, one in known if one.classification.source == source}
+    others[image.image_id] = candidates
     started = perf_counter()
     if object_types is None:
         object_types = [_type_as_it_was(candidates, before)]
     try:
-        instances = count(candidates, settings, object_types, others={**others, image.image_id: candidates})
+        instances = count(candidates, settings, object_types, others=others, chosen_in=elsewhere.chosen_in)
     except SettingsError as error:
         raise invalid_config(error.details) from error
     provenance = replace(Provenance(**before["provenance"]), settings=settings_to_json(settings))
@@ -132,6 +147,16 @@ def _type_as_it_was(candidates: Candidates, result: Mapping[str, Any]) -> Object
     """Return the requested type with the limits that held: what PATCH /types changed is for later counts."""
     low, high = result["size_limits_px"]
     return ObjectType("".join(candidates.type_probs.types[:1]), min_area_px=low, max_area_px=high)
+
+
+def found_elsewhere(job: Job, settings: CountSettings) -> Elsewhere:
+    """Return what counting images of a job with these settings needs of others.
+
+    Raises:
+        TallyError: as ``exemplar_candidates``.
+    """
+    others = exemplar_candidates(job, settings)
+    return Elsewhere(others, clustered(settings, others))
 
 
 def exemplar_candidates(job: Job, settings: CountSettings) -> dict[str, Candidates]:
@@ -162,18 +187,18 @@ def exemplar_candidates(job: Job, settings: CountSettings) -> dict[str, Candidat
     return {image_id: stored_candidates(run) for image_id, run in (found | own).items()} | helped
 
 
-def keep_exemplars(job: Job, others: Mapping[str, Candidates]) -> None:
+def keep_exemplars(job: Job, elsewhere: Elsewhere) -> None:
     """Store with a job what its count needs of images of other jobs: those may be deleted, or counted anew.
 
     Args:
         job: that is counted again.
-        others: ``exemplar_candidates`` of it.
+        elsewhere: ``found_elsewhere`` for its settings.
     """
     own = {run.image_id for run in job.images if run.candidates_key}
-    for image_id in others.keys() - own:
+    for image_id in elsewhere.candidates.keys() - own:
         key = exemplar_key(job.id, image_id)
         if not storage().exists(key):
-            storage().put(key, io.BytesIO(write_candidates(others[image_id])))
+            storage().put(key, io.BytesIO(write_candidates(elsewhere.candidates[image_id])))
 
 
 def standing_corrections(session: Session, image: JobImage) -> list[Correction]:

@@ -32,7 +32,7 @@ from app.results.recount import (
     bare_number,
     columns_of,
     edits_of,
-    exemplar_candidates,
+    found_elsewhere,
     keep_exemplars,
     recounted,
     standing_corrections,
@@ -70,10 +70,10 @@ def recount(job_id: str, body: Data) -> Data:
         lesson = learned(job, settings)
         images = [image for image in images if image.image_id not in lesson.touched]
         config, settings = _merged(job, sent | {"exemplars": lesson.exemplars})
-    types, others = object_types(db.session()), exemplar_candidates(job, settings)
+    types, elsewhere = object_types(db.session()), found_elsewhere(job, settings)
     corrections = [standing_corrections(db.session(), image) for image in images]
     found = [
-        recounted(image, settings, types, others, edits_of(standing))
+        recounted(image, settings, types, elsewhere, edits_of(standing))
         for image, standing in zip(images, corrections, strict=True)
     ]
     columns = [columns_of(f, bare_number(c)) for f, c in zip(found, corrections, strict=True)]
@@ -81,7 +81,7 @@ def recount(job_id: str, body: Data) -> Data:
     if lesson:
         answer["exemplars"] = {"positive": lesson.n_positive, "negative": lesson.n_negative}
     if not dry_run:
-        keep_exemplars(job, others)
+        keep_exemplars(job, elsewhere)
         changes = [(image.id, image.version, c) for image, c in zip(images, columns, strict=True)]
         _write(job_id, config if file_id is None else job.config, changes, [f.objects for f in found])
     return answer

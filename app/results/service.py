@@ -21,9 +21,10 @@ from app.results.description import Data, describe_rejected, describe_result
 from app.results.models import Instance
 from app.results.objects import CountedObject
 from app.results.recount import (
+    Elsewhere,
     Recounted,
     edits_of,
-    exemplar_candidates,
+    found_elsewhere,
     recounted,
     settings_of,
     standing_corrections,
@@ -82,13 +83,13 @@ def current(job: Job, image: JobImage) -> Recounted:
 
 def each_current(job: Job, images: Sequence[JobImage]) -> Iterator[Recounted]:
     """Give ``current`` of several images; what their exemplars and groups need is read once in a row."""
-    needed, others = None, {}
+    needed, elsewhere = None, Elsewhere({}, {})
     for image in images:
         settings = settings_of(image)
         if needed != (needed := (settings.exemplars, settings.groups, settings.groups_scope)):
-            others = exemplar_candidates(job, settings)
+            elsewhere = found_elsewhere(job, settings)
         edits = edits_of(standing_corrections(db.session(), image))
-        yield recounted(image, settings, None, others, edits)
+        yield recounted(image, settings, None, elsewhere, edits)
 
 
 def counted_images(job: Job, file_id: str | None) -> list[JobImage]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from pipeline.ops.cluster import cluster
 from tests.doubles import painted
 from tests.doubles.painted import Disc, painted_png, row_of_discs
 from tests.services.client import Client, data_of, error_of
@@ -102,6 +105,29 @@ def test_a_choice_can_hold_for_all_images_of_the_job(client: Client) -> None:
     where = {"job_id": job["job_id"], "file_id": job["images"][1]["file_id"], "version": 3}
     corrected = data_of(client.post("/correct", where | {"edits": [edit]}))
     assert corrected["count"] == 1, "the choice in the other image still holds when this one is corrected"
+
+
+def test_chosen_images_are_clustered_once_for_all_images_of_a_job(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.counted(*(painted_png([*NUTS, *RINGS], shade=n) for n in range(4)), type="part")
+    drop = [
+        {"file_id": image["file_id"], "id": 1, "name": "rings", "counted": False}
+        for image in job["images"][:2]
+    ]
+    clustered: list[int] = []
+
+    def counting(features: NDArray[np.float32]) -> NDArray[np.int64]:
+        clustered.append(len(features))
+        return cluster(features)
+
+    monkeypatch.setattr("pipeline.groups.cluster", counting)
+    answer = data_of(recounted(client, job, drop, config={"groups_scope": "job"}))
+    assert [image["count"] for image in answer["images"]] == [5, 5, 5, 5]
+    assert len(clustered) == 4, "each image once"
+    clustered.clear()
+    data_of(client.get(f"/jobs/{job['job_id']}/results?rejected=true"))
+    assert len(clustered) == 4
 
 
 def test_a_later_recount_keeps_the_choice(client: Client, job: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.contract import CountSettings, Exemplar, GroupChoice, Provenance, SettingsError
-from pipeline.count import count, summarise
+from pipeline.count import clustered, count, summarise
 from pipeline.types import Candidates, Classification, Instances, TypeProbs
 from tests.candidates import batch_of, disc
 
@@ -41,6 +41,23 @@ def summary(found: Candidates, settings: CountSettings, others: dict[str, Candid
     """Return "9 nuts, 7 washers" and so on."""
     result = summarise(found, decided(found, settings, others), settings, {}, PROVENANCE)
     return ", ".join(f"{n} {name}" for name, n in result.by_type.items())
+
+
+def test_chosen_images_clustered_once_decide_as_each_count_alone_does() -> None:
+    settings = chosen(
+        GroupChoice(1, "a", "washers", counted=False), GroupChoice(0, "b", "screws"), scope="job"
+    )
+    images = {
+        "a": tray((9, RED, 8), (7, GREEN, 8)),
+        "b": tray((8, BLUE, 8), (3, RED, 8)),
+        "c": tray((5, GREEN, 8), (4, BLUE, 8)),
+    }
+    once = clustered(settings, images)
+    assert list(once) == ["a", "b"]
+    for found in images.values():
+        alone, shared = (count(found, settings, others=images, chosen_in=known) for known in (None, once))
+        assert (alone.rejections, alone.labels) == (shared.rejections, shared.labels)
+    assert summary(images["c"], settings, images) == "4 screws"
 
 
 def decided(
