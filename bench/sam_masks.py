@@ -8,7 +8,8 @@ on ``--batch`` pictures, divided by their number. Every repetition uses new pixe
 grid. Its masks are others, so ``equal`` says nothing there; what it finds: bench/sam_prompts.py.
 
     python bench/sam_masks.py --quick
-    python bench/sam_masks.py --grid 32 --repeat 3 --threads 1 --cpu-time --json bench/results/sam_masks_cpu.json
+    python bench/sam_masks.py --grid 32 --threads 1 --cpu-time --json bench/results/sam_masks_cpu.json
+    python bench/sam_masks.py --grid 32 --batch 8 --device cuda --json bench/results/sam_masks_cuda_8.json
 """
 
 from __future__ import annotations
