@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, or_, select
 
 from app.database import transaction
 from app.errors import TallyError
@@ -181,14 +181,16 @@ def _purge(image_id: str, now: datetime) -> int:
     """Delete one image's bytes unless another row needs them; see ``uploads.service.add_upload``.
 
     A job may have begun, or a template been saved, since the image was chosen: both hold the same row, so
-    this is seen here.
+    this is seen here. Exemplars of a live job may lie in images of any upload.
     """
     with transaction() as session:
         sha256, upload_id = session.execute(
             select(Image.sha256, Image.upload_id).where(Image.id == image_id)
         ).one()
         same = session.scalars(select(Image).where(Image.sha256 == sha256).with_for_update()).all()
-        is_live = select(Job.id).where(Job.upload_id == upload_id, Job.status.in_(LIVE)).limit(1)
+        shows_exemplars = cast(Job.config, Text).contains(image_id, autoescape=True)
+        needs = or_(Job.upload_id == upload_id, shows_exemplars)
+        is_live = select(Job.id).where(Job.status.in_(LIVE), needs).limit(1)
         is_saved = select(TemplateImage.image_id).where(TemplateImage.image_id == image_id)
         if session.scalar(is_live) is not None or session.scalar(is_saved) is not None:
             return 0

@@ -128,10 +128,16 @@ def unsupported(config: Data, keys: dict[str, str]) -> list[dict[str, str]]:
     return [{"field": f"config.{key}", "message": keys[key]} for key in keys if config.get(key)]
 
 
-def missing_files(exemplars: Sequence[Exemplar]) -> list[dict[str, str]]:
-    """Return what is wrong with exemplars that lie in files which are unknown or deleted."""
+def missing_files(exemplars: Sequence[Exemplar], *, hold: bool = False) -> list[dict[str, str]]:
+    """Return what is wrong with exemplars that lie in files which are unknown or deleted.
+
+    Args:
+        exemplars: of a config.
+        hold: until the transaction ends, so that a purge either came before, or sees who needs the files.
+    """
     wanted = {exemplar.file_id for exemplar in exemplars if exemplar.file_id}
-    kept = select(Image.id).where(Image.id.in_(wanted), Image.purged_at.is_(None))
+    kept = select(Image.id).where(Image.id.in_(wanted), Image.purged_at.is_(None)).order_by(Image.id)
+    kept = kept.with_for_update() if hold else kept
     lost = wanted - set(db.session.scalars(kept)) if wanted else set()
     return [
         {

@@ -15,7 +15,7 @@ from app.database import transaction
 from app.errors import TallyError
 from app.events.service import record, wake
 from app.extensions import config, db
-from app.jobs.asked import Asked, asked_for, checked_settings
+from app.jobs.asked import Asked, asked_for, checked_settings, missing_files, refuse
 from app.jobs.description import API, describe_file, describe_job, describe_jobs
 from app.jobs.idempotency import Data, RequestKey, first_answer, once
 from app.jobs.models import Job, JobImage
@@ -143,11 +143,13 @@ def start_job(
         The ``data`` of the 202.
 
     Raises:
-        TallyError: IDEMPOTENCY_CONFLICT, and what ``images`` raises.
+        TallyError: IDEMPOTENCY_CONFLICT, what ``images`` raises, INVALID_CONFIG when retention has deleted
+            a file that an exemplar lies in.
     """
 
     def work(session: Session) -> Data:
         job = _new_job(asked, images(session), request_id=request_id, retry_of=retry_of)
+        refuse(missing_files(asked.settings.exemplars, hold=True))
         return _accept(session, job) | {"rejected_files": list(rejected_files)}
 
     data, is_new = once(request_key, 202, work)

@@ -196,9 +196,19 @@ def keep_exemplars(job: Job, elsewhere: Elsewhere) -> None:
     """
     own = {run.image_id for run in job.images if run.candidates_key}
     for image_id in elsewhere.candidates.keys() - own:
-        key = exemplar_key(job.id, image_id)
-        if not storage().exists(key):
-            storage().put(key, io.BytesIO(write_candidates(elsewhere.candidates[image_id])))
+        if not storage().exists(exemplar_key(job.id, image_id)):
+            keep_exemplar(job.id, image_id, elsewhere.candidates[image_id])
+
+
+def keep_exemplar(job_id: str, image_id: str, candidates: Candidates) -> None:
+    """Store with a job the candidates of an image that it needs for its exemplars alone.
+
+    A job that was deleted meanwhile leaves none: its row goes before its files.
+    """
+    key = exemplar_key(job_id, image_id)
+    storage().put(key, io.BytesIO(write_candidates(candidates)))
+    if db.session.scalar(select(Job.id).where(Job.id == job_id)) is None:
+        storage().delete(key)
 
 
 def standing_corrections(session: Session, image: JobImage) -> list[Correction]:

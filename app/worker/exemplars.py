@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Mapping
 
 from sqlalchemy import select
 
 from app.extensions import db
-from app.jobs.models import Job, JobImage
+from app.jobs.models import JobImage
+from app.results.recount import keep_exemplar
 from app.storage import StorageError, storage
 from app.storage.keys import exemplar_key
-from pipeline.archive import write_candidates
 from pipeline.types import Candidates
 
 log = logging.getLogger(__name__)
@@ -34,14 +33,10 @@ def keep_unsaved(exemplars_in: Mapping[str, Candidates]) -> None:
 def keep_exemplars(key: str, candidates: Candidates) -> None:
     """Store the candidates of an image that a job needs for its exemplars alone; ``ClaimedImage.key_of``.
 
-    A file that cannot be stored is no loss but of time: the next batch finds the candidates again. A job that
-    was deleted meanwhile leaves none: its rows go before its files.
+    A file that cannot be stored is no loss but of time: the next batch finds the candidates again.
     """
     job_id, _, image_id = key.partition("/")
-    stored_as = exemplar_key(job_id, image_id)
     try:
-        storage().put(stored_as, io.BytesIO(write_candidates(candidates)))
-        if db.session.scalar(select(Job.id).where(Job.id == job_id)) is None:
-            storage().delete(stored_as)
+        keep_exemplar(job_id, image_id, candidates)
     except (StorageError, OSError) as error:
         log.warning("exemplars' candidates not kept", extra={"job_id": job_id, "reason": str(error)})

@@ -190,6 +190,53 @@ def test_an_exemplar_in_an_image_that_is_not_counted_yet_is_no_mistake_of_the_co
         assert ids[1] in error_of(answer)["message"]
 
 
+def test_retention_spares_what_the_exemplars_of_a_live_job_lie_in(client: Client) -> None:
+    (shown,) = uploaded(client, PHOTOS[0])[1]
+    job_id = client.accepted(PHOTOS[1], config=small_in(shown))["job_id"]
+    with client.workplace.app.app_context():
+        assert purge_expired(utcnow() + timedelta(days=8)) == 0
+    client.work()
+    assert counts(data_of(client.get(f"/jobs/{job_id}"))) == [3]
+    with client.workplace.app.app_context():
+        assert purge_expired(utcnow() + timedelta(days=8)) == 2, "nobody needs them any more"
+
+
+def test_a_file_purged_between_the_check_and_the_job_is_refused(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.jobs import service
+
+    (shown,) = uploaded(client, PHOTOS[0])[1]
+    store = service.store_files
+
+    def store_while_the_purge_runs(files: Any) -> None:
+        store(files)
+        assert purge_expired(utcnow() + timedelta(days=8)) == 1
+
+    monkeypatch.setattr(service, "store_files", store_while_the_purge_runs)
+    error = error_of(client.submit(PHOTOS[1], config=small_in(shown)))
+    assert (error["code"], error["field"]) == ("INVALID_CONFIG", "config.exemplars[0].file_id")
+    assert data_of(client.get("/jobs")) == []
+
+
+@pytest.mark.parametrize("holder", [1, 2], ids=["of the job", "of another upload"])
+def test_a_job_deleted_while_it_is_counted_leaves_no_files(client: Client, holder: int) -> None:
+    upload_id, ids = uploaded(client, *PHOTOS)
+    job_id = data_of(predict(client, upload_id, file_ids=ids[:2], config=small_in(ids[holder])))["job_id"]
+
+    def deleted_meanwhile(requests: Sequence[Any], *, on_outcome: Any, **options: Any) -> list[ImageOutcome]:
+        held = painted.count_batch(requests, on_outcome=lambda outcome: None, **options)
+        data_of(client.post(f"/jobs/{job_id}/cancel"))
+        data_of(client.http.delete(f"/api/jobs/{job_id}"))
+        for outcome in held:
+            on_outcome(outcome)
+        return held
+
+    client.workplace.drain(deleted_meanwhile)
+    with client.workplace.app.app_context():
+        assert [key for folder in ("candidates", "pictures") for key in storage().keys(folder)] == []
+
+
 def drawn_photo(n_small: int) -> bytes:
     """Return a photo of so many small discs among large ones."""
     scene = discs(discs(ground(seed=n_small), CENTRES[:n_small], 7), CENTRES[n_small:], 24)
