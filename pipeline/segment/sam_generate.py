@@ -179,7 +179,9 @@ class Generator:
         early, late = span(on_part, 0.0, DECODED), span(on_part, DECODED, 1.0)
         decoded = self.net.decode(features, asked, settings.pred_iou_thresh, at_once, early)
         threshold = float(self.net.sam.mask_threshold)
-        table = measure(decoded.logits, decoded.predicted_iou, crop, self.side, threshold, settings, late)
+        table = measure(
+            decoded.logits, decoded.predicted_iou, crop, self.side, threshold, settings, at_once, late
+        )
         return table, points[decoded.points[table.source].cpu().numpy()]
 
     def _best(self, answers: Sequence[Answer], crop: Crop) -> Generated:

@@ -19,6 +19,9 @@ from pipeline.segment.sam_settings import SamSettings
 CHUNK_BYTES = {"cpu": 32 << 20, "cuda": 1 << 30}
 """Enlarged logits held at once: cache-sized on a CPU, large enough to fill a GPU."""
 
+MOST_AT_ONCE = 1024
+"""Masks enlarged at once, where memory never ran out."""
+
 PREFILTER_MARGIN = 0.05
 """``fast`` drops a mask unenlarged only when its small logits are less stable than the limit by this."""
 
@@ -110,6 +113,7 @@ def measure(
     input_side: int,
     threshold: float,
     settings: SamSettings,
+    at_once: int = MOST_AT_ONCE,
     on_part: OnPart = unheard,
 ) -> MaskTable:
     """Return the masks that are stable and not cut by the crop's edge, in order, with their run lengths.
@@ -121,6 +125,7 @@ def measure(
         input_side: px, side of the model's square input.
         threshold: logit above which a pixel is in the mask.
         settings: as of the generator.
+        at_once: masks enlarged at once, at most.
         on_part: told the share of the masks that is measured, after each chunk.
     """
     source = torch.arange(len(logits), device=logits.device)
@@ -128,7 +133,7 @@ def measure(
         source = source[prefilter(logits, crop, input_side, threshold, settings)]
     parts = [
         _measure_chunk(logits[rows].float(), rows, crop, input_side, threshold, settings)
-        for rows in _chunks(source, crop, input_side, on_part)
+        for rows in _chunks(source, crop, input_side, at_once, on_part)
     ]
     if not parts:
         empty = torch.zeros(0, device=logits.device)
@@ -140,10 +145,10 @@ def measure(
     return MaskTable(rles, boxes, predicted_iou[rows], scores, rows)
 
 
-def _chunks(rows: Tensor, crop: Crop, input_side: int, on_part: OnPart) -> Iterator[Tensor]:
-    """Yield the rows in pieces whose enlarged logits fit ``CHUNK_BYTES``."""
+def _chunks(rows: Tensor, crop: Crop, input_side: int, at_once: int, on_part: OnPart) -> Iterator[Tensor]:
+    """Yield the rows in pieces of at most ``at_once``, whose enlarged logits fit ``CHUNK_BYTES``."""
     per_mask = 4 * (input_side**2 + crop.size_hw[0] * crop.size_hw[1])
-    n = max(1, CHUNK_BYTES[rows.device.type] // per_mask)
+    n = max(1, min(at_once, CHUNK_BYTES[rows.device.type] // per_mask))
     return (some for _, some in split(rows, n, on_part) if len(some))
 
 

@@ -14,6 +14,7 @@ from segment_anything.utils.amg import calculate_stability_score, mask_to_rle_py
 from pipeline.contract import SettingsError  # noqa: E402
 from pipeline.segment.sam_masks import Crop, masks_to_rles, measure, prefilter, stability  # noqa: E402
 from pipeline.segment.sam_settings import SamSettings  # noqa: E402
+from tests.doubles.small_memory import SmallMemory  # noqa: E402
 
 pytestmark = pytest.mark.deep
 CROP = Crop((0, 0, 96, 64), 0, (64, 96), (85, 128))
@@ -76,6 +77,19 @@ def test_masks_are_measured_in_image_pixels_in_order(mode: str) -> None:
     areas = [int(rle[1::2].sum()) for rle in table.rles]
     assert areas == pytest.approx([np.pi * 27**2, np.pi * 9**2], rel=0.1)
     assert (table.boxes_xyxy[1, 2:] - table.boxes_xyxy[1, :2]).tolist() == pytest.approx([17, 17], abs=1)
+
+
+def test_fewer_masks_at_once_are_the_same_masks_in_less_memory() -> None:
+    logits = torch.stack([disc(radius, 20.0) for radius in np.linspace(6, 12, 16)])
+    found, largest = [], []
+    for at_once in (16, 4):
+        with SmallMemory(2**40) as memory:
+            table = measure(logits, torch.ones(16), CROP, 128, 0.0, SamSettings(), at_once)
+        found.append([rle.tolist() for rle in table.rles])
+        largest.append(memory.largest_bytes)
+    assert found[0] == found[1]
+    assert len(found[0]) == 16
+    assert largest[0] == 4 * largest[1]
 
 
 @pytest.mark.parametrize(
