@@ -29,6 +29,13 @@ CUDA = torch.device("cuda")
 INFO = EngineInfo("sam", "small", None, "", "")
 
 
+@pytest.fixture(autouse=True)
+def full_precision() -> Iterator[None]:
+    """Let convolutions be of float32, for the package's layers as for ours, and as on the CPU."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
+
+
 @pytest.fixture(scope="module")
 def settings() -> dict[str, Any]:
     limit = iou_quantile(small_sam(), picture(128, 128), 6, 0.3)
