@@ -25,6 +25,7 @@ from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bench.report import environment  # noqa: E402
 from pipeline import weights  # noqa: E402
 from pipeline.segment.sam_fast import FastNet  # noqa: E402
 from pipeline.segment.sam_generate import Generator  # noqa: E402
@@ -59,7 +60,8 @@ def main() -> None:
         for mode, generator in ours.items():
             row[mode] = len(generator.generate([image], 1, points_that_fit(device))[0].rles)
         counts.append(row)
-    answer: dict[str, Any] = {"model": args.model or "small, random weights", "device": args.device}
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    answer: dict[str, Any] = {"model": args.model or "small, random weights", "device": name}
     answer |= {"pictures": len(counts), "masks": sum(row["reference"] for row in counts)}
     for mode in ours:
         off = [abs(row[mode] - row["reference"]) for row in counts]
@@ -70,7 +72,7 @@ def main() -> None:
         }
     print(json.dumps(answer, indent=1))
     if args.json:
-        args.json.write_text(json.dumps(answer, indent=1) + "\n")
+        args.json.write_text(json.dumps(answer | environment(), indent=1) + "\n")
 
 
 def _model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:

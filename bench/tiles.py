@@ -23,6 +23,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bench.report import arguments, report  # noqa: E402
 from pipeline.contract import CountSettings, Tiling  # noqa: E402
 from pipeline.segment.base import EngineInfo, Segmenter  # noqa: E402
 from pipeline.segment.tiles import TiledSegmenter, plan  # noqa: E402
@@ -34,12 +35,8 @@ SPACING = 97
 
 def main() -> None:
     """Measure every row in its own process, print a table, write JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="up to 2048 px")
+    parser = arguments(__doc__)
     parser.add_argument("--sides", type=int, nargs="+", default=[1024, 2048, 4096, 8192])
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--one", nargs=3, metavar=("ENGINE", "SIDE", "TILED"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -54,9 +51,7 @@ def main() -> None:
                 answer = subprocess.run(command, capture_output=True, text=True, check=True)
                 rows.append(json.loads(answer.stdout.splitlines()[-1]))
                 print(rows[-1], flush=True)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+    report("tiles", rows, args.json)
 
 
 def _one(engine: str, side: int, tiled: bool) -> dict[str, Any]:
