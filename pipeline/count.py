@@ -6,6 +6,7 @@ In: Candidates.  Out: Instances, CountResult (``summarise``).  Device: CPU.  Set
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError
 from pipeline.groups import Clustered, Grouping, clustered, group
 from pipeline.object_types import asks_for_everything
-from pipeline.ops.exemplars import Looks, Seen, are_alike, find_exemplar, unit_rows
+from pipeline.ops.exemplars import Looks, Seen, are_alike, are_unwanted, find_exemplar, unit_rows
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.ops.overlap import mask_overlaps
 from pipeline.ops.regions import points_in_regions
@@ -76,9 +77,9 @@ def count(
     """
     effects = _rule_effects(candidates, settings)
     grouping = group(candidates, settings, others or {}, chosen_in)
-    alike, pointed_at, unmet = _match_exemplars(candidates, settings, others or {})
-    type_ids, scores = _score(candidates, settings, alike)
-    scores[pointed_at] = np.maximum(scores[pointed_at], EXEMPLAR_PROBABILITY)
+    matched = _match_exemplars(candidates, settings, others or {})
+    type_ids, scores = _score(candidates, settings, by_exemplars=matched.is_shown)
+    scores[matched.pointed_at] = np.maximum(scores[matched.pointed_at], EXEMPLAR_PROBABILITY)
     if effects is not None:
         scores = np.clip(scores + effects.boosts, 0, 1).astype(np.float32)
         type_ids = _relabelled(type_ids, effects, candidates.type_probs.types)
@@ -92,8 +93,7 @@ def count(
     _reject(rejections, candidates.batch.area > high, Rejection.TOO_LARGE)
     if settings.exclude_edge:
         _reject(rejections, is_cut_by_edge(candidates), Rejection.EDGE)
-    if alike is not None:
-        _reject(rejections, ~(alike | grouping.kept), Rejection.UNLIKE_EXEMPLAR)
+    _reject(rejections, matched.unlike & ~grouping.kept, Rejection.UNLIKE_EXEMPLAR)
     if effects is not None:
         rejections = [
             why or (rule and f"{Rejection.RULE}{rule}")
@@ -101,7 +101,7 @@ def count(
         ]
     _reject_doubles(rejections, candidates, settings, type_ids, scores)
     named = settings.count_what in ("type", "text") and not _asks_for_everything(candidates, settings)
-    if named and alike is None:
+    if named and not matched.is_shown:
         names = candidates.type_probs.types
         other = (type_ids != 0) & ~grouping.kept
         if effects is not None:  # a rule that names an object means it to be counted under that name
@@ -112,7 +112,9 @@ def count(
     groups = np.where(would_count, grouping.ids, -1).astype(np.int64)
     labels = _labels(candidates, type_ids, grouping)
     _leave_groups_out(rejections, grouping)
-    return Instances(scores, type_ids, groups, tuple(rejections), limits, labels, grouping.names, unmet)
+    return Instances(
+        scores, type_ids, groups, tuple(rejections), limits, labels, grouping.names, matched.unmet
+    )
 
 
 def is_cut_by_edge(candidates: Candidates) -> NDArray[np.bool_]:
@@ -123,14 +125,14 @@ def is_cut_by_edge(candidates: Candidates) -> NDArray[np.bool_]:
 
 
 def _score(
-    candidates: Candidates, settings: CountSettings, alike: NDArray[np.bool_] | None
+    candidates: Candidates, settings: CountSettings, *, by_exemplars: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return each candidate's type and score: mask quality times the probability of what is asked for."""
     quality, probs = candidates.batch.predicted_iou, candidates.type_probs.probs
     if not probs.size:
         return np.zeros(len(quality), dtype=np.int64), quality.copy()
     type_ids = np.argmax(probs, axis=1).astype(np.int64)
-    if alike is not None:
+    if by_exemplars:
         return np.zeros_like(type_ids), quality * np.float32(EXEMPLAR_PROBABILITY)
     if _asks_for_everything(candidates, settings):
         return type_ids, quality * np.minimum(probs.sum(axis=1), 1)
@@ -251,16 +253,32 @@ def _leave_groups_out(rejections: list[str], grouping: Grouping) -> None:
             rejections[i] = f"{Rejection.OTHER_TYPE}{name}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """What exemplars say of N candidates.
+
+    Attributes:
+        is_shown: some exemplar shows what is wanted, and says of each candidate whether it is that.
+        unlike: (N,) bool. Not what is wanted; where nothing says that, like what is not.
+        pointed_at: candidates that exemplars of this image show.
+        unmet: see ``Instances.unmet_exemplars``.
+    """
+
+    is_shown: bool
+    unlike: NDArray[np.bool_]
+    pointed_at: list[int]
+    unmet: int
+
+
 def _match_exemplars(
     candidates: Candidates, settings: CountSettings, others: Mapping[str, Candidates]
-) -> tuple[NDArray[np.bool_] | None, list[int], int]:
-    """Return which candidates are like the exemplars (None: nothing to compare with), those shown, the unmet.
+) -> _Matched:
+    """Compare the candidates with the exemplars.
 
-    An exemplar that the engine has no candidate for says nothing about appearance and is left out; see
-    ``Instances.unmet_exemplars``.
+    An exemplar that the engine has no candidate for says nothing about appearance and is left out.
     """
     looks: dict[bool, list[tuple[NDArray[np.float32], int]]] = {True: [], False: []}
-    homes: dict[str | None, Candidates] = {}
+    homes: dict[bool, dict[str | None, Candidates]] = {True: {}, False: {}}
     pointed_at: list[int] = []
     unmet_here = 0
     for number, exemplar in enumerate(settings.exemplars):
@@ -274,16 +292,22 @@ def _match_exemplars(
             continue
         unit = unit_rows(source.classification.embeddings[index : index + 1])[0]
         looks[exemplar.positive].append((unit, int(source.batch.area[index])))
-        if exemplar.positive:
-            homes[exemplar.file_id] = source
-            if source is candidates:
-                pointed_at.append(index)
-    if not looks[True]:
-        return None, [], sum(exemplar.positive for exemplar in settings.exemplars)
+        homes[exemplar.positive][exemplar.file_id] = source
+        if exemplar.positive and source is candidates:
+            pointed_at.append(index)
+    is_shown = bool(looks[True])
+    known = homes[is_shown].values()
+    away = [] if any(home is candidates for home in known) else [_seen(home) for home in known]
     wanted, unwanted = (_stack(looks[side], candidates) for side in (True, False))
-    away = [] if pointed_at else [_seen(home) for home in homes.values()]
-    alike = are_alike(_seen(candidates), wanted, unwanted, candidates.classification.source, away)
-    return alike, pointed_at, unmet_here
+    seen, kind = _seen(candidates), candidates.classification.source
+    if is_shown:
+        unlike = ~are_alike(seen, wanted, unwanted, kind, away)
+    elif looks[False]:
+        unlike = are_unwanted(seen, unwanted, kind, away)
+    else:
+        unlike = np.zeros(len(candidates), dtype=np.bool_)
+    unmet = unmet_here if is_shown else sum(exemplar.positive for exemplar in settings.exemplars)
+    return _Matched(is_shown, unlike, pointed_at, unmet)
 
 
 def _seen(candidates: Candidates) -> Seen:

@@ -127,6 +127,22 @@ def are_alike(
     return np.asarray(alike, dtype=np.bool_)
 
 
+def are_unwanted(seen: Seen, unwanted: Looks, source: str, homes: Sequence[Seen] = ()) -> NDArray[np.bool_]:
+    """Return (N,) bool: the candidate looks like an unwanted exemplar, where none says what is wanted.
+
+    As ``are_alike``, but without a clear gap only what is surely alike goes.
+
+    Args:
+        seen: N candidates.
+        unwanted: at least one exemplar.
+        source: of the embeddings.
+        homes: the images that the exemplars lie in, where ``seen`` is of another.
+    """
+    apart, _ = _apart(seen, unwanted)
+    among = np.concatenate([_apart(home, unwanted)[0] for home in homes]) if homes else apart
+    return np.asarray(apart <= _limit(among, unwanted, source, is_wanted=False), dtype=np.bool_)
+
+
 def _apart(seen: Seen, wanted: Looks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return how far candidates are from the exemplars, with their size (inf if far off) and without."""
     embeddings, area = seen
@@ -138,8 +154,8 @@ def _apart(seen: Seen, wanted: Looks) -> tuple[NDArray[np.float64], NDArray[np.f
     return apart, distance
 
 
-def _limit(apart: NDArray[np.float64], wanted: Looks, source: str) -> float:
-    """Return the distance up to which candidates are alike: amid the clearest gap, else the farthest."""
+def _limit(apart: NDArray[np.float64], wanted: Looks, source: str, *, is_wanted: bool = True) -> float:
+    """Return the distance up to which candidates are alike: amid the clearest gap, else the one to err by."""
     spread = float(1 - (wanted.embeddings @ wanted.embeddings.T).min())
     lone = len(wanted.area) == 1
     sure = max((LONE_SURE if lone else SURE_DISTANCE).get(source, DEFAULT_DISTANCE), spread)
@@ -149,7 +165,9 @@ def _limit(apart: NDArray[np.float64], wanted: Looks, source: str) -> float:
     growth = np.where(steps[1:] > sure, (steps[1:] + GAP_FLOOR) / (steps[:-1] + GAP_FLOOR), 0)
     widest = int(np.argmax(growth)) if len(growth) else 0
     is_clear = len(growth) and growth[widest] > (LONE_GAP if lone else GAP)
-    return float(steps[widest : widest + 2].mean()) if is_clear else farthest
+    if is_clear:
+        return float(steps[widest : widest + 2].mean())
+    return farthest if is_wanted else sure
 
 
 def unit_rows(embeddings: NDArray[np.float16]) -> NDArray[np.float32]:

@@ -166,6 +166,28 @@ def test_negative_exemplars_take_away_what_looks_more_like_them():
     assert reasons(found, both) == ("", "unlike_exemplar", "", "unlike_exemplar")
 
 
+def test_negative_exemplars_alone_take_away_what_is_like_them():
+    found = candidates(ROW, embeddings=[RED, BLUE, RED, BLUE], probs=[[0.6]] * 4)
+    not_blue = Exemplar(point_xy=(60, 50), positive=False)
+    decided = count(found, CountSettings(exemplars=(not_blue,)))
+    assert decided.rejections == ("", "unlike_exemplar", "", "unlike_exemplar")
+    np.testing.assert_array_equal(decided.scores, count(found, CountSettings()).scores)
+    elsewhere = CountSettings(exemplars=(Exemplar(point_xy=(60, 50), positive=False, file_id="img_2"),))
+    assert (
+        reasons(candidates(ROW[::-1], embeddings=[BLUE] * 4), elsewhere, others={"img_2": found})
+        == ("unlike_exemplar",) * 4
+    )
+
+
+def test_a_negative_exemplar_alone_takes_only_what_is_surely_like_it_where_nothing_parts_them():
+    steps = [[1, 0, 0], [1, 0.4, 0], [1, 0.6, 0], [1, 0.75, 0]]  # distances 0, 0.07, 0.14, 0.2
+    first = Exemplar(point_xy=(20, 50))
+    found = candidates(ROW, embeddings=steps)
+    assert reasons(found, CountSettings(exemplars=(first,))) == ("",) * 4
+    not_first = CountSettings(exemplars=(replace(first, positive=False),))
+    assert reasons(found, not_first) == ("unlike_exemplar",) * 3 + ("",)
+
+
 def test_exemplars_set_the_size():
     found = candidates([*ROW[:3], disc(SIZE, 160, 50, 30)])
     assert reasons(found, CountSettings(exemplars=(Exemplar(point_xy=(20, 50)),)))[3] == "unlike_exemplar"
@@ -299,7 +321,7 @@ def test_kinds_that_the_request_cannot_tell_apart_ask_for_a_look():
     told = summary_of(found, by_exemplar)
     assert (told.count, told.needs_review) == (4, False)
     not_these = CountSettings(exemplars=(Exemplar(point_xy=(20, 50), positive=False),))
-    assert summary_of(found, not_these).review_reason == "several kinds of things: 2 groups"
+    assert (summary_of(found, not_these).count, summary_of(found, not_these).needs_review) == (4, False)
     named = replace(found, type_probs=replace(found.type_probs, labelled_by="open_clip"))
     assert not summary_of(named).needs_review
 
