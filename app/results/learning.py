@@ -17,6 +17,7 @@ from app.results.objects import HUMAN, CountedObject
 from app.results.recount import Recounted, edits_of, standing_corrections
 from app.results.service import each_current
 from pipeline.contract import CountSettings, Exemplar
+from pipeline.object_types import asks_for_everything, plain
 from pipeline.ops.boxes import box_area, box_intersection
 from pipeline.ops.exemplars import find_exemplar
 from pipeline.settings import MAX_EXEMPLARS, settings_to_json
@@ -47,15 +48,15 @@ class _Seen:
 
     added: list[Exemplar]
     standing: list[Exemplar]
-    removed: list[Exemplar]
+    not_meant: list[Exemplar]
 
 
 def learned(job: Job, settings: CountSettings) -> Learned:
     """Return what the corrected images of a job teach.
 
     Objects that humans added, and those they left standing in an image they edited, are exemplars; what
-    they removed is a negative one, unless it was a double of an object that stands. When there are too many,
-    those that humans touched go first.
+    they removed is a negative one, unless it was a double of an object that stands, and so is what they named
+    otherwise than what is asked for. When there are too many, those that humans touched go first.
 
     Raises:
         TallyError: INVALID_STATE when no object of a counted image was corrected.
@@ -66,14 +67,17 @@ def learned(job: Job, settings: CountSettings) -> Learned:
         if image.status == ImageStatus.COMPLETED and (standing := standing_corrections(db.session(), image))
     }
     edited = [image for image, standing in corrected.items() if edits_of(standing)]
-    seen = [_look(image.image_id, now) for image, now in zip(edited, each_current(job, edited), strict=True)]
+    seen = [
+        _look(image.image_id, now, _names_meant(job, settings, now))
+        for image, now in zip(edited, each_current(job, edited), strict=True)
+    ]
     if not seen:
         raise TallyError(
             "INVALID_STATE", "no object of this job was corrected: there is nothing to learn from"
         )
     drawn = [exemplar for exemplar in settings.exemplars if not exemplar.corrected]
     room = max(0, MAX_EXEMPLARS - len(drawn))
-    certain = _thinned([e for one in seen for e in (*one.added, *one.removed)], room)
+    certain = _thinned([e for one in seen for e in (*one.added, *one.not_meant)], room)
     taken = certain + _thinned([e for one in seen for e in one.standing], room - len(certain))
     n_negative = sum(not exemplar.positive for exemplar in taken)
     in_json = settings_to_json(CountSettings(exemplars=(*drawn, *taken)))["exemplars"]
@@ -81,20 +85,29 @@ def learned(job: Job, settings: CountSettings) -> Learned:
     return Learned(in_json, len(taken) - n_negative, n_negative, touched)
 
 
-def _look(file_id: str, now: Recounted) -> _Seen:
-    """Sort the objects of one corrected image."""
+def _names_meant(job: Job, settings: CountSettings, now: Recounted) -> frozenset[str] | None:
+    """Return the names of what is asked for in an image; None where any name is."""
+    if asks_for_everything(settings.count_what, job.type) or asks_for_everything("type", job.type):
+        return None
+    counted = (now.instances.labels[i] for i in now.instances.counted.tolist())
+    return frozenset(plain(name) for name in (job.type, *now.candidates.type_probs.types[:1], *counted))
+
+
+def _look(file_id: str, now: Recounted, meant: frozenset[str] | None) -> _Seen:
+    """Sort the objects of one corrected image; ``meant`` as ``_names_meant`` gives it."""
     removed_ids = [identifier for identifier, why in now.rejected.items() if why == "human"]
     removed = {int(identifier[1:]) for identifier in removed_ids}
     usable = [found for found in now.objects if _is_seen(found, now, removed)]
     boxes = np.array([found.bbox_xyxy for found in now.objects], np.float32).reshape(-1, 4)
     others = [i for i in sorted(removed) if not _is_double(now.candidates.batch.bbox_xyxy[i], boxes)]
+    touched = [found for found in usable if found.source == HUMAN]
+    renamed = [found for found in touched if meant is not None and plain(found.label) not in meant]
+    boxes_not_meant = [tuple(now.candidates.batch.bbox_xyxy[i].tolist()) for i in others]
+    boxes_not_meant += [found.bbox_xyxy for found in renamed]
     return _Seen(
-        added=[_exemplar(file_id, found.bbox_xyxy) for found in usable if found.source == HUMAN],
+        added=[_exemplar(file_id, found.bbox_xyxy) for found in touched if found not in renamed],
         standing=[_exemplar(file_id, found.bbox_xyxy) for found in usable if found.source != HUMAN],
-        removed=[
-            _exemplar(file_id, tuple(now.candidates.batch.bbox_xyxy[i].tolist()), positive=False)
-            for i in others
-        ],
+        not_meant=[_exemplar(file_id, box, positive=False) for box in boxes_not_meant],
     )
 
 

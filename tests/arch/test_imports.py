@@ -12,7 +12,17 @@ import pytest
 from tests.arch.sources import ROOT, name_of, python_files, tree
 
 NOT_WEB = {"__init__", "__main__", "cli", "commands", "worker"}
-PIPELINE_FOR_WEB = ("contract", "settings", "count", "ops", "types", "archive", "header", "weights")
+PIPELINE_FOR_WEB = (
+    "contract",
+    "settings",
+    "count",
+    "object_types",
+    "ops",
+    "types",
+    "archive",
+    "header",
+    "weights",
+)
 HEAVY = ("torch", "torchvision", "cv2", "skimage", "onnxruntime", "segment_anything", "open_clip")
 
 

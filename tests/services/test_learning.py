@@ -96,6 +96,43 @@ def test_images_that_teach_are_read_once_however_many_learn(
     assert len(keys) == 4, "the first image was counted without exemplars; then its candidates, and two more"
 
 
+def relabel(object_id: str, label: str) -> dict[str, Any]:
+    return {"op": "relabel", "object_id": object_id, "label": label}
+
+
+def test_what_is_relabelled_to_another_kind_goes_in_the_others(client: Client, job: dict[str, Any]) -> None:
+    correct(client, job, 0, relabel("c4", "pebble"))
+    answer = data_of(learn(client, job))
+    assert answer["exemplars"] == {"positive": 4, "negative": 1}
+    assert counts(client, job) == [5, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "config", "label"),
+    [
+        ("object", {}, "pebble"),
+        ("coin", {"count_what": "everything"}, "pebble"),
+        ("coin", {}, "Coin"),
+    ],
+)
+def test_a_name_for_what_is_asked_for_is_no_other_kind(
+    client: Client, type_name: str, config: dict[str, Any], label: str
+) -> None:
+    job = client.counted(*PHOTOS, type=type_name, config=config)
+    correct(client, job, 0, relabel("c4", label))
+    assert data_of(learn(client, job))["exemplars"] == {"positive": 5, "negative": 0}
+    assert counts(client, job) == [5, 6, 7]
+
+
+def test_a_photo_where_everything_was_wrong_teaches_the_others(client: Client) -> None:
+    mixed = painted_png([*COINS, *PEBBLES], shade=4)
+    job = client.counted(painted_png(PEBBLES), mixed, painted_png(COINS, shade=5))
+    correct(client, job, 0, *(remove(f"c{i}") for i in range(3)))
+    answer = data_of(learn(client, job))
+    assert answer["exemplars"] == {"positive": 0, "negative": 3}
+    assert counts(client, job) == [0, 4, 4]
+
+
 def test_what_humans_add_counts_in_the_others(client: Client, job: dict[str, Any]) -> None:
     coin = {"file_id": job["images"][0]["file_id"], "point": [20, 20]}
     data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {"exemplars": [coin]}}))
