@@ -52,8 +52,9 @@ def recount(job_id: str, body: Data) -> Data:
     Args:
         job_id: its images that are counted are counted again.
         body: ``RecountRequestSchema``: ``config`` keys that change, the others stay as the job has them;
-            ``file_id`` for this image only, the job's own config then stays; ``from_corrections`` takes what
-            humans corrected as exemplars, for the images that nobody corrected; ``dry_run`` changes nothing.
+            ``file_id`` for this image only, of which the job's own config then keeps the chosen groups alone;
+            ``from_corrections`` takes what humans corrected as exemplars, for images that nobody corrected;
+            ``dry_run`` changes nothing.
 
     Raises:
         TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY, INVALID_CONFIG; INVALID_STATE while
@@ -83,8 +84,17 @@ def recount(job_id: str, body: Data) -> Data:
     if not dry_run:
         keep_exemplars(job, elsewhere)
         changes = [(image.id, image.version, c) for image, c in zip(images, columns, strict=True)]
-        _write(job_id, config if file_id is None else job.config, changes, [f.objects for f in found])
+        if file_id is not None:
+            config = _with_choices_of(job.config, config, file_id)
+        _write(job_id, config, changes, [f.objects for f in found])
     return answer
+
+
+def _with_choices_of(config: Data, recounted_with: Data, file_id: str) -> Data:
+    """Return a job's config with the groups that were chosen in one image, in place of those of before."""
+    chosen = [choice for choice in config.get("groups", ()) if choice["file_id"] != file_id]
+    chosen += [choice for choice in recounted_with.get("groups", ()) if choice["file_id"] == file_id]
+    return config | {"groups": chosen} if chosen or "groups" in config else config
 
 
 def _anchored(job: Job, sent: Data, file_id: str | None) -> Data:

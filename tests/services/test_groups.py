@@ -130,6 +130,30 @@ def test_chosen_images_are_clustered_once_for_all_images_of_a_job(
     assert len(clustered) == 4
 
 
+def test_choices_sent_for_one_image_are_kept_with_the_job(client: Client) -> None:
+    job = client.counted(TRAY, painted_png([*RINGS, *NUTS[:2]], shade=1), type="part")
+    first, second = (image["file_id"] for image in job["images"])
+
+    def left_out(file_id: str, group_id: int, **more: Any) -> list[dict[str, Any]]:
+        config: dict[str, Any] = {"confidence_threshold": 0.1}
+        data_of(recounted(client, job, [{"id": group_id} | more], file_id=file_id, config=config))
+        kept = data_of(client.get(f"/jobs/{job['job_id']}"))["config"]
+        assert "confidence_threshold" not in kept, "other settings are that image's own"
+        return [choice | {"counted": choice.get("counted", True)} for choice in kept["groups"]]
+
+    rings = {"file_id": first, "id": 1, "counted": False}
+    assert left_out(first, 1, counted=False) == [rings]
+    assert left_out(second, 0, counted=False) == [rings, {"file_id": second, "id": 0, "counted": False}]
+    config = {"confidence_threshold": 0.2}
+    after = data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": config}))
+    assert [image["count"] for image in after["images"]] == [5, 2], "a later recount of all keeps them"
+    data_of(recounted(client, job, [], file_id=first))
+    assert [c["file_id"] for c in data_of(client.get(f"/jobs/{job['job_id']}"))["config"]["groups"]] == [
+        second
+    ]
+    assert client.results(job["job_id"])["count"] == 8
+
+
 def test_a_later_recount_keeps_the_choice(client: Client, job: dict[str, Any]) -> None:
     data_of(recounted(client, job, [{"id": 1, "counted": False}]))
     body = {"config": {"confidence_threshold": 0.1}}
