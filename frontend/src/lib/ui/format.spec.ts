@@ -1,5 +1,13 @@
 import { expect, it } from "vitest";
-import { formatBytes, formatChange, formatCount, formatInterval, formatRemaining, plural } from "./format";
+import {
+  formatBytes,
+  formatChange,
+  formatCount,
+  formatInterval,
+  formatRemaining,
+  nounFor,
+  plural,
+} from "./format";
 
 it("writes numbers for people", () => {
   expect(formatCount(null)).toBe("–");
@@ -25,4 +33,13 @@ it("says how long is left, and nothing when that has passed", () => {
   expect(formatRemaining("2026-01-01T00:05:00Z", now)).toBe("about 5 min left");
   expect(formatRemaining("2025-12-31T23:59:00Z", now)).toBe("");
   expect(formatRemaining(null, now)).toBe("");
+});
+
+it("names so many things as a person called them", () => {
+  expect([1, 21, 0].map((n) => nounFor(n, "object"))).toEqual(["object", "objects", "objects"]);
+  const many = ["hex nut", "box", "glass", "berry", "key", "bus", "person", "coins", "screws (M4)", "ナット"];
+  expect(many.map((words) => nounFor(3, words))).toEqual([
+    ...["hex nuts", "boxes", "glasses", "berries", "keys", "buses", "people"],
+    ...["coins", "screws (M4)", "ナット"],
+  ]);
 });

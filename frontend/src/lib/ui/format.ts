@@ -31,3 +31,19 @@ export function formatRemaining(iso: string | null, now = Date.now()): string {
 
 export const plural = (n: number, one: string, many = `${one}s`) =>
   `${formatCount(n)} ${n === 1 ? one : many}`;
+
+const IRREGULAR: Record<string, string> = {
+  ...{ person: "people", fish: "fish", sheep: "sheep", mouse: "mice", leaf: "leaves", loaf: "loaves" },
+  ...{ knife: "knives", people: "people", dice: "dice", nuclei: "nuclei", nucleus: "nuclei", rice: "rice" },
+};
+
+/** Return what a person called things, for `n` of them; what looks like a plural stays one. */
+export function nounFor(n: number | null | undefined, words: string): string {
+  const [, before = "", last = ""] = /^(.*?)([a-z]+)$/i.exec(words) ?? [];
+  if (n === 1 || !last) return words;
+  const known = IRREGULAR[last.toLowerCase()];
+  if (known) return before + known;
+  if (/[^su]s$/i.test(last) && !/is$/i.test(last)) return words;
+  if (/(s|x|z|ch|sh)$/i.test(last)) return `${words}es`;
+  return /[^aeiou]y$/i.test(last) ? `${words.slice(0, -1)}ies` : `${words}s`;
+}
