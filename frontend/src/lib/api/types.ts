@@ -48,7 +48,7 @@ export interface CountConfig {
   groups?: GroupChoice[];
   /** Whether what is alike in the other photos follows. */
   groups_scope?: "image" | "job";
-  template?: string;
+  template?: string | null;
 }
 
 export type Upload = Schemas["Upload"];

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { Template } from "../api/types";
 import { exemplarOfPoint } from "./exemplars";
-import { changeOfTemplate, templateOf } from "./templates.svelte";
+import { changeOfTemplate, templateOf, templates } from "./templates.svelte";
 
 const LIKED = exemplarOfPoint({ x: 1, y: 2 }, "img_1", true);
 
@@ -11,6 +11,19 @@ it("keeps examples and settings that hold for any photo", () => {
     config: { confidence_threshold: 0.4, exclude_edge: false },
     exemplars: [LIKED],
   });
+});
+
+it("finds the template that a job came from, and none once it is gone", () => {
+  const saved = { template_id: "tpl_1", name: "M4" } as Template;
+  templates.all = [saved];
+  expect(["M4", "M5", null, undefined].map((name) => templates.named(name))).toEqual([
+    saved,
+    null,
+    null,
+    null,
+  ]);
+  templates.forget(saved);
+  expect(templates.named("M4")).toBeNull();
 });
 
 it("changes a job to what the template says, examples first", () => {

@@ -18,6 +18,11 @@ class Templates {
     }
   }
 
+  /** Return the template that a config says its settings came from; null when it is gone. */
+  named(name: string | null | undefined): Template | null {
+    return this.all.find((template) => template.name === name) ?? null;
+  }
+
   async save(name: string, type: string, config: CountConfig): Promise<Template> {
     const template = await saveTemplate({ name, type, ...templateOf(config) });
     this.all = [...this.all, template].sort((a, b) => a.name.localeCompare(b.name));

@@ -31,6 +31,8 @@ it("tells the settings that decided the count", () => {
     Area: "0 to 900 px²",
     "Cut by the edge": "counted",
   });
+  expect(settingFacts({ ...settings, template: null })).toEqual(settingFacts(settings));
+  expect(settingFacts({ ...settings, template: "M4" })[0]).toEqual(["Template", "M4"]);
   const liked = { file_id: "img_1", positive: true };
   const shown = settingFacts({ exemplars: [liked, { ...liked, positive: false }] });
   expect(shown).toContainEqual(["Examples", "1 like this, 1 not"]);

@@ -43,6 +43,7 @@ export function settingFacts(settings: CountConfig): Fact[] {
     ["Area", areaLimits(min_area_px, max_area_px)],
     ["Cut by the edge", settings.exclude_edge ? "left out" : "counted"],
   ];
+  if (settings.template) facts.unshift(["Template", settings.template]);
   if (exemplars.length) facts.push(["Examples", `${liked} like this, ${exemplars.length - liked} not`]);
   if (groups.length) facts.push(["Groups", `${groups.length} named or left out`]);
   return facts;

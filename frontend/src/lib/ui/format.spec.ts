@@ -37,9 +37,21 @@ it("says how long is left, and nothing when that has passed", () => {
 
 it("names so many things as a person called them", () => {
   expect([1, 21, 0].map((n) => nounFor(n, "object"))).toEqual(["object", "objects", "objects"]);
-  const many = ["hex nut", "box", "glass", "berry", "key", "bus", "person", "coins", "screws (M4)", "ナット"];
+  const many = [
+    "hex nut",
+    "box",
+    "potato",
+    "glass",
+    "berry",
+    "key",
+    "bus",
+    "person",
+    "coins",
+    "screws (M4)",
+    "ナット",
+  ];
   expect(many.map((words) => nounFor(3, words))).toEqual([
-    ...["hex nuts", "boxes", "glasses", "berries", "keys", "buses", "people"],
+    ...["hex nuts", "boxes", "potatoes", "glasses", "berries", "keys", "buses", "people"],
     ...["coins", "screws (M4)", "ナット"],
   ]);
 });

@@ -34,6 +34,7 @@ export const plural = (n: number, one: string, many = `${one}s`) =>
 
 const IRREGULAR: Record<string, string> = {
   ...{ person: "people", fish: "fish", sheep: "sheep", mouse: "mice", leaf: "leaves", loaf: "loaves" },
+  ...{ tomato: "tomatoes", potato: "potatoes", bacterium: "bacteria", bacteria: "bacteria", die: "dice" },
   ...{ knife: "knives", people: "people", dice: "dice", nuclei: "nuclei", nucleus: "nuclei", rice: "rice" },
 };
 
