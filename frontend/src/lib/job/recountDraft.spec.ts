@@ -1,6 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { CountConfig, Exemplar } from "../api/types";
 import { RecountDraft } from "./recountDraft.svelte";
 
@@ -36,6 +36,12 @@ beforeEach(async () => {
   await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
   const { port } = server.address() as AddressInfo;
   globalThis.fetch = (url, init) => realFetch(`http://127.0.0.1:${port}${url as string}`, init);
+  const kept = new Map<string, string>();
+  vi.stubGlobal("sessionStorage", {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => kept.set(key, value),
+    removeItem: (key: string) => kept.delete(key),
+  });
   draft = new RecountDraft("job_1", () => base);
   draft.look("img_1");
 });
@@ -43,6 +49,7 @@ beforeEach(async () => {
 afterEach(async () => {
   draft.discard();
   globalThis.fetch = realFetch;
+  vi.unstubAllGlobals();
   await new Promise((done) => server.close(done));
 });
 
@@ -109,4 +116,22 @@ it("leaves out what was learned from corrections, and keeps what was drawn", () 
   own.unlearn();
   expect(own.changes).toEqual({ exemplars: [LIKED] });
   own.discard();
+});
+
+it("is there again after a reload, with its preview, until it is applied or discarded", async () => {
+  draft.add(LIKED);
+  const reloaded = new RecountDraft("job_1", () => base);
+  expect(reloaded.exemplars).toEqual([LIKED]);
+  reloaded.look("img_1");
+  await until(() => reloaded.previewOf("img_1")?.count === 5);
+  expect(new RecountDraft("job_2", () => base).isDirty).toBe(false);
+  await reloaded.apply(async () => undefined);
+  expect(new RecountDraft("job_1", () => base).isDirty).toBe(false);
+});
+
+it("lasts for the page where the browser keeps nothing", () => {
+  vi.stubGlobal("sessionStorage", undefined);
+  draft.add(LIKED);
+  expect(draft.exemplars).toEqual([LIKED]);
+  expect(new RecountDraft("job_1", () => base).isDirty).toBe(false);
 });

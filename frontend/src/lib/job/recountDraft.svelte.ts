@@ -3,6 +3,7 @@ import { recount } from "../api/jobs";
 import type { CountConfig, Exemplar, RecountedImage } from "../api/types";
 import { withExemplar } from "../exemplars/exemplars";
 import { changeOfExemplars, mergedConfig, withChange } from "./changes";
+import * as drafts from "./drafts";
 import { PreviewRunner } from "./previewRunner";
 
 export class RecountDraft {
@@ -33,7 +34,9 @@ export class RecountDraft {
   constructor(
     private readonly jobId: string,
     private readonly base: () => CountConfig,
-  ) {}
+  ) {
+    this.changes = drafts.read(jobId);
+  }
 
   /** Return how the photo would be counted, null without changes. */
   previewOf(fileId: string): RecountedImage | null {
@@ -49,7 +52,7 @@ export class RecountDraft {
   /** Change more; drawn examples and said groups are steps that can be taken back. */
   set(more: CountConfig): void {
     if (more.exemplars || more.groups) this.past = [...this.past, this.changes];
-    this.changes = withChange(this.base(), this.changes, more);
+    this.change(withChange(this.base(), this.changes, more));
     this.refresh();
   }
 
@@ -64,14 +67,20 @@ export class RecountDraft {
     const before = this.past.at(-1);
     if (!before) return;
     this.past = this.past.slice(0, -1);
-    this.changes = before;
+    this.change(before);
     this.refresh();
   }
 
   discard(): void {
     this.runner.stop();
     this.past = [];
-    [this.changes, this.previews, this.error] = [{}, [], null];
+    this.change({});
+    [this.previews, this.error] = [[], null];
+  }
+
+  private change(changes: CountConfig): void {
+    this.changes = changes;
+    drafts.keep(this.jobId, changes);
   }
 
   add(exemplar: Exemplar): void {
