@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { discShape, type Shape } from "../overlay/shapes";
-import { describeGroups, groupsInView, withChoice } from "./groups";
+import { describeGroups, groupsInView, shownCount, withChoice } from "./groups";
 
 const shape = (id: string, group: number | null, rejection = ""): Shape => ({
   ...discShape(id, { x: 0, y: 0 }, 100),
@@ -28,6 +28,14 @@ it("lists what is alike, the largest group first, with what was said of it in th
   ]);
   expect(views.map((view) => view.placeholder)).toEqual(["group 2", "group 1"]);
   expect(views[0]?.members.map((one) => one.id)).toEqual(["c1", "c2"]);
+});
+
+it("shows how many are left out with a group, as those that are counted, but not what a person removed", () => {
+  const removed = { ...SCENE, rejected: [...SCENE.rejected, shape("c3", 1, "human")] };
+  const [nuts, first] = groupsInView(GROUPS, removed, CHOICES, "img_1");
+  expect([nuts, first].map((view) => shownCount(view!))).toEqual([2, 1]);
+  const unseen = { counted: [shape("c1", 1)], rejected: [] };
+  expect(shownCount(groupsInView(GROUPS, unseen, CHOICES, "img_1")[0]!)).toBe(1);
 });
 
 it("says in words what is counted, and how much of it is in no group", () => {

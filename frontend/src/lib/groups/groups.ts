@@ -45,6 +45,10 @@ export function groupsInView(
   return views.filter((view) => view.members.length).sort((a, b) => b.members.length - a.members.length);
 }
 
+/** Return the number beside a group: what is counted of it, or, struck out, what is left out with it. */
+export const shownCount = ({ isCounted, count, members }: GroupView): number =>
+  isCounted ? count : members.filter((one) => !one.rejection || isLeftOut(one)).length;
+
 /**
  * Return the choices with another one for one group. A group without a name that is counted needs none,
  * unless what was left out in another photo could hold for it.
