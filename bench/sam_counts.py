@@ -2,7 +2,8 @@
 
 Drawn pictures and the tests' small SAM with random weights, or with ``--images`` photos and SAM's verified
 weights: random weights make noisy masks near every limit, which real ones seldom do, so only the latter
-settles the question for photos.
+settles the question for photos. Stability is limited as in the product; ``dropped_early`` says how many masks
+``fast`` did without: where there are none, it could not differ.
 
     python bench/sam_counts.py --pictures 200 --json bench/results/sam_counts.json
     python bench/sam_counts.py --model vit_b --images photos/*.jpg --grid 32
@@ -21,16 +22,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
+from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.report import environment  # noqa: E402
 from pipeline import weights  # noqa: E402
+from pipeline.segment import sam_masks  # noqa: E402
 from pipeline.segment.sam_fast import FastNet  # noqa: E402
 from pipeline.segment.sam_generate import Generator  # noqa: E402
 from pipeline.segment.sam_memory import points_that_fit  # noqa: E402
-from pipeline.segment.sam_settings import SamSettings  # noqa: E402
+from pipeline.segment.sam_settings import COUNTING, SamSettings  # noqa: E402
 from tests.doubles.small_sam import iou_quantile, picture, small_sam  # noqa: E402
 
 
@@ -48,12 +51,14 @@ def main() -> None:
     args = parser.parse_args()
     device = torch.device(args.device)
     sam, settings = _model(args)
+    settings["stability_score_thresh"] = COUNTING.stability_score_thresh
     sam.to(device)
     theirs = SamAutomaticMaskGenerator(sam, output_mode="uncompressed_rle", **settings)
     ours = {
         mode: Generator(FastNet(sam, device, half=mode == "fast"), SamSettings(mode=mode, **settings))
         for mode in ("exact", "fast")
     }
+    dropped = _counting_early_drops(device)
     counts: list[dict[str, int]] = []
     for image in _pictures(args):
         row = {"reference": len(theirs.generate(image))}
@@ -70,6 +75,7 @@ def main() -> None:
             "share": np.mean(np.array(off) > 0),
             "masks_off": sum(off),
         }
+    answer["fast"]["dropped_early"] = int(dropped)
     print(json.dumps(answer, indent=1))
     if args.json:
         args.json.write_text(json.dumps(answer | environment(), indent=1) + "\n")
@@ -82,8 +88,22 @@ def _model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
         sam.load_state_dict(weights.load_state_dict(f"sam_{args.model}"))
         return sam, {"points_per_side": args.grid}
     sam = small_sam()
-    limit = iou_quantile(sam, picture(128, 128), 6, 0.3)
-    return sam, {"points_per_side": args.grid, "pred_iou_thresh": limit, "stability_score_thresh": 0.5}
+    limit = iou_quantile(sam, picture(128, 128), 6, 0.8)
+    return sam, {"points_per_side": args.grid, "pred_iou_thresh": limit}
+
+
+def _counting_early_drops(device: torch.device) -> Tensor:
+    """Return a count that grows with each mask that ``fast`` drops before it is enlarged."""
+    dropped = torch.zeros((), dtype=torch.int64, device=device)
+    look = sam_masks.prefilter
+
+    def looked(*args: Any) -> Tensor:
+        stays = look(*args)
+        dropped.add_((~stays).sum())
+        return stays
+
+    sam_masks.prefilter = looked
+    return dropped
 
 
 def _pictures(args: argparse.Namespace) -> list[NDArray[np.uint8]]:
