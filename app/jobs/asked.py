@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,8 @@ from pipeline.contract import CountSettings, Exemplar, SettingsError
 from pipeline.settings import settings_from_json
 
 Data = dict[str, Any]
+Fault = dict[str, Any]
+"""One detail of INVALID_CONFIG: ``field`` and ``message``."""
 
 MAX_TYPE_CHARS = 100
 MAX_NAMES_SHOWN = 20
@@ -51,9 +55,10 @@ def asked_for(type_name: str | None, sent: Data, *, otherwise: str = "") -> Aske
         TallyError: INVALID_REQUEST for the type; INVALID_CONFIG with every bad field.
     """
     config = with_template(sent)
-    settings = checked_settings(config)
-    refuse(unsupported(config, NOT_FOR_NEW_JOBS))
-    refuse(missing_files(settings.exemplars))
+    with template_named_for(sent):
+        settings = checked_settings(config)
+        refuse(unsupported(config, NOT_FOR_NEW_JOBS))
+        refuse(missing_files(settings.exemplars))
     if type_name is None:
         type_name = template_named(settings.template).type if settings.template else otherwise
     return Asked(checked_type(type_name), config, settings)
@@ -92,9 +97,38 @@ def with_template(sent: Data) -> Data:
     """
     if not isinstance(sent, dict) or not isinstance(sent.get("template"), str):
         return sent
-    template = template_named(sent["template"])
-    saved = template.config | ({"exemplars": template.exemplars} if template.exemplars else {})
-    return merged(saved, sent)
+    return merged(_saved(sent["template"]), sent)
+
+
+def _saved(name: str) -> Data:
+    """Return the config that a template adds."""
+    template = template_named(name)
+    return template.config | ({"exemplars": template.exemplars} if template.exemplars else {})
+
+
+def template_named_for(sent: Data) -> AbstractContextManager[None]:
+    """Have faults of what a template adds to a config told of the template: nobody sent the rest."""
+
+    def renamed(fault: Fault) -> Fault:
+        path = fault["field"].removeprefix("config.")
+        key = re.split(r"[.\[]", path)[0]
+        if not isinstance(sent.get("template"), str) or key in sent or key not in _saved(sent["template"]):
+            return fault
+        message = f"the template {sent['template']!r}, {path}: {fault['message']}"
+        return {"field": "config.template", "message": message}
+
+    return faults_renamed(renamed)
+
+
+@contextmanager
+def faults_renamed(rename: Callable[[Fault], Fault]) -> Iterator[None]:
+    """Tell the faults of a config under other names."""
+    try:
+        yield
+    except TallyError as error:
+        if error.code != "INVALID_CONFIG" or not error.details:
+            raise
+        raise invalid_config([rename(fault) for fault in error.details]) from error
 
 
 def merged(below: Data, above: Data) -> Data:

@@ -16,6 +16,7 @@ from app.jobs.asked import (
     invalid_config,
     merged,
     refuse,
+    template_named_for,
     unsupported,
     with_template,
 )
@@ -61,6 +62,11 @@ def recount(job_id: str, body: Data) -> Data:
             the job is live, or when nothing was corrected; VERSION_CONFLICT when somebody changed a result
             meanwhile.
     """
+    with template_named_for(body["config"]):
+        return _recount(job_id, body)
+
+
+def _recount(job_id: str, body: Data) -> Data:
     job, file_id, dry_run = get_job(job_id), body["file_id"], body["dry_run"]
     if job.status in LIVE and not dry_run:
         raise TallyError("INVALID_STATE", f"want a job that has ended, this one is {job.status}")

@@ -11,7 +11,15 @@ from sqlalchemy.orm import Session, selectinload
 from app.database import transaction
 from app.errors import TallyError
 from app.extensions import db
-from app.jobs.asked import checked_settings, checked_type, missing_files, refuse, unsupported
+from app.jobs.asked import (
+    Fault,
+    checked_settings,
+    checked_type,
+    faults_renamed,
+    missing_files,
+    refuse,
+    unsupported,
+)
 from app.jobs.description import describe_file
 from app.jobs.idempotency import Data, RequestKey, once
 from app.jobs.status import rfc3339
@@ -93,14 +101,21 @@ def _write(session: Session, row: Template, values: dict[str, Any]) -> Data:
         setattr(row, name, value)
     row.type = checked_type(row.type)
     refuse(unsupported(row.config, NOT_SAVED))
-    settings = checked_settings(row.config | ({"exemplars": row.exemplars} if row.exemplars else {}))
-    refuse(_unanchored(settings.exemplars))
-    wanted = {exemplar.file_id for exemplar in settings.exemplars}
-    row.images = list(session.scalars(select(Image).where(Image.id.in_(wanted)).with_for_update()))
-    refuse(missing_files(settings.exemplars))
+    with faults_renamed(_beside_the_config):
+        settings = checked_settings(row.config | ({"exemplars": row.exemplars} if row.exemplars else {}))
+        refuse(_unanchored(settings.exemplars))
+        wanted = {exemplar.file_id for exemplar in settings.exemplars}
+        row.images = list(session.scalars(select(Image).where(Image.id.in_(wanted)).with_for_update()))
+        refuse(missing_files(settings.exemplars))
     session.add(row)
     session.flush()
     return _describe(row)
+
+
+def _beside_the_config(fault: Fault) -> Fault:
+    """Name exemplars as a template holds them."""
+    field = fault["field"]
+    return fault | {"field": field.removeprefix("config.") if field.startswith("config.exemplars") else field}
 
 
 def _unanchored(exemplars: tuple[Exemplar, ...]) -> list[dict[str, str]]:

@@ -134,8 +134,16 @@ def test_a_recount_without_the_templates_candidates_says_so(
 ) -> None:
     client.http.delete(f"/api/jobs/{shown['job_id']}")
     job = client.counted(OTHER)
-    error = error_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {"template": "M4"}}))
-    assert (error["code"], error["field"]) == ("INVALID_CONFIG", "config.exemplars[0].file_id")
+    recount = f"/jobs/{job['job_id']}/recount"
+    error = error_of(client.post(recount, {"config": {"template": "M4"}}))
+    assert (error["code"], error["field"]) == ("INVALID_CONFIG", "config.template")
+    assert (
+        "the template 'M4', exemplars[0].file_id: want an image whose candidates are known"
+        in error["message"]
+    )
+    own = {"template": "M4", "exemplars": saved["exemplars"], "exclude_edge": 3}
+    fields = [detail["field"] for detail in error_of(client.post(recount, {"config": own}))["details"]]
+    assert fields == ["config.exclude_edge"], "what was sent keeps its name"
 
 
 def test_templates_are_listed_shown_changed_and_deleted(client: Client, shown: dict[str, Any]) -> None:
@@ -227,10 +235,10 @@ def test_a_template_that_is_not_there_is_refused_with_those_that_are(
         ({"config": {"template": "M4"}}, "INVALID_CONFIG", "config.template"),
         ({"config": {"exemplars": [{"point": [1, 1]}]}}, "INVALID_CONFIG", "config.exemplars"),
         ({"config": {"iou_threshold": 2}}, "INVALID_CONFIG", "config.iou_threshold"),
-        ({"exemplars": [{"box": BOX}]}, "INVALID_CONFIG", "config.exemplars[0].file_id"),
-        ({"exemplars": [{"box": BOX, "file_id": "img_x"}]}, "INVALID_CONFIG", "config.exemplars[0].file_id"),
-        ({"exemplars": [{"file_id": "img_x"}]}, "INVALID_CONFIG", "config.exemplars[0]"),
-        ({"exemplars": [], "config": {"count_what": "exemplars"}}, "INVALID_CONFIG", "config.exemplars"),
+        ({"exemplars": [{"box": BOX}]}, "INVALID_CONFIG", "exemplars[0].file_id"),
+        ({"exemplars": [{"box": BOX, "file_id": "img_x"}]}, "INVALID_CONFIG", "exemplars[0].file_id"),
+        ({"exemplars": [{"file_id": "img_x"}]}, "INVALID_CONFIG", "exemplars[0]"),
+        ({"exemplars": [], "config": {"count_what": "exemplars"}}, "INVALID_CONFIG", "exemplars"),
         ({"name": ""}, "INVALID_REQUEST", "name"),
         ({"type": None}, "INVALID_REQUEST", "type"),
     ],
