@@ -14,7 +14,7 @@ from app.extensions import db
 from app.jobs.models import Job
 from app.jobs.states import ImageStatus
 from app.results.objects import HUMAN, CountedObject
-from app.results.recount import Recounted, edits_of, standing_corrections
+from app.results.recount import Recounted, corrections_of_images, edits_of
 from app.results.service import each_current
 from pipeline.contract import CountSettings, Exemplar
 from pipeline.object_types import asks_for_everything, plain
@@ -61,12 +61,10 @@ def learned(job: Job, settings: CountSettings) -> Learned:
     Raises:
         TallyError: INVALID_STATE when no object of a counted image was corrected.
     """
-    corrected = {
-        image: standing
-        for image in job.images
-        if image.status == ImageStatus.COMPLETED and (standing := standing_corrections(db.session(), image))
-    }
-    edited = [image for image, standing in corrected.items() if edits_of(standing)]
+    counted = [image for image in job.images if image.status == ImageStatus.COMPLETED]
+    standing = zip(counted, corrections_of_images(db.session(), counted), strict=True)
+    corrected = {image: corrections for image, corrections in standing if corrections}
+    edited = [image for image, corrections in corrected.items() if edits_of(corrections)]
     seen = [
         _look(image.image_id, now, _names_meant(job, settings, now))
         for image, now in zip(edited, each_current(job, edited), strict=True)

@@ -213,8 +213,16 @@ def keep_exemplar(job_id: str, image_id: str, candidates: Candidates) -> None:
 
 def standing_corrections(session: Session, image: JobImage) -> list[Correction]:
     """Return the corrections of an image that are not reverted, oldest first."""
-    query = select(Correction).where(Correction.job_image_id == image.id, Correction.reverted_at.is_(None))
-    return list(session.scalars(query.order_by(Correction.version)))
+    return corrections_of_images(session, [image])[0]
+
+
+def corrections_of_images(session: Session, images: Sequence[JobImage]) -> list[list[Correction]]:
+    """Return ``standing_corrections`` of several images with one query."""
+    found: dict[int, list[Correction]] = {image.id: [] for image in images}
+    query = select(Correction).where(Correction.job_image_id.in_(found), Correction.reverted_at.is_(None))
+    for correction in session.scalars(query.order_by(Correction.version)):
+        found[correction.job_image_id].append(correction)
+    return [found[image.id] for image in images]
 
 
 def edits_of(corrections: Sequence[Correction]) -> list[Edit]:

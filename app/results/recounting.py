@@ -32,11 +32,11 @@ from app.results.recount import (
     Recounted,
     bare_number,
     columns_of,
+    corrections_of_images,
     edits_of,
     found_elsewhere,
     keep_exemplars,
     recounted,
-    standing_corrections,
 )
 from app.results.service import announce_change, change_image, counted_images, replace_instances
 from app.types.service import object_types
@@ -78,7 +78,7 @@ def _recount(job_id: str, body: Data) -> Data:
         images = [image for image in images if image.image_id not in lesson.touched]
         config, settings = _merged(job, sent | {"exemplars": lesson.exemplars})
     types, elsewhere = object_types(db.session()), found_elsewhere(job, settings)
-    corrections = [standing_corrections(db.session(), image) for image in images]
+    corrections = corrections_of_images(db.session(), images)
     found = [
         recounted(image, settings, types, elsewhere, edits_of(standing))
         for image, standing in zip(images, corrections, strict=True)

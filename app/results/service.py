@@ -23,11 +23,11 @@ from app.results.objects import CountedObject
 from app.results.recount import (
     Elsewhere,
     Recounted,
+    corrections_of_images,
     edits_of,
     found_elsewhere,
     recounted,
     settings_of,
-    standing_corrections,
 )
 from app.uploads.service import display_name
 
@@ -84,12 +84,12 @@ def current(job: Job, image: JobImage) -> Recounted:
 def each_current(job: Job, images: Sequence[JobImage]) -> Iterator[Recounted]:
     """Give ``current`` of several images; what their exemplars and groups need is read once in a row."""
     needed, elsewhere = None, Elsewhere({}, {})
-    for image in images:
+    corrections = corrections_of_images(db.session(), images)
+    for image, standing in zip(images, corrections, strict=True):
         settings = settings_of(image)
         if needed != (needed := (settings.exemplars, settings.groups, settings.groups_scope)):
             elsewhere = found_elsewhere(job, settings)
-        edits = edits_of(standing_corrections(db.session(), image))
-        yield recounted(image, settings, None, elsewhere, edits)
+        yield recounted(image, settings, None, elsewhere, edits_of(standing))
 
 
 def counted_images(job: Job, file_id: str | None) -> list[JobImage]:

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from sqlalchemy import event
 
+from app.extensions import db
 from pipeline.run import count_batch
 from pipeline.settings import MAX_EXEMPLARS
 from tests.doubles.painted import Disc, painted_png
@@ -131,6 +133,26 @@ def test_a_photo_where_everything_was_wrong_teaches_the_others(client: Client) -
     answer = data_of(learn(client, job))
     assert answer["exemplars"] == {"positive": 0, "negative": 3}
     assert counts(client, job) == [0, 4, 4]
+
+
+@pytest.mark.parametrize("lesson", [True, False], ids=["from corrections", "other settings"])
+def test_corrections_are_read_at_once_for_all_images(
+    client: Client, job: dict[str, Any], *, lesson: bool
+) -> None:
+    correct(client, job, 0, remove("c4"))
+    asked: list[str] = []
+    with client.workplace.app.app_context():
+        engine = db.engine
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM corrections" in statement:
+            asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    answer = client.post(f"/jobs/{job['job_id']}/recount", {"from_corrections": lesson, "dry_run": True})
+    event.remove(engine, "before_cursor_execute", note)
+    assert [image["count"] for image in data_of(answer)["images"]] == ([4, 4] if lesson else [4, 6, 7])
+    assert len(asked) == (3 if lesson else 1), "of all, of those that teach, of those that learn"
 
 
 def test_what_humans_add_counts_in_the_others(client: Client, job: dict[str, Any]) -> None:
