@@ -57,6 +57,25 @@ def test_a_part_is_not_taken_for_its_whole() -> None:
     assert joined(left, right) == [(65, 5, 140, 55), (80, 20, 90, 30)]
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "objects"),
+    [
+        ((70, 10, 90, 30), (10, 16, 30, 36), 1),
+        ((70, 10, 90, 30), (10, 18, 30, 38), 2),
+        ((80, 10, 100, 30), (15, 19, 60, 39), 1),
+        ((80, 10, 100, 30), (15, 21, 60, 41), 2),
+        ((80, 10, 100, 30), (0, 15, 35, 35), 1),
+        ((80, 10, 100, 30), (0, 18, 35, 38), 2),
+    ],
+    ids=[
+        "both whole, IoU 0.54", "both whole, IoU 0.43", "0.55 of the cut in the whole",
+        "0.45 of the cut in the whole", "both cut, IoS 0.56", "both cut, IoS 0.45",
+    ],
+)  # fmt: skip
+def test_two_tiles_need_not_agree_on_every_pixel_of_one_object(left: Box, right: Box, objects: int) -> None:
+    assert len(joined(tile((left, 0.9)), tile((right, 0.9)))) == objects
+
+
 def test_neighbours_that_touch_but_do_not_overlap_stay_two() -> None:
     assert joined(tile(((70, 10, 100, 30), 0.9)), tile(((5, 30, 40, 50), 0.9))) == [
         (65, 30, 100, 50),
