@@ -39,6 +39,7 @@ export interface GroupChoice {
 /** The keys of a job's config that the pages set or read. */
 export interface CountConfig {
   engine?: string;
+  mode?: "fast" | "exact";
   confidence_threshold?: number;
   min_area_px?: number | null;
   max_area_px?: number | null;

@@ -3,7 +3,14 @@ import { defaultSettings, sensitivityOf, thresholdOf, toConfig } from "./setting
 
 it("sends nothing but what was changed", () => {
   expect(toConfig(defaultSettings(), "coin")).toEqual({});
-  const changed = { engine: "classical", sensitivity: 40, minArea: 9, maxArea: 900, excludeEdge: true };
+  const changed = {
+    ...defaultSettings(),
+    engine: "classical",
+    sensitivity: 40,
+    minArea: 9,
+    maxArea: 900,
+    excludeEdge: true,
+  };
   expect(toConfig(changed, "coin")).toEqual({
     engine: "classical",
     confidence_threshold: 0.6,
@@ -11,6 +18,13 @@ it("sends nothing but what was changed", () => {
     max_area_px: 900,
     exclude_edge: true,
   });
+});
+
+it("sends a mode where the engine has several", () => {
+  const exact = { ...defaultSettings(), mode: "exact" as const };
+  expect(toConfig({ ...exact, engine: "sam" }, "coin")).toEqual({ engine: "sam", mode: "exact" });
+  expect(toConfig({ ...exact, engine: "mini" }, "coin")).toEqual({ engine: "mini" });
+  expect(toConfig({ ...exact, engine: "sam", mode: "fast" }, "coin")).toEqual({ engine: "sam" });
 });
 
 it("counts everything when nothing is named", () => {

@@ -1,8 +1,12 @@
 /** The optional settings of a new job, as the form holds them. */
 import type { CountConfig, Template } from "../api/types";
 
+export type Mode = "fast" | "exact";
+
 export interface Settings {
   engine: string;
+  /** Of an engine that has several; the others ignore it. */
+  mode: Mode;
   /** 0 to 100: how unsure an object may be and still be counted. */
   sensitivity: number;
   minArea: number | null;
@@ -10,10 +14,14 @@ export interface Settings {
   excludeEdge: boolean;
 }
 
+/** Return whether a person can choose how an engine works. */
+export const hasModes = (engine: string) => engine === "sam";
+
 export const DEFAULT_SENSITIVITY = 75;
 
 export const defaultSettings = (): Settings => ({
   engine: "auto",
+  mode: "fast",
   sensitivity: DEFAULT_SENSITIVITY,
   minArea: null,
   maxArea: null,
@@ -28,6 +36,7 @@ export function toConfig(settings: Settings, type: string, template: Template | 
   const config: CountConfig = template ? { template: template.name } : {};
   if (template?.exemplars.some((one) => one.positive)) config.count_what = "exemplars";
   if (settings.engine !== "auto") config.engine = settings.engine;
+  if (hasModes(settings.engine) && settings.mode !== "fast") config.mode = settings.mode;
   if (settings.sensitivity !== DEFAULT_SENSITIVITY) {
     config.confidence_threshold = thresholdOf(settings.sensitivity);
   }

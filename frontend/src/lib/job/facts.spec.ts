@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { ImageResult } from "../api/types";
-import { settingFacts, sizeFacts } from "./facts";
+import { engineFact, settingFacts, sizeFacts } from "./facts";
 
 const found = (engine_details: ImageResult["engine_details"]) =>
   sizeFacts({
@@ -20,6 +20,14 @@ it("tells no scale where the engine has none", () => {
   expect(found({ scales: [], typical_radius_px: null }).map(([name]) => name)).toEqual([
     "Typical size",
     "Covered",
+  ]);
+});
+
+it("tells the engine, its model where that is a choice, and its mode where it has several", () => {
+  const by = (engine: string, model: string | null) =>
+    engineFact({ engine, model, engine_reason: "", settings: { mode: "exact" } });
+  expect([by("sam", "vit_b"), by("mini", "mini"), by("classical", null)]).toEqual([
+    ...["sam, vit_b, exact", "mini", "classical"],
   ]);
 });
 

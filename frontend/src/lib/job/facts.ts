@@ -1,5 +1,6 @@
 /** What is known about a count beside its number, in words. Pure. */
 import type { CountConfig, ImageResult } from "../api/types";
+import { hasModes } from "../files/settings";
 import { formatCount } from "../ui/format";
 
 export type Fact = [name: string, value: string];
@@ -32,6 +33,12 @@ const areaLimits = (least?: number | null, most?: number | null) =>
   least == null && most == null
     ? "automatic limits"
     : `${formatCount(least ?? 0)} to ${most == null ? "automatic" : formatCount(most)} px²`;
+
+/** Return which engine counted, with what of it was chosen. */
+export function engineFact({ engine, model, settings }: ImageResult["provenance"]): string {
+  const mode = hasModes(engine) ? settings.mode : undefined;
+  return [engine, model === engine ? null : model, mode].filter(Boolean).join(", ");
+}
 
 /** Return the settings that decided the count. */
 export function settingFacts(settings: CountConfig): Fact[] {
