@@ -74,6 +74,7 @@ def test_coins_are_counted_shown_corrected_and_kept(visit: Visit, tmp_path: Path
     page.reload()
     assert count_of(page) == count - 1
     expect(page.get_by_test_id("human")).to_contain_text(f"the machine counted {count}")
+    expect(page.get_by_test_id("interval")).to_contain_text("as the machine sees the rest")
 
     page.get_by_role("button", name="Add", exact=True).click()
     click_pixel(page, *target)

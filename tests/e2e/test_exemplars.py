@@ -151,6 +151,21 @@ def test_clicks_say_what_is_meant_and_what_is_not(visit: Visit, tmp_path: Path) 
     assert config_of(visit.url, job_id)["count_what"] == "exemplars"
 
 
+def test_an_example_that_was_not_applied_is_there_again_after_a_reload(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
+    count = count_of(page)
+    page.keyboard.press("l")
+    drag(page, around(visit.url, job_id, SMALL))
+    expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
+    page.reload()
+    expect(page.get_by_text(f"Preview; the saved count is {count}.")).to_be_visible()
+    expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
+    page.get_by_role("button", name="Discard").click()
+    page.reload()
+    expect(page.get_by_test_id("count")).to_have_text(str(count))
+
+
 def test_an_example_where_nothing_was_found_says_so(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     upload(page, visit.url, two_kinds(tmp_path), type_name="disc")

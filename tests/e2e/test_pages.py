@@ -39,6 +39,18 @@ def test_a_file_that_only_the_server_can_refuse_is_named(visit: Visit, tmp_path:
     expect(alert).to_contain_text(re.compile("CORRUPTED_FILE · request req_"))
 
 
+def test_a_mode_is_offered_where_the_engine_has_several(visit: Visit) -> None:
+    page = visit.page
+    page.goto(visit.url)
+    page.get_by_text("More settings").click()
+    expect(page.get_by_label("Mode")).to_have_count(0)
+    page.get_by_label("Engine").select_option("sam")
+    expect(page.get_by_label("Mode")).to_have_accessible_description(re.compile("exact asks everywhere"))
+    page.get_by_label("Mode").select_option("exact")
+    page.get_by_label("Engine").select_option("mini")
+    expect(page.get_by_label("Mode")).to_have_count(0)
+
+
 def test_pasted_and_dropped_photos_are_taken(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     page.goto(visit.url)
