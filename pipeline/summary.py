@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.calibration import calibration_of
-from pipeline.contract import CountResult, CountSettings, DensityEstimate, Group, Provenance, SizeStats
+from pipeline.contract import (
+    CountResult,
+    CountSettings,
+    DensityEstimate,
+    Group,
+    Provenance,
+    Rejection,
+    SizeStats,
+)
 from pipeline.density import estimate_density
 from pipeline.ops.boxes import overlapping_pairs
 from pipeline.ops.interval import central_interval
@@ -128,7 +136,7 @@ def _review_reason(
     counted = instances.counted
     n, width = len(counted), interval[1] - interval[0]
     if not n:
-        return _crowd_reason(estimate) or "nothing was found"
+        return _crowd_reason(estimate) or _nothing_reason(instances)
     batch = candidates.batch
     box, area = batch.bbox_xyxy[counted], batch.area[counted]
     reasons = [_unmatched(instances, settings), _crowd_reason(estimate), _dense_reason(area)]
@@ -142,6 +150,12 @@ def _review_reason(
     if settings.count_what in ("type", "everything") and not told_apart:
         reasons.append(_kinds_reason(instances.group_ids[counted]))
     return next((reason for reason in reasons if reason), None)
+
+
+def _nothing_reason(instances: Instances) -> str:
+    n_unlike = instances.rejections.count(Rejection.UNLIKE_EXEMPLAR)
+    others = f"{n_unlike} other thing{'s' if n_unlike > 1 else ''}"
+    return f"nothing is as the examples say, {others} left out" if n_unlike else "nothing was found"
 
 
 def _unmatched(instances: Instances, settings: CountSettings) -> str | None:

@@ -219,6 +219,17 @@ def test_exemplars_may_lie_in_another_image():
         count(found, settings)
 
 
+def test_where_nothing_is_like_the_exemplars_the_count_of_none_says_what_was_seen():
+    other = {"img_2": candidates(ROW[:1], embeddings=[BLUE])}
+    settings = CountSettings(exemplars=(Exemplar(point_xy=(20, 50), file_id="img_2"),))
+    found = candidates(ROW, embeddings=[RED] * 4)
+    result = summarise(found, count(found, settings, others=other), settings, {}, PROVENANCE)
+    assert (result.count, result.review_reason) == (
+        0,
+        "nothing is as the examples say, 4 other things left out",
+    )
+
+
 def test_an_exemplar_that_meets_nothing_is_said_and_changes_nothing():
     found = candidates(ROW)
     settings = CountSettings(exemplars=(Exemplar(bbox_xywh=(100, 0, 10, 10)),))
