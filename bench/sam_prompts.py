@@ -38,7 +38,7 @@ from pipeline.train.damage import damage
 from pipeline.train.layouts import LAYOUTS
 from pipeline.train.paint import cast_shadow, draw_sprite, mark, paste
 from pipeline.train.plans import draw_plan
-from pipeline.train.shapes import make_prototype
+from pipeline.train.prototypes import make_prototype
 
 SIDE_PX = 1024
 RADII_PX = (5, 8, 12, 20, 35, 60, 110)

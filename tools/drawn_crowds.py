@@ -15,7 +15,7 @@ from pipeline.train.damage import damage
 from pipeline.train.grounds import fractal
 from pipeline.train.paint import cast_shadow, draw_sprite, mark, paste
 from pipeline.train.plans import Plan, draw_plan
-from pipeline.train.shapes import make_prototype
+from pipeline.train.prototypes import make_prototype
 
 SIDES_PX = (384, 512, 640, 768)
 MIN_VISIBLE = 0.25

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.train.grounds import noise, photo_relief
-from pipeline.train.shapes import Prototype
+from pipeline.train.prototypes import Prototype
 
 Array = NDArray[np.floating[Any]]
 

@@ -331,6 +331,33 @@ def _parked(rng: np.random.Generator, size: int) -> Plan:
     )
 
 
+def _composed(rng: np.random.Generator, size: int) -> Plan:
+    """Things of parts that differ from each other as much as from the ground, with hard shadows."""
+    plan = _generic(rng, size)
+    maker = str(
+        rng.choice(["compound", "compound", "compound", "screw", "worm", "capsule", "car", "cluster"])
+    )
+    pairs = tuple((colour(rng), colour(rng)) for _ in range(int(rng.choice([1, 1, 3, 6]))))
+    matter = replace(
+        plan.material,
+        opacity=1.0,
+        opacity_second=float(rng.choice([1.0, 1.0, rng.uniform(0.3, 0.8)])),
+        shadow=float(rng.choice([0.0, rng.uniform(0.4, 0.92)])),
+        shadow_soft=float(rng.choice([0.03, 0.1])),
+    )
+    return replace(
+        plan,
+        makers=(maker,),
+        palette=pairs,
+        colour_spread=float(rng.choice([0.0, 8.0])),
+        layout=str(rng.choice(["scattered", "scattered", "clumped", "gridded"])),
+        gap=float(rng.uniform(0.95, 1.4)),
+        spread=float(rng.choice([0.0, 0.08, 0.2])),
+        holder="none",
+        material=matter,
+    )
+
+
 _PLANS: tuple[Callable[[np.random.Generator, int], Plan], ...] = (
     _generic,
     _glowing,
@@ -342,8 +369,9 @@ _PLANS: tuple[Callable[[np.random.Generator, int], Plan], ...] = (
     _heap,
     _capsules,
     _parked,
+    _composed,
 )
-_WEIGHTS = (0.31, 0.1, 0.06, 0.05, 0.08, 0.1, 0.12, 0.1, 0.05, 0.03)
+_WEIGHTS = (0.22, 0.1, 0.07, 0.05, 0.08, 0.09, 0.11, 0.1, 0.06, 0.03, 0.09)
 
 
 def draw_plan(rng: np.random.Generator, size: int) -> Plan:

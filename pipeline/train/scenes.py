@@ -14,7 +14,8 @@ from pipeline.train.grounds import colour, draw_furniture, draw_ground
 from pipeline.train.layouts import LAYOUTS
 from pipeline.train.paint import Sprite, cast_shadow, draw_material, draw_sprite, mark, paste
 from pipeline.train.plans import Plan, draw_plan
-from pipeline.train.shapes import MAKERS, Prototype, make_prototype
+from pipeline.train.prototypes import Prototype, make_prototype
+from pipeline.train.shapes import MAKERS
 
 Array = NDArray[np.floating[Any]]
 

@@ -317,6 +317,35 @@ def pipe_mouth(rng: np.random.Generator) -> Field:
     return field
 
 
+def compound(rng: np.random.Generator) -> Field:
+    """Wholes of unlike parts in a row: bolts, tools, toys, bottles, insects, plugs."""
+    n = int(rng.integers(2, 5))
+    kinds = rng.choice(["oval", "box", "rod"], n)
+    long, wide = rng.uniform(0.25, 1.0, n), rng.uniform(0.2, 0.8, n)
+    tones, high = rng.choice([0.0, 0.5, 1.0], n), rng.uniform(0.3, 1.0, n)
+    ends = np.cumsum(2 * long * rng.uniform(0.75, 0.98))
+    middles = ends - long - ends[-1] / 2
+    aside = rng.normal(0, 0.12, n) * (rng.random() < 0.4)
+    flatness = rng.choice([0.15, 0.4, 0.8])
+
+    def field(x: Array, y: Array) -> Form:
+        parts = []
+        for kind, a, b, middle, off in zip(kinds, long, wide, middles, aside, strict=True):
+            u, v = x - middle, y - off
+            if kind == "oval":
+                parts.append((np.hypot(u / a, v / b) - 1.0) * min(a, b))
+            elif kind == "box":
+                parts.append(_box(u, v, a, b, 0.2 * min(a, b)))
+            else:
+                parts.append(_segment(u, v, max(a - b, 0.0)) - min(a, b))
+        stack = np.stack(parts)
+        outer, top = stack.min(0), stack.argmin(0)
+        height = _dome(outer, flatness) * high[top]
+        return Form(outer, outer, height.astype(np.float32), tones[top].astype(np.float32))
+
+    return field
+
+
 MAKERS: dict[str, Maker] = {
     f.__name__: f
     for f in (
@@ -334,27 +363,6 @@ MAKERS: dict[str, Maker] = {
         coin,
         log_end,
         pipe_mouth,
+        compound,
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Prototype:
-    """A field with its measures: ``unit`` is its area-equivalent radius, ``reach`` its farthest point."""
-
-    name: str
-    field: Field
-    unit: float
-    reach: float
-
-
-def make_prototype(rng: np.random.Generator, name: str) -> Prototype:
-    """Draw the parameters of one kind of object and measure it on a coarse grid."""
-    field = MAKERS[name](rng)
-    axis = np.linspace(-5.0, 5.0, 161, dtype=np.float32)
-    x, y = np.meshgrid(axis, axis)
-    inside = field(x, y).outer < 0
-    step = float(axis[1] - axis[0])
-    unit = float(np.sqrt(max(1, int(inside.sum())) * step * step / np.pi))
-    reach = float(np.hypot(x, y)[inside].max()) if inside.any() else 1.0
-    return Prototype(name, field, unit, reach + step)

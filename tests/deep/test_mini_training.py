@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,8 +12,11 @@ pytest.importorskip("onnx")
 from pipeline.segment.mini_maps import maps_at_scale  # noqa: E402
 from pipeline.segment.mini_peaks import find_instances  # noqa: E402
 from pipeline.train import mini as training  # noqa: E402
+from pipeline.train import prototypes  # noqa: E402
+from pipeline.train.data import augment  # noqa: E402
 from pipeline.train.network import MiniNet  # noqa: E402
 from pipeline.train.scenes import COUNTED_RADII, IGNORE, draw_scene  # noqa: E402
+from pipeline.train.shapes import MAKERS  # noqa: E402
 from pipeline.train.targets import make_targets  # noqa: E402
 
 pytestmark = pytest.mark.deep
@@ -81,3 +85,49 @@ def test_the_exported_model_says_what_the_network_says(trained):
     with torch.no_grad():
         want = torch.sigmoid(net.eval()(torch.from_numpy(padded)))[0].numpy()
     np.testing.assert_allclose(maps.foreground, want[0, :100], atol=1e-4)
+
+
+def test_styles_are_mixed_in_training_only():
+    torch.manual_seed(0)
+    pictures = torch.rand(4, 3, 64, 64) * torch.tensor([0.1, 0.4, 0.7, 1.0]).reshape(4, 1, 1, 1)
+    mix = MiniNet().mix_style
+    assert any(not torch.equal(mix(pictures), pictures) for _ in range(20))
+    assert torch.equal(mix.eval()(pictures), pictures)
+
+
+def test_augmented_pictures_keep_the_outlines_that_the_targets_have():
+    disc = np.hypot(*(np.mgrid[:64, :64] - 31.5)) < 15
+    images = torch.from_numpy(np.where(disc, 220, 30).astype(np.uint8)).expand(6, 3, 64, 64)
+    targets = torch.from_numpy(disc.astype(np.uint8) * 255).expand(6, 4, 64, 64)
+    choice, torn = np.random.default_rng(3), 0
+    for _ in range(20):
+        pictures, truth = augment(images, targets, choice)
+        assert 0 <= pictures.min() <= pictures.max() <= 1
+        inside = truth[:, :1] > 0.5
+        gaps = [
+            (p[:, m[0]].mean(1) - p[:, ~m[0]].mean(1)).abs().max()
+            for p, m in zip(pictures, inside, strict=True)
+        ]
+        torn += sum(float(gap) < 0.05 for gap in gaps)
+    assert torn <= 6  # a filter may cancel the difference of a grey picture, seldom
+
+
+def test_a_pattern_of_colours_leaves_the_outline_of_a_kind():
+    axis = np.linspace(-2, 2, 41, dtype=np.float32)
+    x, y = np.meshgrid(axis, axis)
+    tones = set()
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        plain = MAKERS["disc"](np.random.default_rng(1))
+        marked = prototypes._marked(rng, plain)(x, y)
+        np.testing.assert_array_equal(marked.outer, plain(x, y).outer)
+        tones.add(marked.tone.tobytes())
+    assert len(tones) > 10
+
+
+def test_a_compound_is_one_object_of_several_parts():
+    for seed in range(10):
+        kind = prototypes.make_prototype(np.random.default_rng(seed), "compound")
+        axis = np.linspace(-kind.reach, kind.reach, 201, dtype=np.float32)
+        inside = (kind.field(*np.meshgrid(axis, axis)).outer < 0).astype(np.uint8)
+        assert cv2.connectedComponents(inside)[0] == 2
