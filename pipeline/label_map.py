@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from pipeline import open_clip_labels
-from pipeline.consistency import consistency
+from pipeline.consistency import HIGHEST, consistency
 from pipeline.contract import ErrorCode, ObjectType, PipelineError
 from pipeline.imagenet import Taxonomy, taxonomy
 from pipeline.label_mix import imagenet_scores, pool, with_prior
@@ -63,7 +65,8 @@ def map_labels(
     Returns:
         One column a label, the request first, under its type's name where it is one. Without any
         classifier the request is the only column, with the probability of appearance consistency,
-        whatever is asked for; where everything is, that is what a row sums to.
+        whatever is asked for. Where everything is, a row sums to that, or to what a classifier makes
+        of the type it recognises, if that is more.
 
     Raises:
         PipelineError: INVALID_CONFIG for free text without open_clip; MODEL_LOAD_ERROR, OUT_OF_MEMORY or
@@ -119,7 +122,9 @@ def label(
     if asks_for_everything(count_what, requested.name):
         probs[:, 0] += probs[:, len(labels) :].sum(axis=1)
         names = tuple(column.name for column in labels)
-        return TypeProbs(names, probs[:, : len(labels)] * prior[:, None], labelled_by)
+        recognised = probs[:, 1 : len(labels)].max(axis=1, initial=0)  # a lone hammer among screws
+        is_thing = np.maximum(prior, np.minimum(recognised, HIGHEST))
+        return TypeProbs(names, probs[:, : len(labels)] * is_thing[:, None], labelled_by)
     probs = with_prior(probs, prior)
     return TypeProbs(tuple(column.name for column in columns), probs, labelled_by)
 

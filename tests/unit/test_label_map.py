@@ -243,6 +243,20 @@ def test_for_everything_a_row_sums_to_what_appearance_says_with_or_without_a_cla
     )
 
 
+def test_for_everything_what_is_recognised_counts_though_it_is_unlike_the_rest() -> None:
+    odd_one_out = batch_of([disc(SIZE, 20 + 40 * i, 40, r) for i, r in enumerate((12, 12, 12, 12, 3))], SIZE)
+    alone = map_labels(blank(5), unseen(5), odd_one_out, "object", ())
+    rows = [{"metal coin": 0.9}] * 5, [{"human hand": 0.9}] * 5
+    recognised, unknown = (
+        label(blank(5), unseen(5), odd_one_out, ObjectType("object"), default_object_types(), "everything",
+              FixedTexts(told), taxonomy()).probs.sum(axis=1)
+        for told in rows
+    )  # fmt: skip
+    assert alone.probs[4, 0] < 0.5 < 0.85 < recognised[4]
+    np.testing.assert_allclose(unknown, alone.probs[:, 0], atol=1e-5)
+    np.testing.assert_allclose(recognised[:4], alone.probs[:4, 0], atol=1e-5)
+
+
 def test_a_thousand_candidates_are_mapped_in_well_under_a_second() -> None:
     many = seen([{CAB: 0.4, PICKUP: 0.2}] * 1000)
     batch = batch_of([disc(SIZE, 40, 40, 12)] * 1000, SIZE)
