@@ -140,7 +140,7 @@ def train(settings: TrainSettings, out: Path, every: int = 100) -> list[Progress
             sums, since = torch.zeros(2), 0
             save_state(trainer, step, out)
     save_state(trainer, step, out)
-    export_onnx(out.with_suffix(".pt"), out)
+    export_onnx([out.with_suffix(".pt")], out)
     return log
 
 

@@ -14,6 +14,7 @@ from pipeline.segment.mini_peaks import find_instances  # noqa: E402
 from pipeline.train import mini as training  # noqa: E402
 from pipeline.train import prototypes  # noqa: E402
 from pipeline.train.data import augment  # noqa: E402
+from pipeline.train.export import averaged  # noqa: E402
 from pipeline.train.network import MiniNet  # noqa: E402
 from pipeline.train.scenes import COUNTED_RADII, IGNORE, draw_scene  # noqa: E402
 from pipeline.train.shapes import MAKERS  # noqa: E402
@@ -131,3 +132,15 @@ def test_a_compound_is_one_object_of_several_parts():
         axis = np.linspace(-kind.reach, kind.reach, 201, dtype=np.float32)
         inside = (kind.field(*np.meshgrid(axis, axis)).outer < 0).astype(np.uint8)
         assert cv2.connectedComponents(inside)[0] == 2
+
+
+def test_checkpoints_are_averaged_weight_by_weight(tmp_path):
+    paths, nets = [], [MiniNet(), MiniNet()]
+    for k, net in enumerate(nets):
+        paths.append(tmp_path / f"{k}.pt")
+        torch.save({"state": net.state_dict(), "meta": {"seed": k}}, paths[-1])
+    mean = averaged(paths)
+    for name, value in mean["state"].items():
+        first, second = (net.state_dict()[name] for net in nets)
+        torch.testing.assert_close(value, ((first.double() + second.double()) / 2).to(first.dtype))
+    assert mean["meta"] == {"seed": 0, "averaged": 2}
