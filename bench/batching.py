@@ -1,6 +1,6 @@
 """What do larger micro-batches, more jobs and decoding ahead bring, and how much memory does it take?
 
-python -m bench.batching [--quick] [--json PATH] [--threads N] [--no-vit-b]
+python -m bench.batching [--quick] [--json PATH] [--threads N] [--no-vit-b] [--memory-only]
 
 Three tables: the encoder of SAM by images at once; the real director on SQLite by images at once, number of
 jobs, and with or without decoding ahead (the tests' small SAM, which here says it is on a GPU, so that it
@@ -215,24 +215,26 @@ def memory_rows() -> list[Row]:
         tiled = np.tile(block, (LARGE_SIDE // 1024, LARGE_SIDE // 1024, 1))
         PillowImage.fromarray(tiled).save(path, quality=85)
         del tiled
-        for n_images, unbounded in ((0, False), (1, False), (LARGE_PHOTOS, False), (LARGE_PHOTOS, True)):
-            command = [sys.executable, "-m", "bench.batching", "--memory", str(path), str(n_images)]
+        plans = [(engine, n, False) for engine in ("classical", "mini") for n in (0, 1, LARGE_PHOTOS)]
+        for engine, n_images, unbounded in [*plans, ("classical", LARGE_PHOTOS, True)]:
+            command = [sys.executable, "-m", "bench.batching", "--memory", str(path), engine, str(n_images)]
             done = subprocess.run([*command, str(int(unbounded))], capture_output=True, text=True, check=True)
             rows.append(json.loads(done.stdout.splitlines()[-1]))
     return rows
 
 
-def peak_memory(path: str, n_images: int, unbounded: bool) -> Row:
+def peak_memory(path: str, engine: str, n_images: int, unbounded: bool) -> Row:
     """Count one photo so many times in this process and return its peak; 0 times is what imports take."""
     if unbounded:
         prefetch.MAX_DECODED_PX = 1 << 40
-    settings = CountSettings(engine="classical", visualize=False)
+    settings = CountSettings(engine=engine, visualize=False)
     requests = [CountRequest(str(i), path, "object", settings) for i in range(n_images)]
     outcomes: list[ImageOutcome] = []
     if requests:
         outcomes = count_batch(requests)
     return {
         "what": "memory, 8192 x 8192 px" + (", two in memory" if unbounded else ""),
+        "engine": engine,
         "images": n_images,
         "counted": sum(outcome.result is not None for outcome in outcomes),
         "peak_mb": round(peak_bytes() / 2**20),
@@ -279,14 +281,17 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-vit-b", action="store_true", help="leave out the real encoder (a minute)")
-    parser.add_argument("--memory", nargs=3, metavar=("PATH", "IMAGES", "UNBOUNDED"), help=argparse.SUPPRESS)
+    parser.add_argument("--memory-only", action="store_true", help="only the peak memory of large photos")
+    parser.add_argument(
+        "--memory", nargs=4, metavar=("PATH", "ENGINE", "IMAGES", "UNBOUNDED"), help=argparse.SUPPRESS
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.memory:
-        path, n_images, unbounded = args.memory
-        print(json.dumps(peak_memory(path, int(n_images), unbounded == "1")))
+        path, engine, n_images, unbounded = args.memory
+        print(json.dumps(peak_memory(path, engine, int(n_images), unbounded == "1")))
         return
-    rows = [*encoder_rows(args), *director_rows(args)]
+    rows = [] if args.memory_only else [*encoder_rows(args), *director_rows(args)]
     rows += [] if args.quick else memory_rows()
     for what in dict.fromkeys(row["what"].split(",")[0] for row in rows):
         report(what, [row for row in rows if row["what"].startswith(what)], None)
