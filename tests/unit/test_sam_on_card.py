@@ -21,6 +21,8 @@ from torch.utils._pytree import tree_leaves  # noqa: E402
 from pipeline.segment import sam_memory  # noqa: E402
 from pipeline.segment.sam_encoder import FastEncoder  # noqa: E402
 from pipeline.segment.sam_fast import FastNet  # noqa: E402
+from pipeline.segment.sam_masks import Crop, measure  # noqa: E402
+from pipeline.segment.sam_settings import SamSettings  # noqa: E402
 from tests.doubles.small_sam import SIDE, small_sam  # noqa: E402
 
 pytestmark = pytest.mark.deep
@@ -90,6 +92,16 @@ def test_a_grid_of_points_is_waited_for_once_in_four_portions(
     assert watch.products == {(torch.float32,)}
     assert decoded.logits.shape[1:] == (256, 256)
     assert told == [k * at_once / 1024 for k in range(1, 1024 // at_once + 1)]
+
+
+def test_a_piece_of_masks_is_waited_for_to_filter_it_and_to_take_its_run_lengths() -> None:
+    crop = Crop((0, 0, 96, 64), 0, (64, 96), (85, 128))
+    logits = 100 * torch.randn(6, 32, 32, generator=torch.Generator().manual_seed(0))
+    settings = SamSettings(mode="exact", stability_score_thresh=0.5)
+    with Watch() as watch:
+        table = measure(logits, torch.ones(6), crop, 128, 0.0, settings, at_once=3)
+    assert watch.waits == ["nonzero", "nonzero"] * 2
+    assert len(table.rles) == 6
 
 
 def test_half_the_points_at_once_need_half_the_memory(card: Callable[[bool], FastNet]) -> None:
