@@ -53,7 +53,7 @@ def consistency(batch: CandidateBatch, classification: Classification) -> NDArra
     kinship = _dominant_kinship(log_area, unit, weight, kernel)
     support = float(kinship.sum())
     far = _far_in_size(log_area, kinship) + _far_in_looks(unit, kinship, kernel)
-    alike = 1.0 / (1.0 + far)
+    alike = 1.0 / np.sqrt(1.0 + far)
     evidence = (support - 1.0) / (support - 1.0 + _PRIOR_WEIGHT)
     return (HIGHEST * (1.0 - evidence * (1.0 - alike))).astype(np.float32)
 

@@ -34,7 +34,7 @@ from pipeline.types import CandidateBatch, Image
 
 MODEL = Path(__file__).parent.parent / "data" / "mini.onnx"
 _MAX_THREADS = 8
-MIN_QUALITY = 0.38
+MIN_QUALITY = 0.42
 """Instances below this are noise: on drawn scenes less than half of them are objects (docs/mini.md)."""
 
 

@@ -17,6 +17,8 @@ COARSEST_PX = 56
 """Long side of the smallest picture looked at: an object of half the picture is then 28 px wide."""
 FINEST_SCALE = 2.0
 """An object 8 px wide is then 16 px wide."""
+FINEST_SMALL, SMALL_INPUT_PX = 4.0, 8_000_000
+"""A small picture's scales go on to this, as long as they have no more input px."""
 CHEAP_PX = 400_000
 """Scales with at most this many input px are run on the whole picture."""
 WINDOW_PX = 256
@@ -34,9 +36,11 @@ Window = tuple[int, int, int, int]
 
 def pyramid(size_hw: tuple[int, int]) -> list[float]:
     """Return the scales from the coarsest to the finest, each √2 times the one before."""
-    long_side = max(size_hw)
+    long_side, area = max(size_hw), size_hw[0] * size_hw[1]
     n = int(np.floor(np.log(FINEST_SCALE * long_side / COARSEST_PX) / np.log(STEP)))
-    return [FINEST_SCALE / STEP**k for k in range(max(0, n), -1, -1)]
+    room = min(FINEST_SMALL, (SMALL_INPUT_PX / area) ** 0.5) / FINEST_SCALE
+    finer = int(np.floor(np.log(room) / np.log(STEP) + 1e-9)) if room > 1 else 0
+    return [FINEST_SCALE * STEP**k for k in range(-max(0, n), finer + 1)]
 
 
 def _busiest_windows(image_hw3: NDArray[np.uint8], scale: float) -> list[Window]:

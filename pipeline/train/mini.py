@@ -147,6 +147,7 @@ def train(settings: TrainSettings, out: Path, every: int = 100) -> list[Progress
 def save_state(trainer: Trainer, step: int, out: Path) -> None:
     """Write the averaged weights and how they came about beside ``out``."""
     meta = asdict(trainer.settings) | {
+        "start": Path(trainer.settings.start).name,
         "steps": step,
         "torch": str(torch.__version__),
         "scenes": step * trainer.settings.fresh,

@@ -98,11 +98,11 @@ def test_overlap_thresholds_are_those_of_the_settings():
 
 
 def test_size_limits_come_from_settings_then_type_then_defaults():
-    found = candidates([box(0, 0, 4, 4), box(10, 10, 10, 10), box(40, 0, 100, 99)])
+    found = candidates([box(0, 0, 3, 3), box(10, 10, 10, 10), box(40, 0, 100, 99)])
     assert reasons(found) == ("too_small", "", "too_large")
     coin = ObjectType("coin", min_area_px=200)
     assert reasons(found, object_types=[coin]) == ("too_small", "too_small", "too_large")
-    loose = CountSettings(min_area_px=16, max_area_px=9900)
+    loose = CountSettings(min_area_px=9, max_area_px=9900)
     assert reasons(found, loose, object_types=[coin]) == ("", "", "")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.segment import mini, mini_maps
 from pipeline.segment.mini_input import stretch_contrast
-from pipeline.segment.mini_search import COARSEST_PX, FINEST_SCALE, pyramid
+from pipeline.segment.mini_search import COARSEST_PX, FINEST_SCALE, SMALL_INPUT_PX, pyramid
 from tests.doubles.drawn_discs import drawn_discs
 
 
@@ -33,9 +33,12 @@ def test_tiles_give_the_maps_of_the_whole(monkeypatch):
     assert np.mean((whole.foreground > 0.5) != (tiled.foreground > 0.5)) < 0.01
 
 
-@pytest.mark.parametrize("size_hw", [(64, 64), (480, 640), (8192, 8192)])
-def test_the_pyramid_reaches_from_half_the_picture_to_eight_px(size_hw):
+@pytest.mark.parametrize(
+    ("size_hw", "finest"), [((64, 64), 4.0), ((480, 640), 4.0), ((1000, 1000), 8**0.5), ((8192, 8192), 2.0)]
+)
+def test_the_pyramid_reaches_from_half_the_picture_to_eight_px_and_less_in_small_ones(size_hw, finest):
     scales = pyramid(size_hw)
-    assert scales[-1] == FINEST_SCALE
+    assert scales[-1] == pytest.approx(finest)
+    assert scales[-1] == FINEST_SCALE or scales[-1] ** 2 * size_hw[0] * size_hw[1] < 1.01 * SMALL_INPUT_PX
     assert COARSEST_PX <= scales[0] * max(size_hw) < 2 * COARSEST_PX
     np.testing.assert_allclose(np.diff(np.log2(scales)), 0.5)
