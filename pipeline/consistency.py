@@ -55,7 +55,7 @@ def consistency(batch: CandidateBatch, classification: Classification) -> NDArra
     far = _far_in_size(log_area, kinship) + _far_in_looks(unit, kinship, kernel)
     alike = 1.0 / np.sqrt(1.0 + far)
     evidence = (support - 1.0) / (support - 1.0 + _PRIOR_WEIGHT)
-    return (HIGHEST * (1.0 - evidence * (1.0 - alike))).astype(np.float32)
+    return np.asarray(HIGHEST * (1.0 - evidence * (1.0 - alike)), np.float32)
 
 
 def _unit(embeddings: NDArray[np.float16]) -> Floats:
