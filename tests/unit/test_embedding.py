@@ -123,7 +123,7 @@ def test_one_huge_thing_is_not_the_kind_that_is_meant() -> None:
 def test_a_thing_of_another_colour_is_less_probable_than_its_neighbours() -> None:
     masks = discs(9, 16)
     probs = judge(*scene([(m, RED) for m in masks[:8]] + [(masks[8], GREEN)]))
-    assert probs[8] < 0.65 < 0.9 < probs[:8].min()
+    assert probs[8] < 0.75 < 0.9 < probs[:8].min()
 
 
 def test_probability_falls_as_size_departs_from_the_usual() -> None:
@@ -176,4 +176,4 @@ def test_identical_embeddings_leave_only_size_to_judge_by() -> None:
         np.zeros((7, 0), np.int16), np.zeros((7, 0), np.float32), np.ones((7, 4), np.float16), "handcrafted"
     )
     probs = consistency(batch_of(masks, SIZE), same)
-    assert probs[:6].min() > 0.9 > 0.3 > probs[6]
+    assert probs[:6].min() > 0.9 > 0.45 > probs[6]
