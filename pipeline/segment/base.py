@@ -6,7 +6,7 @@ In: Images.  Out: one CandidateBatch an image.  Device: the engine's.  Settings:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pipeline.contract import CountSettings
@@ -25,8 +25,26 @@ class EngineInfo:
     device: str
 
 
+def joined(infos: Sequence[EngineInfo]) -> EngineInfo:
+    """Return what to say of work that one engine did in parts: each dtype and device that took part, once.
+
+    Args:
+        infos: at least one, in the order of the parts.
+    """
+    dtypes, devices = (
+        ", ".join(dict.fromkeys(name for info in infos for name in getattr(info, column).split(", ")))
+        for column in ("dtype", "device")
+    )
+    return replace(infos[0], dtype=dtypes, device=devices)
+
+
 class Segmenter(Protocol):
-    """An engine, loaded and warm. Deterministic: the same images and settings give the same masks."""
+    """An engine, loaded and warm. Deterministic: the same images and settings give the same masks.
+
+    Attributes:
+        info: of the latest call that returned; before the first, what it will be tried with. ``device`` names
+            all that took part ("cuda, cpu" where a card's memory ran out in between).
+    """
 
     info: EngineInfo
 

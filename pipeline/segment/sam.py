@@ -25,7 +25,7 @@ def available() -> tuple[bool, str]:
 
 
 def load(model: str | None = None, mode: Literal["fast", "exact"] = "fast") -> Segmenter:
-    """Return SAM with verified weights on the best device, tiling where that helps.
+    """Return SAM with verified weights on the best device, compiled if at all, tiling where that helps.
 
     In ``fast`` mode ``mini`` proposes points where it can run; otherwise the whole grid is asked.
 
@@ -58,4 +58,5 @@ def load(model: str | None = None, mode: Literal["fast", "exact"] = "fast") -> S
     info = EngineInfo("sam", name, entry.sha256, "float32", "cpu")
     prompter = MiniPrompter(mini.open_session()) if mode == "fast" and mini.available()[0] else None
     segmenter = SamSegmenter(sam, info, settings=replace(COUNTING, mode=mode), prompter=prompter)
+    segmenter.warm_up()
     return TiledSegmenter(segmenter, sam.image_encoder.img_size)

@@ -9,6 +9,7 @@ encoder.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 import torch
@@ -29,6 +30,9 @@ CPU_PIXEL_BYTES = 4 << 20
 PORTIONS_HELD = 4
 """Portions of points whose masks a GPU holds before it filters them: a 32 x 32 grid where 256 points fit."""
 
+WARM_UP_S = 300.0
+"""No further size is compiled ahead after this, so that a slow compiler does not look like a hung worker."""
+
 
 class FastNet:
     """A SAM whose encoder and decoder give the package's numbers to rounding, several times faster.
@@ -37,7 +41,7 @@ class FastNet:
         sam: moved to the device; its weights are shared, not copied, in float32.
         device: CPU or CUDA.
         half: encode in bfloat16, decode with TF32 products (CUDA only; a CPU stays in float32).
-        compiled: compile the encoder (CUDA only). The first image waits for it.
+        compiled: compile the encoder (CUDA only). The first images wait for it, or ``warm_up`` does.
     """
 
     def __init__(self, sam: Sam, device: torch.device, half: bool = True, compiled: bool = True) -> None:
@@ -49,6 +53,22 @@ class FastNet:
         self._encoder: Callable[[Tensor], Tensor] = self._eager
         if compiled and device.type == "cuda":
             self._encoder = torch.compile(self._eager, dynamic=False)
+
+    @torch.inference_mode()
+    def warm_up(self, images: int) -> None:
+        """Compile the encoder for every batch that up to ``images`` make; without a compiled one, do nothing.
+
+        Sizes that fail, for want of memory say, are left to the images that need them.
+        """
+        side, started = self.sam.image_encoder.img_size, time.monotonic()
+        for n in (1 << k for k in range((images - 1).bit_length() + 1)):
+            if self._encoder is self._eager or time.monotonic() - started > WARM_UP_S:
+                return
+            try:
+                self.encode(torch.zeros(n, 3, side, side, device=self.device))
+            except RuntimeError:
+                log.warning("SAM's encoder cannot be warmed up for %d images at once", n, exc_info=True)
+                return
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Return (B, C, h, w) float32 features; on CUDA B is padded to a power of two, so shapes repeat."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from segment_anything.modeling import Sam
 from pipeline.contract import CountSettings
 from pipeline.memory import copy_to, within_memory
 from pipeline.portions import OnPart, rising, span, unheard
-from pipeline.segment.base import EngineInfo
+from pipeline.segment.base import EngineInfo, joined
 from pipeline.segment.outline import candidates_from_masks
 from pipeline.segment.sam_fast import FastNet
 from pipeline.segment.sam_generate import Generated, Generator
@@ -38,7 +39,7 @@ class SamSegmenter:
         max_images: images a GPU encodes at once, at most. A CPU encodes one.
 
     Attributes:
-        info: engine, model, weights, dtype and device, for provenance.
+        info: engine, model and weights; dtype and device of the latest call, for provenance.
         budget: what the next call attempts at once; smaller after memory ran out.
     """
 
@@ -58,9 +59,13 @@ class SamSegmenter:
         self._generators = {home.type: self._on(sam, home)}
         images = 1 if home.type == "cpu" else max_images
         self.budget = Budget(images, settings.points_per_batch or points_that_fit(home), home)
-        half = settings.mode == "fast" and home.type == "cuda"
-        dtype = "bfloat16" if half else "float32"
-        self.info = EngineInfo(info.engine, info.model, info.weights_sha256, dtype, home.type)
+        self._max_images, self.info = images, self._info_on(home, info)
+
+    def warm_up(self) -> None:
+        """Compile now what the first images would wait for; nothing is compiled on a CPU."""
+        net = self._generator(self.budget.device).net
+        if isinstance(net, FastNet):
+            net.warm_up(self._max_images)
 
     def segment(
         self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
@@ -73,14 +78,20 @@ class SamSegmenter:
             PipelineError: OUT_OF_MEMORY or INFERENCE_ERROR.
         """
         found: list[Generated] = []
+        used: list[EngineInfo] = []
         told = rising(on_part)
         while len(found) < len(images):
             left = [image.pixels_hw3 for image in images[len(found) :]]
-            found += self._next(left, span(told, len(found) / len(images), 1.0))
+            masks, device = self._next(left, span(told, len(found) / len(images), 1.0))
+            found += masks
+            used.append(self._info_on(device, self.info))
+        self.info = joined(used) if used else self.info
         return [candidates_from_masks(g.size_hw, g.rles, g.predicted_iou, g.stability_score) for g in found]
 
-    def _next(self, images: Sequence[NDArray[np.uint8]], on_part: OnPart) -> list[Generated]:
-        """Return the masks of as many of the images as fit at once; remember what fitted."""
+    def _next(
+        self, images: Sequence[NDArray[np.uint8]], on_part: OnPart
+    ) -> tuple[list[Generated], torch.device]:
+        """Return the masks of as many of the images as fit at once, and where; remember what fitted."""
 
         def work(budget: Budget) -> list[Generated]:
             generator, some = self._generator(budget.device), images[: budget.images]
@@ -90,7 +101,12 @@ class SamSegmenter:
         masks, used = within_memory(self.budget, work)
         on_home = used.device == self.budget.device
         self.budget = used if on_home else Budget(1, MIN_POINTS, self.budget.device)
-        return masks
+        return masks, used.device
+
+    def _info_on(self, device: torch.device, info: EngineInfo) -> EngineInfo:
+        """Return the info with the arithmetic of the mode on a device."""
+        half = self.settings.mode == "fast" and device.type == "cuda"
+        return replace(info, dtype="bfloat16" if half else "float32", device=device.type)
 
     def _generator(self, device: torch.device) -> Generator:
         """Return the generator of a device; the CPU's copy of the weights is made when first needed."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.contract import CountSettings, Tiling
 from pipeline.portions import OnPart, span, unheard
-from pipeline.segment.base import EngineInfo, Segmenter
+from pipeline.segment.base import EngineInfo, Segmenter, joined
 from pipeline.segment.seams import join_at_seams
 from pipeline.types import CandidateBatch, Image
 
@@ -85,10 +85,13 @@ class TiledSegmenter:
         inner: the engine.
         input_px: long side the engine reduces its input to.
         tiles_at_once: tiles handed to the engine at once; bounds memory.
+
+    Attributes:
+        info: the engine's, of all its parts of the latest call.
     """
 
     def __init__(self, inner: Segmenter, input_px: int = 1024, tiles_at_once: int = 8) -> None:
-        """Wrap the engine; provenance stays the engine's."""
+        """Wrap the engine."""
         self.inner, self.input_px, self.tiles_at_once = inner, input_px, tiles_at_once
         self.info: EngineInfo = inner.info
 
@@ -107,7 +110,8 @@ class TiledSegmenter:
         whole = [im for im, tiles in zip(images, plans, strict=True) if len(tiles) == 1]
         done = FIRST_LOOK * len(whole)
         looked = span(on_part, 0.0, done / max(1, len(images)))
-        answers = iter(self.inner.segment(whole, settings, looked) if whole else [])
+        used: list[EngineInfo] = []
+        answers = iter(self._ask(whole, settings, looked, used) if whole else [])
         found: list[CandidateBatch] = []
         for image, tiles in zip(images, plans, strict=True):
             batch = next(answers) if len(tiles) == 1 else None
@@ -116,20 +120,34 @@ class TiledSegmenter:
             begins, done = done, done + (1.0 if batch is None else 1.0 - FIRST_LOOK)
             own = span(on_part, begins / len(images), done / len(images))
             if batch is None or len(tiles) > 1:
-                batch = self._by_tiles(image, tiles, settings, own)
+                batch = self._by_tiles(image, tiles, settings, own, used)
             found.append(batch)
             own(1.0)
+        self.info = joined(used) if used else self.info
+        return found
+
+    def _ask(
+        self, images: Sequence[Image], settings: CountSettings, on_part: OnPart, used: list[EngineInfo]
+    ) -> list[CandidateBatch]:
+        """Return the engine's candidates, and note in ``used`` what it used: memory may run out on the way."""
+        found = self.inner.segment(images, settings, on_part)
+        used.append(self.inner.info)
         return found
 
     def _by_tiles(
-        self, image: Image, tiles: list[Tile], settings: CountSettings, on_part: OnPart
+        self,
+        image: Image,
+        tiles: list[Tile],
+        settings: CountSettings,
+        on_part: OnPart,
+        used: list[EngineInfo],
     ) -> CandidateBatch:
         """Return the joined candidates of one image's tiles."""
         batches: list[CandidateBatch] = []
         for start in range(0, len(tiles), self.tiles_at_once):
             parts = [_cut(image, tile) for tile in tiles[start : start + self.tiles_at_once]]
             own = span(on_part, start / len(tiles), (start + len(parts)) / len(tiles))
-            batches += self.inner.segment(parts, settings, own)
+            batches += self._ask(parts, settings, own, used)
         boxes = np.array([tile.box_xyxy for tile in tiles], dtype=np.int64)
         return join_at_seams(batches, boxes, image.size_hw)
 

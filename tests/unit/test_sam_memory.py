@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from PIL import Image as PillowImage
 
 torch = pytest.importorskip("torch")
 
-from pipeline.contract import CountSettings, ErrorCode, PipelineError  # noqa: E402
+from pipeline.contract import CountRequest, CountSettings, ErrorCode, PipelineError, Tiling  # noqa: E402
+from pipeline.run import count_batch  # noqa: E402
 from pipeline.segment.base import EngineInfo  # noqa: E402
 from pipeline.segment.sam_memory import Budget, points_that_fit  # noqa: E402
 from pipeline.segment.sam_segmenter import SamSegmenter  # noqa: E402
 from pipeline.segment.sam_settings import SamSettings  # noqa: E402
+from pipeline.segment.tiles import TiledSegmenter  # noqa: E402
 from pipeline.types import Image  # noqa: E402
 from tests.doubles.small_memory import SmallMemory  # noqa: E402
-from tests.doubles.small_sam import picture, small_sam  # noqa: E402
+from tests.doubles.small_sam import SIDE, picture, small_sam  # noqa: E402
 
 pytestmark = pytest.mark.deep
 CPU = torch.device("cpu")
@@ -76,6 +82,25 @@ class TestARealAllocatorRefuses:
         ]
         assert tried == [*on_card, "1 image and 64 points on cpu", "1 image and 64 points on cpu"]
         assert engine.budget == Budget(1, 4, torch.device("meta"))
+
+    def test_results_say_that_the_cpu_counted_what_the_card_could_not(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = SamSettings(points_per_side=6, pred_iou_thresh=0.6, stability_score_thresh=0.4)
+        inner = SamSegmenter(small_sam(), EngineInfo("sam", "small", "0" * 64, "", ""), CPU, settings)
+        engine = TiledSegmenter(inner, SIDE)
+        inner.budget = Budget(2, 16, torch.device("meta"))
+        inner.info = engine.info = replace(inner.info, dtype="bfloat16", device="cuda")  # as of a card
+        monkeypatch.setattr("pipeline.run.load", lambda name, model, mode: (engine, "a double"))
+        requests, tiles = [], CountSettings(tiling=Tiling(slice_height=SIDE, slice_width=SIDE))
+        for name, size_hw in (("small", (100, 128)), ("tiled", (150, 260))):
+            PillowImage.fromarray(picture(*size_hw)).save(tmp_path / f"{name}.png")
+            requests.append(CountRequest(name, str(tmp_path / f"{name}.png"), "disc", tiles))
+        with SmallMemory(10**4, "meta"):
+            outcomes = count_batch(requests)
+        told = [outcome.result.provenance for outcome in outcomes if outcome.result]
+        assert [(one.dtype, one.device) for one in told] == [("float32", "cpu")] * 2
+        assert (told[0].model, told[0].weights_sha256) == ("small", "0" * 64)
 
 
 def test_the_ladder_halves_images_then_points_then_leaves_the_card() -> None:
