@@ -62,7 +62,8 @@ class FastNet:
         """
         side, started = self.sam.image_encoder.img_size, time.monotonic()
         for n in (1 << k for k in range((images - 1).bit_length() + 1)):
-            if self._encoder is self._eager or time.monotonic() - started > WARM_UP_S:
+            is_late = n > 1 and time.monotonic() - started > WARM_UP_S
+            if self._encoder is self._eager or is_late:
                 return
             try:
                 self.encode(torch.zeros(n, 3, side, side, device=self.device))

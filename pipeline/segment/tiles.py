@@ -129,7 +129,7 @@ class TiledSegmenter:
     def _ask(
         self, images: Sequence[Image], settings: CountSettings, on_part: OnPart, used: list[EngineInfo]
     ) -> list[CandidateBatch]:
-        """Return the engine's candidates, and note in ``used`` what it used: memory may run out on the way."""
+        """Return the engine's candidates, and note in ``used`` what it ran on: memory may run out."""
         found = self.inner.segment(images, settings, on_part)
         used.append(self.inner.info)
         return found

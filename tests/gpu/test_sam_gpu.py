@@ -22,6 +22,7 @@ from pipeline.segment.sam_package import PackageNet  # noqa: E402
 from pipeline.segment.sam_segmenter import SamSegmenter  # noqa: E402
 from pipeline.segment.sam_settings import SamSettings  # noqa: E402
 from pipeline.types import Image  # noqa: E402
+from tests.doubles.small_memory import SmallMemory  # noqa: E402
 from tests.doubles.small_sam import iou_quantile, picture, reference, small_sam  # noqa: E402
 
 pytestmark = [pytest.mark.gpu, pytest.mark.deep]
@@ -93,6 +94,28 @@ def test_fast_runs_compiled_in_half_precision_on_batches_of_any_size(settings: d
     counts = [len(batch) for batch in fast.segment(images, CountSettings())]
     wanted = [len(batch) for batch in exact.segment(images, CountSettings())]
     assert sum(counts) == pytest.approx(sum(wanted), rel=0.3)  # random weights: many masks near every limit
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warm_engine_compiles_nothing_for_any_number_of_images(settings: dict[str, Any]) -> None:
+    engine = SamSegmenter(small_sam(), INFO, CUDA, SamSettings(mode="fast", **settings), max_images=4)
+    torch._dynamo.reset()
+    engine.warm_up()
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for n in (1, 4, 3):
+        engine.segment([Image(f"{n} {k}", picture(100, 128, 10 * n + k)) for k in range(n)], CountSettings())
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs > 0
+
+
+def test_provenance_follows_the_work_to_the_cpu_and_back(settings: dict[str, Any]) -> None:
+    engine = SamSegmenter(small_sam(), INFO, CUDA, SamSettings(mode="exact", **settings))
+    engine.segment([Image("first", picture(100, 128, 1))], CountSettings())
+    assert engine.info.device == "cuda"
+    with SmallMemory(10**4, "cuda"):
+        engine.segment([Image("second", picture(100, 128, 2))], CountSettings())
+    assert (engine.info.device, engine.info.dtype) == ("cpu", "float32")
+    engine.segment([Image("third", picture(100, 128, 3))], CountSettings())
+    assert engine.info.device == "cuda"
 
 
 @pytest.fixture
