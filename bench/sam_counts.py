@@ -3,8 +3,14 @@
 Drawn pictures and the tests' small SAM with random weights, or with ``--images`` photos and SAM's verified
 weights: random weights make noisy masks near every limit, which real ones seldom do, so only the latter
 settles the question for photos. Stability is limited as in the product; ``dropped_early`` says how many masks
-``fast`` did without: where there are none, it could not differ.
+a mode did without: where there are none, dropping could not make it differ.
 
+``exact`` and ``fast`` ask the whole grid: only their arithmetic differs. ``prompted`` is ``fast`` as the
+product counts, at mini's proposals and a coarse grid. It is measured with ``--model`` only: random weights
+make another mask of every point, so its count would say nothing. Whether its points lie on things can be
+measured without weights: bench/sam_prompts.py.
+
+    python bench/sam_counts.py --quick
     python bench/sam_counts.py --pictures 200 --json bench/results/sam_counts.json
     python bench/sam_counts.py --model vit_b --images photos/*.jpg --grid 32
 """
@@ -27,58 +33,72 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench.report import environment  # noqa: E402
+from bench.report import arguments, environment  # noqa: E402
 from pipeline import weights  # noqa: E402
-from pipeline.segment import sam_masks  # noqa: E402
+from pipeline.contract import SAM_MODELS  # noqa: E402
+from pipeline.segment import mini, sam_masks  # noqa: E402
 from pipeline.segment.sam_fast import FastNet  # noqa: E402
 from pipeline.segment.sam_generate import Generator  # noqa: E402
 from pipeline.segment.sam_memory import points_that_fit  # noqa: E402
+from pipeline.segment.sam_prompts import MiniPrompter  # noqa: E402
 from pipeline.segment.sam_settings import COUNTING, SamSettings  # noqa: E402
 from tests.doubles.small_sam import iou_quantile, picture, small_sam  # noqa: E402
 
 
 def main() -> None:
     """Count with every mode, print and write how many pictures differ from the reference."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--pictures", type=int, default=200)
-    parser.add_argument("--images", type=Path, nargs="*", default=[])
-    parser.add_argument("--model", choices=["vit_b", "vit_l", "vit_h"], help="default: the tests' small SAM")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--grid", type=int, default=8)
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
+    args = _arguments()
     device = torch.device(args.device)
     sam, settings = _model(args)
     settings["stability_score_thresh"] = COUNTING.stability_score_thresh
     sam.to(device)
     theirs = SamAutomaticMaskGenerator(sam, output_mode="uncompressed_rle", **settings)
-    ours = {
-        mode: Generator(FastNet(sam, device, half=mode == "fast"), SamSettings(mode=mode, **settings))
-        for mode in ("exact", "fast")
-    }
+    ours = _ours(sam, device, settings, prompted=args.model is not None)
     dropped = _counting_early_drops(device)
-    counts: list[dict[str, int]] = []
+    off: dict[str, list[int]] = {mode: [] for mode in ours}
+    early, masks = dict.fromkeys(ours, 0), 0
     for image in _pictures(args):
-        row = {"reference": len(theirs.generate(image))}
+        wanted = len(theirs.generate(image))
+        masks += wanted
         for mode, generator in ours.items():
-            row[mode] = len(generator.generate([image], 1, points_that_fit(device))[0].rles)
-        counts.append(row)
+            before = int(dropped)
+            found = generator.generate([image], 1, points_that_fit(device))[0].rles
+            off[mode].append(abs(len(found) - wanted))
+            early[mode] += int(dropped) - before
     name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     answer: dict[str, Any] = {"model": args.model or "small, random weights", "device": name}
-    answer |= {"pictures": len(counts), "masks": sum(row["reference"] for row in counts)}
-    for mode in ours:
-        off = [abs(row[mode] - row["reference"]) for row in counts]
-        answer[mode] = {
-            "differ": sum(o > 0 for o in off),
-            "share": np.mean(np.array(off) > 0),
-            "masks_off": sum(off),
-        }
-    answer["fast"]["dropped_early"] = int(dropped)
+    answer |= {"pictures": len(off["exact"]), "masks": masks}
+    for mode, counts in off.items():
+        differ = sum(one > 0 for one in counts)
+        answer[mode] = {"differ": differ, "share": differ / len(counts), "masks_off": sum(counts)}
+        answer[mode]["dropped_early"] = early[mode]
     print(json.dumps(answer, indent=1))
     if args.json:
         args.json.write_text(json.dumps(answer | environment(), indent=1) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = arguments(__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--images", type=Path, nargs="*", default=[])
+    parser.add_argument("--model", choices=SAM_MODELS, help="default: the tests' small SAM")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--grid", type=int, default=8)
+    args = parser.parse_args()
+    if args.quick:
+        args.pictures, args.images = min(args.pictures, 8), args.images[:1]
+    return args
+
+
+def _ours(sam: Any, device: torch.device, settings: dict[str, Any], prompted: bool) -> dict[str, Generator]:
+    """Return our generators by the name of their row."""
+    exact, fast = SamSettings(mode="exact", **settings), SamSettings(mode="fast", **settings)
+    net, plain = FastNet(sam, device), FastNet(sam, device, half=False, compiled=False)
+    ours = {"exact": Generator(plain, exact), "fast": Generator(net, fast)}
+    if prompted:
+        ours["prompted"] = Generator(net, fast, MiniPrompter(mini.open_session()))
+    return ours
 
 
 def _model(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
