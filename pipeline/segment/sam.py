@@ -20,8 +20,14 @@ def available() -> tuple[bool, str]:
         return False, f"not installed: {', '.join(missing)}"
     from pipeline import weights
 
-    answers = [weights.available(f"sam_{model}") for model in SAM_MODELS]
-    return next((answer for answer in answers if answer[0]), answers[0])
+    return weights.available(f"sam_{_default()}")
+
+
+def _default() -> str:
+    """Return the first of ``SAM_MODELS`` whose weights are here, or else the first, whose lack is told."""
+    from pipeline import weights
+
+    return next((name for name in SAM_MODELS if weights.available(f"sam_{name}")[0]), SAM_MODELS[0])
 
 
 def load(model: str | None = None, mode: Literal["fast", "exact"] = "fast") -> Segmenter:
@@ -30,13 +36,13 @@ def load(model: str | None = None, mode: Literal["fast", "exact"] = "fast") -> S
     In ``fast`` mode ``mini`` proposes points where it can run; otherwise the whole grid is asked.
 
     Args:
-        model: one of ``SAM_MODELS``; None is ``vit_b``.
+        model: one of ``SAM_MODELS``; None is the first whose weights are here, ``vit_b`` before others.
         mode: "exact" for the reference's masks, asked for on its whole grid.
 
     Raises:
         PipelineError: MODEL_LOAD_ERROR when the model is unknown or its weights are missing or wrong.
     """
-    name = model or SAM_MODELS[0]
+    name = model or _default()
     if name not in SAM_MODELS:
         message = f"model: want one of {', '.join(SAM_MODELS)}, got {name}"
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from segment_anything.modeling import Sam
 
 from pipeline.contract import CountSettings
-from pipeline.memory import copy_to, within_memory
+from pipeline.memory import copy_to, is_out_of_memory, within_memory
 from pipeline.portions import OnPart, rising, span, unheard
 from pipeline.segment.base import EngineInfo, joined
 from pipeline.segment.outline import candidates_from_masks
@@ -22,6 +23,8 @@ from pipeline.segment.sam_package import PackageNet
 from pipeline.segment.sam_prompts import Prompter
 from pipeline.segment.sam_settings import COUNTING, SamSettings
 from pipeline.types import CandidateBatch, Image
+
+log = logging.getLogger(__name__)
 
 MAX_IMAGES = 8
 """Images a GPU encodes at once; it gains little beyond this. A CPU gains nothing, and takes long."""
@@ -52,20 +55,27 @@ class SamSegmenter:
         prompter: Prompter | None = None,
         max_images: int = MAX_IMAGES,
     ) -> None:
-        """Move the model to the device."""
+        """Move the model to the device, where it fits."""
         self.settings = settings
         self._sam, self._prompter = sam, prompter if settings.mode == "fast" else None
         home = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._generators = {home.type: self._on(sam, home)}
         images = 1 if home.type == "cpu" else max_images
-        self.budget = Budget(images, settings.points_per_batch or points_that_fit(home), home)
+        try:
+            self._generators = {home.type: self._on(sam, home)}
+            self.budget = Budget(images, settings.points_per_batch or points_that_fit(home), home)
+        except RuntimeError as error:
+            if home.type == "cpu" or not is_out_of_memory(error):
+                raise
+            log.warning("no memory on %s for SAM itself; it is tried again with each image", home.type)
+            self._generators = {"cpu": self._on(sam, torch.device("cpu"))}
+            self.budget = Budget(1, MIN_POINTS, home)
         self._max_images, self.info = images, self._info_on(home, info)
 
     def warm_up(self) -> None:
         """Compile now what the first images would wait for; nothing is compiled on a CPU."""
-        net = self._generator(self.budget.device).net
-        if isinstance(net, FastNet):
-            net.warm_up(self._max_images)
+        home = self._generators.get(self.budget.device.type)
+        if home and isinstance(home.net, FastNet):
+            home.net.warm_up(self._max_images)
 
     def segment(
         self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard

@@ -100,3 +100,16 @@ def test_a_genuine_file_of_another_architecture_is_refused(
         door.load("vit_l")
     assert str(caught.value) == "sam_seeded.pth: want the parameters of vit_l, got another model's"
     assert caught.value.code == ErrorCode.MODEL_LOAD_ERROR
+
+
+def test_where_no_model_is_named_the_first_whose_weights_are_here_is_meant(
+    entry: weights.WeightsFile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    large, absent = replace(entry, name="sam_vit_l"), replace(entry, name="sam_vit_b", file="absent.pth")
+    register(monkeypatch, absent, large)
+    assert door.available() == (True, entry.used_for)
+    with pytest.raises(PipelineError, match="want the parameters of vit_l"):  # it is vit_b's, in truth
+        door.load()
+    monkeypatch.setenv("TALLY_WEIGHTS_DIR", str(tmp_path))
+    with pytest.raises(PipelineError, match=r"absent\.pth"):
+        door.load()

@@ -83,6 +83,24 @@ class TestARealAllocatorRefuses:
         assert tried == [*on_card, "1 image and 64 points on cpu", "1 image and 64 points on cpu"]
         assert engine.budget == Budget(1, 4, torch.device("meta"))
 
+    @pytest.mark.parametrize("mode", ["reference", "exact", "fast"])
+    def test_a_card_too_full_for_the_model_is_tried_again_with_each_image(
+        self, mode: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        settings = SamSettings(mode=mode, points_per_side=6, pred_iou_thresh=0.6, stability_score_thresh=0.4)  # type: ignore[arg-type]
+        info, card = EngineInfo("sam", "small", None, "", ""), torch.device("meta")
+        image = Image("one", picture(100, 128))
+        wanted = SamSegmenter(small_sam(), info, CPU, settings).segment([image], CountSettings())
+        with SmallMemory(0, "meta"), caplog.at_level("WARNING"):
+            engine = SamSegmenter(small_sam(), info, card, settings)
+            engine.warm_up()
+            assert engine.info.device == "meta"
+            found = engine.segment([image], CountSettings())
+        assert "no memory on meta for SAM itself" in caplog.text
+        assert (engine.info.device, engine.budget) == ("cpu", Budget(1, 4, card))
+        assert [len(batch) for batch in found] == [len(batch) for batch in wanted]
+        assert "meta" not in engine._generators  # the next image tries again
+
     def test_results_say_that_the_cpu_counted_what_the_card_could_not(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
