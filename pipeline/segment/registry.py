@@ -39,6 +39,8 @@ def load(
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message)
     name, reason = choose() if engine == "auto" else (engine, "asked for")
     model = model if engine != "auto" or name == "sam" else None  # models are variants of sam
+    if name == "sam" and model is None:
+        model = str(_module("sam").default_model())  # named or not, it is loaded once
     mode = mode if name == "sam" else "fast"
     with _lock:
         if (name, model, mode) not in _loaded:

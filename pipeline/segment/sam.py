@@ -20,10 +20,10 @@ def available() -> tuple[bool, str]:
         return False, f"not installed: {', '.join(missing)}"
     from pipeline import weights
 
-    return weights.available(f"sam_{_default()}")
+    return weights.available(f"sam_{default_model()}")
 
 
-def _default() -> str:
+def default_model() -> str:
     """Return the first of ``SAM_MODELS`` whose weights are here, or else the first, whose lack is told."""
     from pipeline import weights
 
@@ -42,7 +42,7 @@ def load(model: str | None = None, mode: Literal["fast", "exact"] = "fast") -> S
     Raises:
         PipelineError: MODEL_LOAD_ERROR when the model is unknown or its weights are missing or wrong.
     """
-    name = model or _default()
+    name = model or default_model()
     if name not in SAM_MODELS:
         message = f"model: want one of {', '.join(SAM_MODELS)}, got {name}"
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message)

@@ -70,6 +70,7 @@ def test_the_engine_has_the_parameters_of_the_file_mapped_not_copied(
 def test_each_mode_is_loaded_once_and_only_fast_has_a_prompter(entry: weights.WeightsFile) -> None:
     fast, exact = (registry.load("sam", "vit_b", mode)[0].inner for mode in ("fast", "exact"))  # type: ignore[attr-defined,arg-type]
     assert registry.load("sam", "vit_b")[0].inner is fast  # type: ignore[attr-defined]
+    assert registry.load("sam")[0].inner is fast  # type: ignore[attr-defined]
     assert (fast.settings.mode, exact.settings.mode) == ("fast", "exact")
     assert (fast.settings.points_per_side, exact.settings.points_per_side) == (32, 32)
     assert (fast._prompter is not None) == mini.available()[0]
