@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from pipeline.contract import CountRequest, ErrorCode, PipelineError, unforeseen
 from pipeline.header import probe
+from pipeline.segment.base import EngineInfo
 from pipeline.types import CandidateBatch, Candidates, Image
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Work:
         place: of the request among all.
         n_px: what decoding it takes, by its header: all pages that are counted.
         pages, batch, candidates: what the stages so far made of it.
+        engine: what made its batch, as the engine said then.
         timings_s: seconds by stage. Decoding runs beside other stages, so that they may add up to more
             than has passed.
         error, skipped: why it goes no further.
@@ -48,6 +50,7 @@ class Work:
     pages: list[Image] = field(default_factory=list)
     batch: CandidateBatch | None = None
     candidates: Candidates | None = None
+    engine: EngineInfo | None = None
     timings_s: dict[str, float] = field(default_factory=dict)
     error: PipelineError | None = None
     skipped: bool = False

@@ -250,6 +250,7 @@ class _Run:
         try:
             found = iter(self._find(group, settings))
             for work in group:
+                work.engine = self.segmenter.info
                 work.batch = _join_pages(work.pages, [next(found) for _ in work.pages])
         except Exception as error:
             if len(group) > 1 and not isinstance(error, UnwantedError):
@@ -289,7 +290,7 @@ class _Run:
                 with self._stage("explain", [work]):
                     image = stack_pages(work.pages or preprocess(image_id, work.request.path, settings))
                     pictures = explain(own, instances, image, settings)
-                result = summarise(own, instances, settings, work.timings_s, self._provenance(settings))
+                result = summarise(own, instances, settings, work.timings_s, self._provenance(work))
                 work.pages, work.batch = [], None
                 self.on_progress(image_id, STAGES[-1], 1.0)
                 shown = {name: self.known[name] for name in _exemplar_images(settings) - {image_id}}
@@ -297,8 +298,8 @@ class _Run:
                 return ImageOutcome(image_id, result, own, instances, size_hw, pictures, exemplars_in=shown)
         return ImageOutcome(image_id, error=work.error, skipped=work.skipped)
 
-    def _provenance(self, settings: CountSettings) -> Provenance:
-        info = self.segmenter.info
+    def _provenance(self, work: Work) -> Provenance:
+        info = work.engine or self.segmenter.info
         return Provenance(
             info.engine,
             self.reason,
@@ -307,7 +308,7 @@ class _Run:
             info.dtype,
             info.device,
             _code_version(),
-            settings_to_json(settings),
+            settings_to_json(work.request.settings),
         )
 
     @contextmanager
