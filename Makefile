@@ -64,7 +64,7 @@ ifeq ($(CI),true)
 endif
 
 ##@ Measure and make
-.PHONY: bench openapi golden train-mini train-mini-smoke
+.PHONY: bench openapi golden train-mini train-mini-like train-mini-smoke
 bench: $(DONE)/dev ## List the benchmarks; B="api_load --quick" runs one
 	tally bench $(B)
 
@@ -78,6 +78,9 @@ golden: $(DONE)/dev ## Rewrite the golden results; review the difference before 
 
 train-mini: $(DONE)/dev ## Train the bundled model from its seed
 	python -m pipeline.train.mini --seed 0 --out pipeline/data/mini.onnx
+
+train-mini-like: $(DONE)/dev ## Train, from what train-mini left, the model that is told of examples
+	python -m pipeline.train.like --start pipeline/data/mini.pt --steps 1600 --fresh 4 --lr 1.5e-3 --out pipeline/data/mini_like.onnx
 
 train-mini-smoke: $(DONE)/dev ## Prove in two minutes that training still learns
 	@mkdir -p $(DONE)

@@ -14,7 +14,19 @@ from numpy.typing import NDArray
 from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError
 from pipeline.groups import Clustered, Grouping, clustered, group
 from pipeline.object_types import asks_for_everything
-from pipeline.ops.exemplars import Looks, Seen, are_alike, are_unwanted, find_exemplar, unit_rows
+from pipeline.ops.exemplars import (
+    Looks,
+    Seen,
+    are_alike,
+    are_another_kind,
+    are_like,
+    are_nearer,
+    are_unwanted,
+    exemplar_key,
+    find_exemplar,
+    fit_in_size,
+    unit_rows,
+)
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.ops.overlap import mask_overlaps
 from pipeline.ops.regions import points_in_regions
@@ -300,7 +312,11 @@ def _match_exemplars(
     away = [] if any(home is candidates for home in known) else [_seen(home) for home in known]
     wanted, unwanted = (_stack(looks[side], candidates) for side in (True, False))
     seen, kind = _seen(candidates), candidates.classification.source
-    if is_shown:
+    likeness = _likeness(candidates, settings, others)
+    if likeness is not None and pointed_at:
+        alike = are_like(likeness, pointed_at) & ~are_another_kind(seen, wanted, kind)
+        unlike = ~(alike & fit_in_size(seen[1], wanted) & are_nearer(seen, wanted, unwanted))
+    elif is_shown:
         unlike = ~are_alike(seen, wanted, unwanted, kind, away)
     elif looks[False]:
         unlike = are_unwanted(seen, unwanted, kind, away)
@@ -308,6 +324,16 @@ def _match_exemplars(
         unlike = np.zeros(len(candidates), dtype=np.bool_)
     unmet = unmet_here if is_shown else sum(exemplar.positive for exemplar in settings.exemplars)
     return _Matched(is_shown, unlike, pointed_at, unmet)
+
+
+def _likeness(
+    candidates: Candidates, settings: CountSettings, others: Mapping[str, Candidates]
+) -> NDArray[np.float32] | None:
+    """Return what the engine says of likeness to just these exemplars, None where it was told of others."""
+    wanted = [e for e in settings.exemplars if e.positive]
+    own = all(e.file_id is None or others.get(e.file_id) is candidates for e in wanted)
+    batch = candidates.batch
+    return batch.likeness if own and batch.likeness_to == exemplar_key(wanted) else None
 
 
 def _seen(candidates: Candidates) -> Seen:

@@ -67,6 +67,9 @@ class CandidateBatch:
         faint: (F, 4) float32. Centre x, y in px, area in px and quality in [0, 1] of what the engine saw
             too faintly to propose: no candidates, but evidence of how many things there are.
         scales: the engine's input px an image px at which it looked; empty where it chooses none.
+        likeness: (N,) float32 in [0, 1]. How sure the engine is, of what it can see, that a candidate is like
+            the exemplars it was told of; None where it was told of none.
+        likeness_to: those exemplars, as ``ops.exemplars.exemplar_key`` writes them.
     """
 
     size_hw: tuple[int, int]
@@ -80,6 +83,8 @@ class CandidateBatch:
     polygon_offsets: NDArray[np.int64]
     scales: tuple[float, ...] = ()
     faint: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    likeness: NDArray[np.float32] | None = None
+    likeness_to: str = ""
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""
@@ -93,6 +98,8 @@ class CandidateBatch:
         _check("polygon_xy", self.polygon_xy, (None, 2), np.float32)
         _check("polygon_offsets", self.polygon_offsets, (n + 1,), np.int64)
         _check("faint", self.faint, (None, 4), np.float32)
+        if self.likeness is not None:
+            _check("likeness", self.likeness, (n,), np.float32)
         if int(self.rle_offsets[-1]) != len(self.rle_counts):
             raise ShapeError(
                 f"rle_offsets end at {self.rle_offsets[-1]}, rle_counts has {len(self.rle_counts)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,11 @@ class Looks:
 
     embeddings: NDArray[np.float32]
     area: NDArray[np.float64]
+
+
+def exemplar_key(exemplars: Sequence[Exemplar]) -> str:
+    """Return the boxes and points of positive exemplars in px, in order, as one text."""
+    return " ".join(sorted(str(e.bbox_xywh or e.point_xy).replace(" ", "") for e in exemplars if e.positive))
 
 
 def find_exemplar(batch: CandidateBatch, exemplar: Exemplar) -> int | None:
@@ -98,6 +104,38 @@ def _holds(rle: NDArray[np.uint32], flat: int) -> bool:
     return run >= 0 and flat < int(ends[run])
 
 
+LIKENESS_GAP, LONE_LIKENESS_GAP = 1.3, 2.5
+"""Log odds between the likenesses of two candidates that part what is like the exemplars from what is not."""
+LIKENESS_TOP = 0.5
+"""The gap lies below this, and below the exemplars' own."""
+
+
+def are_like(likeness: NDArray[np.float32], shown: Sequence[int]) -> NDArray[np.bool_]:
+    """Return (N,) bool: the engine holds the candidate for like the exemplars it was told of.
+
+    Things of one kind differ, by how much nobody says; so candidates are told apart at the widest gap in the
+    log odds of their likeness. Without a wide one all are alike.
+
+    Args:
+        likeness: (N,) float32 in [0, 1].
+        shown: candidates that the exemplars point at.
+    """
+    odds = _log_odds(likeness)
+    top = min([_log_odds(np.float32(LIKENESS_TOP)), *odds[list(shown)]])
+    steps = np.append(np.sort(odds[odds < top]), top)
+    widths = np.diff(steps)
+    if not len(widths) or widths.max() < (LONE_LIKENESS_GAP if len(shown) == 1 else LIKENESS_GAP):
+        return np.ones(len(likeness), np.bool_)
+    widest = int(np.argmax(widths))
+    return np.asarray(odds > (steps[widest] + steps[widest + 1]) / 2)
+
+
+def _log_odds(share: Any) -> Any:
+    """Return the log odds of shares, those near 0 and 1 cut off."""
+    cut = np.clip(share, 0.01, 0.99)
+    return np.log(cut / (1 - cut))
+
+
 Seen = tuple[NDArray[np.float16], NDArray[np.int64]]
 """(N, D) embeddings of any length and (N,) areas in px of an image's candidates."""
 
@@ -119,12 +157,56 @@ def are_alike(
         homes: the images that the wanted exemplars lie in, where ``seen`` is of another: theirs is the gap,
             so that one example means the same in every image.
     """
-    apart, distance = _apart(seen, wanted)
-    among = np.concatenate([_apart(home, wanted)[0] for home in homes]) if homes else apart
+    apart = _apart(seen, wanted)
+    among = np.concatenate([_apart(home, wanted) for home in homes]) if homes else apart
     alike = apart <= _limit(among, wanted, source)
-    if len(unwanted.area):
-        alike &= 1 - distance >= (unit_rows(seen[0]) @ unwanted.embeddings.T).max(axis=1)
-    return np.asarray(alike, dtype=np.bool_)
+    return np.asarray(alike & are_nearer(seen, wanted, unwanted), dtype=np.bool_)
+
+
+OTHER_KIND_FARTHEST = {"handcrafted": 0.45}
+OTHER_KIND_GAP, OTHER_KIND_SURE, OTHER_KIND_SHARE = 2.5, 0.05, 0.25
+"""A clear gap in the distances beyond which lie a quarter as many as before it: more than a few odd ones."""
+
+
+def are_another_kind(seen: Seen, wanted: Looks, source: str) -> NDArray[np.bool_]:
+    """Return (N,) bool: by looks and size the candidate is of another kind that the image clearly has.
+
+    Stricter than ``are_alike``: it goes beside what the engine says of likeness. One exemplar says nothing.
+
+    Args:
+        seen: N candidates.
+        wanted: at least one exemplar.
+        source: of the embeddings.
+    """
+    apart = _apart(seen, wanted)
+    spread = float(1 - (wanted.embeddings @ wanted.embeddings.T).min())
+    steps = np.maximum(np.sort(apart[apart <= OTHER_KIND_FARTHEST.get(source, DEFAULT_DISTANCE)]), 0)
+    growth, widest = _widest_gap(steps, max(OTHER_KIND_SURE, spread))
+    if len(wanted.area) == 1 or growth < OTHER_KIND_GAP:
+        return np.zeros(len(apart), np.bool_)
+    beyond = apart > (steps[widest] + steps[widest + 1]) / 2
+    is_kind = (beyond & np.isfinite(apart)).sum() >= OTHER_KIND_SHARE * (~beyond).sum()
+    return np.asarray(beyond & is_kind, np.bool_)
+
+
+def fit_in_size(area: NDArray[np.int64], wanted: Looks) -> NDArray[np.bool_]:
+    """Return (N,) bool: the area in px is not far outside of the exemplars' range."""
+    return np.asarray(_off_size(area, wanted) <= np.log(SIZE_FACTOR), np.bool_)
+
+
+def are_nearer(seen: Seen, wanted: Looks, unwanted: Looks) -> NDArray[np.bool_]:
+    """Return (N,) bool: the candidate does not look more like an unwanted exemplar than like a wanted one.
+
+    Args:
+        seen: N candidates.
+        wanted: at least one exemplar.
+        unwanted: any number.
+    """
+    if not len(unwanted.area):
+        return np.ones(len(seen[1]), np.bool_)
+    rows = unit_rows(seen[0])
+    to_wanted, to_unwanted = ((rows @ looks.embeddings.T).max(axis=1) for looks in (wanted, unwanted))
+    return np.asarray(to_wanted >= to_unwanted, np.bool_)
 
 
 def are_unwanted(seen: Seen, unwanted: Looks, source: str, homes: Sequence[Seen] = ()) -> NDArray[np.bool_]:
@@ -138,20 +220,24 @@ def are_unwanted(seen: Seen, unwanted: Looks, source: str, homes: Sequence[Seen]
         source: of the embeddings.
         homes: the images that the exemplars lie in, where ``seen`` is of another.
     """
-    apart, _ = _apart(seen, unwanted)
-    among = np.concatenate([_apart(home, unwanted)[0] for home in homes]) if homes else apart
+    apart = _apart(seen, unwanted)
+    among = np.concatenate([_apart(home, unwanted) for home in homes]) if homes else apart
     return np.asarray(apart <= _limit(among, unwanted, source, is_wanted=False), dtype=np.bool_)
 
 
-def _apart(seen: Seen, wanted: Looks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return how far candidates are from the exemplars, with their size (inf if far off) and without."""
+def _apart(seen: Seen, wanted: Looks) -> NDArray[np.float64]:
+    """Return how far candidates are from the exemplars in looks and size, inf where the size is far off."""
     embeddings, area = seen
     distance = 1 - (unit_rows(embeddings) @ wanted.embeddings.T).max(axis=1).astype(np.float64)
+    off_size = _off_size(area, wanted)
+    return np.where(off_size > np.log(SIZE_FACTOR), np.inf, distance + SIZE_WEIGHT * off_size)
+
+
+def _off_size(area: NDArray[np.int64], wanted: Looks) -> NDArray[np.float64]:
+    """Return the logarithm of how many times areas are outside of the exemplars' range, 0 inside."""
     size = np.log(np.maximum(area, 1))
     low, high = np.log(wanted.area.min()), np.log(wanted.area.max())
-    off_size = np.maximum(np.maximum(low - size, size - high), 0)
-    apart = np.where(off_size > np.log(SIZE_FACTOR), np.inf, distance + SIZE_WEIGHT * off_size)
-    return apart, distance
+    return np.asarray(np.maximum(np.maximum(low - size, size - high), 0), np.float64)
 
 
 def _limit(apart: NDArray[np.float64], wanted: Looks, source: str, *, is_wanted: bool = True) -> float:
@@ -162,12 +248,17 @@ def _limit(apart: NDArray[np.float64], wanted: Looks, source: str, *, is_wanted:
     farthest = (LONE_FARTHEST if lone else FARTHEST).get(source, DEFAULT_DISTANCE)
     farthest = max(farthest, SPREAD_FACTOR * spread)
     steps = np.maximum(np.sort(apart[apart <= farthest]), 0)
-    growth = np.where(steps[1:] > sure, (steps[1:] + GAP_FLOOR) / (steps[:-1] + GAP_FLOOR), 0)
-    widest = int(np.argmax(growth)) if len(growth) else 0
-    is_clear = len(growth) and growth[widest] > (LONE_GAP if lone else GAP)
-    if is_clear:
+    growth, widest = _widest_gap(steps, sure)
+    if growth > (LONE_GAP if lone else GAP):
         return float(steps[widest : widest + 2].mean())
     return farthest if is_wanted else sure
+
+
+def _widest_gap(steps: NDArray[np.float64], sure: float) -> tuple[float, int]:
+    """Return by how much sorted distances grow most in one step beyond ``sure``, and before which step."""
+    growth = np.where(steps[1:] > sure, (steps[1:] + GAP_FLOOR) / (steps[:-1] + GAP_FLOOR), 0)
+    widest = int(np.argmax(growth)) if len(growth) else 0
+    return (float(growth[widest]) if len(growth) else 0.0), widest
 
 
 def unit_rows(embeddings: NDArray[np.float16]) -> NDArray[np.float32]:

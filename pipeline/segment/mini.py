@@ -21,28 +21,29 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.contract import CountSettings, ErrorCode, Exemplar, PipelineError
+from pipeline.ops.exemplars import exemplar_key
 from pipeline.portions import OnPart, each, unheard
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.mini_exemplars import steer
 from pipeline.segment.mini_input import stretch_contrast
-from pipeline.segment.mini_likeness import MIN_QUALITY as STEERED_QUALITY
 from pipeline.segment.mini_maps import STRIDE_PX
-from pipeline.segment.mini_peaks import Found
+from pipeline.segment.mini_peaks import MIN_QUALITY, Found
 from pipeline.segment.mini_search import ScaleSearch
 from pipeline.segment.outline import CandidateBuilder, stack_batches
 from pipeline.types import CandidateBatch, Image
 
 MODEL = Path(__file__).parent.parent / "data" / "mini.onnx"
+LIKE_MODEL = MODEL.with_name("mini_like.onnx")
+"""What is told of exemplars (``pipeline.segment.mini_like``)."""
 _MAX_THREADS = 8
-MIN_QUALITY = 0.42
-"""Instances below this are noise: on drawn scenes less than half of them are objects (docs/mini.md)."""
 
 
 def available() -> tuple[bool, str]:
     """Return whether the engine can run here, and why not."""
     if importlib.util.find_spec("onnxruntime") is None:
         return False, "onnxruntime is not installed"
-    return (True, "") if MODEL.exists() else (False, f"{MODEL.name} is not in this installation")
+    missing = [path.name for path in (MODEL, LIKE_MODEL) if not path.exists()]
+    return (not missing, f"{' and '.join(missing)} not in this installation" if missing else "")
 
 
 def load(model: str | None = None) -> MiniSegmenter:
@@ -75,9 +76,9 @@ def open_session(path: Path = MODEL) -> Any:
 
 
 @cache
-def _sha256(path: Path) -> str:
-    """Return the model file's hash, for provenance."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _sha256(*paths: Path) -> str:
+    """Return the hash of model files, one after the other, for provenance."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 class MiniSegmenter:
@@ -91,8 +92,8 @@ class MiniSegmenter:
         Raises:
             PipelineError: MODEL_LOAD_ERROR.
         """
-        self._session = open_session(path)
-        self.info = EngineInfo("mini", path.stem, _sha256(path), "float32", "cpu")
+        self._session, self._like = open_session(path), open_session(LIKE_MODEL)
+        self.info = EngineInfo("mini", path.stem, _sha256(path, LIKE_MODEL), "float32", "cpu")
 
     def segment(
         self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
@@ -105,19 +106,33 @@ class MiniSegmenter:
         search = ScaleSearch(self._session, stretched)
         inside = [e for e in exemplars if e.file_id in (None, image.image_id)]
         elsewhere = [e for e in exemplars if e not in inside]
-        if steered := steer(self._session, stretched, search, inside, elsewhere):
-            batches = [candidates_of(found, image.size_hw, STEERED_QUALITY) for found in steered]
-            return stack_batches(batches, image.size_hw, [(0, 0)] * len(batches))
+        if steered := steer(self._session, self._like, stretched, search, inside, elsewhere):
+            batches = [candidates_of(s.found, image.size_hw, s.min_quality, s.likeness) for s in steered]
+            whole = stack_batches(batches, image.size_hw, [(0, 0)] * len(batches))
+            return replace(whole, likeness_to=exemplar_key(inside))
         return candidates_of(search.at(search.best()), image.size_hw)
 
 
-def candidates_of(found: Found, size_hw: tuple[int, int], min_quality: float = MIN_QUALITY) -> CandidateBatch:
-    """Return instances as masks in image px, outlines smoothed at the image's resolution."""
+def candidates_of(
+    found: Found,
+    size_hw: tuple[int, int],
+    min_quality: float = MIN_QUALITY,
+    likeness: NDArray[np.float32] | None = None,
+) -> CandidateBatch:
+    """Return instances as masks in image px, outlines smoothed at the image's resolution.
+
+    Args:
+        found: N instances.
+        size_hw: of the image.
+        min_quality: of what is proposed.
+        likeness: (N,), see ``CandidateBatch``.
+    """
     builder = CandidateBuilder(size_hw)
     for k, window in enumerate(ndimage.find_objects(found.labels, max_label=len(found.area))):
         if window is not None and found.quality[k] >= min_quality:
             mask, offset_xy = _mask_in_image(found, k + 1, window, size_hw)
-            builder.add(mask, offset_xy, float(found.quality[k]), float(found.stability[k]))
+            like = np.nan if likeness is None else float(likeness[k])
+            builder.add(mask, offset_xy, float(found.quality[k]), float(found.stability[k]), like)
     return replace(builder.finish(), faint=_faint_of(found, min_quality), scales=(found.maps.scale,))
 
 

@@ -7,14 +7,17 @@ as the exemplars: pieces are joined and clumps are cut until they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import Exemplar
+from pipeline.ops.boxes import box_iou
 from pipeline.segment.exemplar_contrast import contrast_picture
+from pipeline.segment.mini_like import MARGIN_PX, LikeMaps
 from pipeline.segment.mini_likeness import (
     BEST_RADIUS_PX,
     FILL,
@@ -26,7 +29,8 @@ from pipeline.segment.mini_likeness import (
     likeness_of,
     region_met,
 )
-from pipeline.segment.mini_maps import STRIDE_PX, maps_at_scale
+from pipeline.segment.mini_maps import STRIDE_PX, Maps, maps_at_scale
+from pipeline.segment.mini_peaks import MIN_QUALITY as PLAIN_QUALITY
 from pipeline.segment.mini_peaks import Found
 from pipeline.segment.mini_tree import RegionTree, build_tree
 
@@ -36,13 +40,27 @@ SAFE_RADII_PX = (10.0, 19.0)
 """The same where only the size is known: two levels that are surely right."""
 DEAR_PX, COST_WEIGHT = 2_000_000, 0.25
 """Input px from which a level takes long; a finer one must meet the boxes better by so much."""
-WELL_MET, CONTRAST_MARGIN = -0.25, 0.15
-"""Below this score a picture of what sets the exemplars apart is tried; it must be better by this much."""
+WELL_MET, OTHER_MARGIN = -0.25, 0.15
+"""Below this score other ways to see the exemplars are tried; they must be better by this much."""
+MET_WELL_IOU = 0.6
+"""From this IoU on a lone box is met well by what is seen anyway."""
 EXPLAINED = 0.5
 """Share of what is seen without exemplars that things of a size known from other pictures cover at least."""
 USUAL_SOLIDITY = 0.85
-MARGIN_PX = 80
-"""Input px around an exemplar that are looked at with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """Instances at one scale, which of them are proposed, and how much each is like the exemplars.
+
+    Attributes:
+        found: N instances. min_quality: of those that are proposed.
+        likeness: (N,) in [0, 1], None where it is not known.
+    """
+
+    found: Found
+    min_quality: float
+    likeness: NDArray[np.float32] | None
 
 
 class Pyramid(Protocol):
@@ -57,20 +75,68 @@ class Pyramid(Protocol):
         """Return the level that explains the picture best."""
 
 
+class Views:
+    """A picture as seen with its exemplars: as it is, by what their colours set apart, by what is like them.
+
+    Args:
+        session: onnxruntime session of ``mini.onnx``. like: of ``mini_like.onnx``.
+        image_hw3: (H, W, 3) uint8 RGB, contrast stretched.
+        boxes: of the exemplars, at least one.
+    """
+
+    def __init__(self, session: Any, like: Any, image_hw3: NDArray[np.uint8], boxes: Boxes) -> None:
+        """Look at nothing yet."""
+        self.image, self.boxes, self._session = image_hw3, boxes, session
+        self.like = LikeMaps(like, image_hw3, boxes)
+
+    def plain(self) -> View:
+        """Return the picture as it is."""
+        return View(self.image, self._maps)
+
+    def apart(self) -> View:
+        """Return the picture of what the exemplars' colours set apart."""
+        return View(contrast_picture(self.image, self.boxes), self._maps)
+
+    def alike(self) -> View:
+        """Return the picture as the network sees it that was told of the exemplars."""
+        return View(self.image, self.like.at)
+
+    def judged(self, found: Found, min_quality: float) -> Steered:
+        """Return instances with the mean of the map of what is like the exemplars in each."""
+        alike = self.like.at(found.maps.scale, self.image).foreground
+        labels, n = found.labels.ravel(), len(found.area) + 1
+        cells = np.maximum(np.bincount(labels, minlength=n), 1)
+        mean = (np.bincount(labels, alike.ravel(), n) / cells)[1:]
+        return Steered(found, min_quality, mean.astype(np.float32))
+
+    def _maps(self, scale: float, image_hw3: NDArray[np.uint8]) -> Maps:
+        return maps_at_scale(self._session, image_hw3, scale)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture, and what gives its maps, or those of a part of it, at a scale."""
+
+    image: NDArray[np.uint8]
+    maps: Callable[[float, NDArray[np.uint8]], Maps]
+
+
 def steer(
     session: Any,
+    like: Any,
     image_hw3: NDArray[np.uint8],
     pyramid: Pyramid,
     inside: Sequence[Exemplar],
     elsewhere: Sequence[Exemplar] = (),
-) -> tuple[Found, ...]:
+) -> tuple[Steered, ...]:
     """Return the instances that may be like the positive exemplars, none where these say nothing.
 
     Of exemplars in other pictures only the size is known, and these may be taken from another distance: where
     things of that size are the lesser part of what there is to see, all of it is returned as well.
 
     Args:
-        session: onnxruntime session of the model.
+        session: onnxruntime session of ``mini.onnx``.
+        like: of ``mini_like.onnx``.
         image_hw3: (H, W, 3) uint8 RGB, contrast stretched.
         pyramid: of that picture.
         inside: exemplars that lie in it; points mean the instance under them at the best scale.
@@ -78,35 +144,49 @@ def steer(
     """
     boxes = _on_picture(_boxes(pyramid, [e for e in inside if e.positive]), image_hw3)
     if len(boxes):
-        found = _steer_by_boxes(session, image_hw3, pyramid.scales, boxes)
-        return () if found is None else (found,)
+        views = Views(session, like, image_hw3, boxes)
+        steered = _seen_anyway(views, pyramid) or _steer_by_boxes(views, pyramid.scales)
+        return () if steered is None else (steered,)
     sizes = [e.bbox_xywh[2:] for e in elsewhere if e.positive and e.bbox_xywh]
-    return _steer_by_size(session, image_hw3, pyramid, np.maximum(sizes, np.float32(1))) if sizes else ()
+    founds = _steer_by_size(session, image_hw3, pyramid, np.maximum(sizes, np.float32(1))) if sizes else ()
+    return tuple(Steered(found, MIN_QUALITY, None) for found in founds)
 
 
-def _steer_by_boxes(
-    session: Any, image_hw3: NDArray[np.uint8], scales: Sequence[float], boxes: Boxes
-) -> Found | None:
-    """Look at the picture itself, and where that shows the exemplars badly at what sets them apart."""
-    view = image_hw3
-    best = _best_scale(session, view, scales, boxes)
+def _seen_anyway(views: Views, pyramid: Pyramid) -> Steered | None:
+    """Return what is seen anyway where it meets a lone exemplar well, which says little of its kind."""
+    if len(views.boxes) > 1:
+        return None
+    found = pyramid.at(pyramid.best())
+    centre = views.boxes.reshape(2, 2).mean(axis=0).tolist()
+    under = np.array(_boxes_under(found, [centre]), np.float32).reshape(-1, 4)
+    if not len(under) or box_iou(under, views.boxes)[0, 0] < MET_WELL_IOU:
+        return None
+    return views.judged(found, PLAIN_QUALITY)
+
+
+def _steer_by_boxes(views: Views, scales: Sequence[float]) -> Steered | None:
+    """Look at the picture itself, and where that shows the exemplars badly in the other ways."""
+    view = views.plain()
+    best = _best_scale(view, scales, views.boxes)
     if best is None or best[0] < WELL_MET:
-        other = contrast_picture(image_hw3, boxes)
-        apart = _best_scale(session, other, scales, boxes)
-        if apart is not None and (best is None or apart[0] > best[0] + CONTRAST_MARGIN):
-            view, best = other, apart
-    return None if best is None else like_exemplars(maps_at_scale(session, view, best[1]), best[2])
+        least = -np.inf if best is None else best[0] + OTHER_MARGIN
+        for other in (views.apart(), views.alike()):
+            seen = _best_scale(other, scales, views.boxes)
+            if seen is not None and seen[0] > least:
+                view, best, least = other, seen, seen[0]
+    if best is None:
+        return None
+    _, scale, likeness = best
+    return views.judged(like_exemplars(view.maps(scale, view.image), likeness), MIN_QUALITY)
 
 
-def _best_scale(
-    session: Any, view_hw3: NDArray[np.uint8], scales: Sequence[float], boxes: Boxes
-) -> tuple[float, float, Likeness] | None:
+def _best_scale(view: View, scales: Sequence[float], boxes: Boxes) -> tuple[float, float, Likeness] | None:
     """Return the best score, the scale that has it and what the exemplars are like there."""
     best: tuple[float, float, Likeness] | None = None
     for level in _levels(scales, boxes[:, 2:] - boxes[:, :2], RADII_PX):
-        around = [_regions_around(session, view_hw3, scales[level], box) for box in boxes]
+        around = [_regions_around(view, scales[level], box) for box in boxes]
         score, likeness = likeness_of(boxes, [region_met(tree, box) for tree, box in around], scales[level])
-        input_px = view_hw3.shape[0] * view_hw3.shape[1] * scales[level] ** 2
+        input_px = view.image.shape[0] * view.image.shape[1] * scales[level] ** 2
         score -= COST_WEIGHT * max(0.0, float(np.log(input_px / DEAR_PX)))
         if likeness is not None and (best is None or score > best[0]):
             best = score, scales[level], likeness
@@ -175,11 +255,9 @@ def _levels(scales: Sequence[float], sides: NDArray[np.float32], radii_px: tuple
     return levels or [int(np.argmin(np.abs(np.log(radius * np.array(scales) / BEST_RADIUS_PX))))]
 
 
-def _regions_around(
-    session: Any, image_hw3: NDArray[np.uint8], scale: float, box: Box
-) -> tuple[RegionTree, Box]:
+def _regions_around(view: View, scale: float, box: Box) -> tuple[RegionTree, Box]:
     """Return the regions around a box at a scale, and the box as seen from them."""
     margin = MARGIN_PX / scale
     left, top = (int(max(0, v - margin)) for v in box[:2])
-    crop = image_hw3[top : int(box[3] + margin), left : int(box[2] + margin)]
-    return build_tree(maps_at_scale(session, crop, scale)), box - np.array([left, top, left, top], np.float32)
+    crop = view.image[top : int(box[3] + margin), left : int(box[2] + margin)]
+    return build_tree(view.maps(scale, crop)), box - np.array([left, top, left, top], np.float32)

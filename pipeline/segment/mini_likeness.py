@@ -130,8 +130,11 @@ def like_exemplars(maps: Maps, likeness: Likeness) -> Found:
     quality = np.minimum(_clearness(tree) * gain, 1) * np.maximum(fit**0.25, UNLIKE)
     chosen = chosen[quality[chosen] >= LEAST_QUALITY]
     labels = label_map(tree, chosen)
+    highest = np.zeros(len(chosen) + 1, np.float32)
+    np.maximum.at(highest, labels, maps.foreground)
+    share = maps.foreground / np.maximum(highest, LEAST_QUALITY)[labels]  # what is faint is not unstable
     low, high, area = (
-        np.bincount(labels[maps.foreground > cut], minlength=len(chosen) + 1)[1:] for cut in (*_STABLE, -1.0)
+        np.bincount(labels[share > cut], minlength=len(chosen) + 1)[1:] for cut in (*_STABLE, -1.0)
     )
     stability = high / np.maximum(low, 1)
     return Found(maps, labels, *(np.asarray(v, np.float32) for v in (area, quality[chosen], stability)))

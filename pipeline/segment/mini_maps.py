@@ -38,20 +38,24 @@ class Maps:
     contact: Array
 
 
-def _resized(image_hw3: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+def resized(image_hw3: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     """Return the picture at a scale."""
     height, width = (max(8, round(n * scale)) for n in image_hw3.shape[:2])
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image_hw3, (width, height), interpolation=how), dtype=np.uint8)
 
 
+def as_input(image_hw3: NDArray[np.uint8]) -> Array:
+    """Return (1, 3, H', W') float32 in [0, 1], the last rows and columns repeated up to a multiple of 16."""
+    below, right = (-n % _MULTIPLE_PX for n in image_hw3.shape[:2])
+    padded = cv2.copyMakeBorder(image_hw3, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(padded.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+
+
 def _run(session: Any, image_hw3: NDArray[np.uint8]) -> Array:
     """Return (3, ceil(H / 2), ceil(W / 2)) maps of one picture that fits the memory."""
     height, width = image_hw3.shape[:2]
-    below, right = -height % _MULTIPLE_PX, -width % _MULTIPLE_PX
-    padded = cv2.copyMakeBorder(image_hw3, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    batch = np.ascontiguousarray(padded.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
-    maps: Array = session.run(None, {"image": batch})[0][0]
+    maps: Array = session.run(None, {"image": as_input(image_hw3)})[0][0]
     return maps[:, : -(-height // STRIDE_PX), : -(-width // STRIDE_PX)]
 
 
@@ -73,13 +77,13 @@ def maps_at_scale(session: Any, image_hw3: NDArray[np.uint8], scale: float) -> M
         image_hw3: (H, W, 3) uint8 RGB, contrast stretched.
         scale: input px an image px.
     """
-    resized = _resized(image_hw3, scale)
-    height, width = resized.shape[:2]
+    picture = resized(image_hw3, scale)
+    height, width = picture.shape[:2]
     out = np.zeros((3, -(-height // STRIDE_PX), -(-width // STRIDE_PX)), np.float32)
     for top, bottom in _starts(height):
         for left, right in _starts(width):
             y0, x0 = max(0, top - HALO_PX), max(0, left - HALO_PX)
-            tile = resized[y0 : bottom + HALO_PX, x0 : right + HALO_PX]
+            tile = picture[y0 : bottom + HALO_PX, x0 : right + HALO_PX]
             maps = _run(session, tile)
             rows, columns = (bottom - top + 1) // STRIDE_PX, (right - left + 1) // STRIDE_PX
             r, c, u, v = (n // STRIDE_PX for n in (top, left, top - y0, left - x0))

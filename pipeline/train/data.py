@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing as mp
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.segment.mini_input import stretch_contrast
-from pipeline.train.scenes import SCENE_PX, draw_scene
+from pipeline.train.scenes import draw_scene
 from pipeline.train.targets import make_targets
 
-Sample = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Arrays = tuple[NDArray[np.uint8], ...]
+Draw = Callable[[int], Arrays]
 
 
-def _draw_sample(seed: int) -> Sample:
+def draw_sample(seed: int) -> Arrays:
     """Return image (3, S, S) and targets (4, S / 2, S / 2), both uint8, of one scene."""
     cv2.setNumThreads(1)
     scene = draw_scene(seed)
@@ -27,71 +28,74 @@ def _draw_sample(seed: int) -> Sample:
     return np.ascontiguousarray(image.transpose(2, 0, 1)), targets
 
 
-def _draw_batch(seeds: range) -> Sample:
+def _draw_batch(draw: Draw, seeds: range) -> Arrays:
     """Return the samples of several seeds, stacked."""
-    images, targets = zip(*(_draw_sample(s) for s in seeds), strict=True)
-    return np.stack(images), np.stack(targets)
+    return tuple(np.stack(arrays) for arrays in zip(*(draw(s) for s in seeds), strict=True))
 
 
-def drawn_batches(seed: int, batch: int, workers: int) -> Iterator[Sample]:
-    """Yield endless batches of new scenes; the sequence depends on ``seed`` and ``batch`` only.
+def drawn_batches(draw: Draw, seed: int, batch: int, workers: int) -> Iterator[Arrays]:
+    """Yield endless batches of new samples; the sequence depends on ``draw``, ``seed`` and ``batch`` only.
 
     Args:
-        seed: scenes of different seeds do not overlap for the first 10 million.
-        batch: scenes a batch.
+        draw: gives the arrays of a sample of a seed.
+        seed: samples of different seeds do not overlap for the first 10 million.
+        batch: samples a batch.
         workers: processes that draw; 0 draws in this one.
     """
     start = seed * 10_000_000
     ranges = (range(k, k + batch) for k in range(start, start + 10_000_000, batch))
     if workers == 0:
-        yield from map(_draw_batch, ranges)
+        yield from (_draw_batch(draw, seeds) for seeds in ranges)
         return
     with mp.get_context("spawn").Pool(workers) as pool:
-        pending = [pool.apply_async(_draw_batch, (next(ranges),)) for _ in range(3 * workers)]
+        pending = [pool.apply_async(_draw_batch, (draw, next(ranges))) for _ in range(3 * workers)]
         while True:
             yield pending.pop(0).get()
-            pending.append(pool.apply_async(_draw_batch, (next(ranges),)))
+            pending.append(pool.apply_async(_draw_batch, (draw, next(ranges))))
 
 
 class Replay:
-    """The last ``capacity`` scenes, kept on the device, so that each is learned from more than once."""
+    """The last ``capacity`` samples, kept on the device, so that each is learned from more than once."""
 
-    def __init__(self, capacity: int, seed: int, device: torch.device) -> None:
-        """Reserve (capacity, …) uint8 memory on ``device``."""
-        half = SCENE_PX // 2
-        self._images = torch.empty((capacity, 3, SCENE_PX, SCENE_PX), dtype=torch.uint8, device=device)
-        self._targets = torch.empty((capacity, 4, half, half), dtype=torch.uint8, device=device)
+    def __init__(self, capacity: int, seed: int) -> None:
+        """Keep nothing yet."""
+        self._kept: list[Tensor] = []
         self._capacity, self._seen = capacity, 0
         self._choice = np.random.default_rng(seed)
 
-    def add(self, images: Tensor, targets: Tensor) -> None:
+    def add(self, batch: Sequence[Tensor]) -> None:
         """Keep (B, …) new samples, in place of the oldest."""
-        rows = torch.arange(self._seen, self._seen + len(images), device=images.device) % self._capacity
-        self._images[rows], self._targets[rows] = images, targets
-        self._seen += len(images)
+        if not self._kept:
+            self._kept = [x.new_empty((self._capacity, *x.shape[1:])) for x in batch]
+        rows = torch.arange(self._seen, self._seen + len(batch[0]), device=batch[0].device) % self._capacity
+        for kept, new in zip(self._kept, batch, strict=True):
+            kept[rows] = new
+        self._seen += len(batch[0])
 
-    def sample(self, n: int) -> tuple[Tensor, Tensor]:
+    def sample(self, n: int) -> list[Tensor]:
         """Return ``n`` kept samples, drawn with replacement."""
-        rows = torch.from_numpy(self._choice.integers(0, min(self._seen, self._capacity), n)).to(
-            self._images.device
-        )
-        return self._images[rows], self._targets[rows]
+        rows = torch.from_numpy(self._choice.integers(0, min(self._seen, self._capacity), n))
+        return [kept[rows.to(kept.device)] for kept in self._kept]
 
 
-def augment(images: Tensor, targets: Tensor, choice: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return the batch as floats in [0, 1], turned and mirrored as one, colours shuffled now and then."""
-    x, y = images.float() / 255, targets.float() / 255
+def augment(batch: Sequence[Tensor], choice: np.random.Generator) -> list[Tensor]:
+    """Return the batch as floats in [0, 1], turned and mirrored as one, colours changed at times.
+
+    Args:
+        batch: pictures (B, 3, S, S) and what belongs to them (B, …, S', S'), uint8.
+        choice: of what is done.
+    """
     turns, mirror = int(choice.integers(4)), choice.random() < 0.5
-    x, y = torch.rot90(x, turns, (2, 3)), torch.rot90(y, turns, (2, 3))
+    x, *rest = (torch.rot90(a.float() / 255, turns, (2, 3)) for a in batch)
     if mirror:
-        x, y = x.flip(3), y.flip(3)
+        x, *rest = (a.flip(3) for a in (x, *rest))
     if choice.random() < 0.3:
         x = x[:, choice.permutation(3).tolist()]
     if choice.random() < 0.15:
         x = 1 - x
     if choice.random() < 0.5:
         x = _filtered(x, choice)
-    return x, y
+    return [x, *rest]
 
 
 def _filtered(x: Tensor, choice: np.random.Generator) -> Tensor:

@@ -9,23 +9,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 
+from pipeline.train.like_network import LIKE_WIDTH, LikeNet, is_told
 from pipeline.train.network import OUTPUTS, MiniNet
 from pipeline.train.scenes import COUNTED_RADII
+
+_LARGE = 1_000
 
 
 class _WithProbs(nn.Module):
     """The network followed by the sigmoid, so that whoever runs it gets values in [0, 1]."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: MiniNet) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, image: Tensor) -> Tensor:
         return torch.sigmoid(self.net(image))
+
+
+class _Told(nn.Module):
+    """The network that is told of exemplars, for one picture: its maps, and what each cell looks like."""
+
+    def __init__(self, net: LikeNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor, like: Tensor) -> tuple[Tensor, ...]:
+        features = self.net.base.encode(image)
+        looks = self.net.look(features)
+        return torch.sigmoid(self.net.decode(features, looks, like[None])), *looks
 
 
 def _commit() -> str:
@@ -51,23 +68,13 @@ def averaged(states: Sequence[Path]) -> dict[str, Any]:
 
 
 def export_onnx(states: Sequence[Path], out: Path) -> None:
-    """Write the network whose checkpoints are ``states`` to ``out``, any batch and multiples of 16 px."""
+    """Write the network whose checkpoints are ``states`` to ``out``, for pictures of multiples of 16 px."""
     saved = averaged(states)
-    net = MiniNet()
-    net.load_state_dict(saved["state"])
-    free = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings():  # the newer exporter needs onnxscript, which nothing else does
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            _WithProbs(net.eval()).eval(),
-            (torch.zeros(2, 3, 64, 96),),
-            str(out),
-            dynamo=False,
-            dynamic_axes={"image": free, "maps": free},
-            input_names=["image"],
-            output_names=["maps"],
-        )
+        warnings.simplefilter("ignore")
+        (_write_told if is_told(saved["state"]) else _write_plain)(saved["state"], out)
     model = onnx.load(str(out))
+    _halve(model)
     history = {k: str(v) for k, v in saved["meta"].items()}
     history |= {
         "commit": _commit(),
@@ -76,6 +83,49 @@ def export_onnx(states: Sequence[Path], out: Path) -> None:
     }
     onnx.helper.set_model_props(model, history)
     onnx.save(model, str(out))
+
+
+def _write_plain(state: dict[str, Any], out: Path) -> None:
+    net = MiniNet()
+    net.load_state_dict(state)
+    free = {0: "batch", 2: "height", 3: "width"}
+    torch.onnx.export(
+        _WithProbs(net).eval(),
+        (torch.zeros(2, 3, 64, 96),),
+        str(out),
+        dynamo=False,
+        dynamic_axes={"image": free, "maps": free},
+        input_names=["image"],
+        output_names=["maps"],
+    )
+
+
+def _write_told(state: dict[str, Any], out: Path) -> None:
+    net = LikeNet(MiniNet())
+    net.load_state_dict(state)
+    names = ["like_maps", "look4", "look8", "look16"]
+    free = {name: {2: f"{name}_height", 3: f"{name}_width"} for name in ("image", *names)}
+    torch.onnx.export(
+        _Told(net).eval(),
+        (torch.zeros(1, 3, 64, 96), torch.zeros(3, LIKE_WIDTH)),
+        str(out),
+        dynamo=False,
+        dynamic_axes=free | {"like": {0: "exemplars"}},
+        input_names=["image", "like"],
+        output_names=names,
+    )
+
+
+def _halve(model: onnx.ModelProto) -> None:
+    """Store a model's large weights as float16; they are made float32 when it is loaded."""
+    for weights in [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT]:
+        values = onnx.numpy_helper.to_array(weights)
+        if values.size < _LARGE:
+            continue
+        name = weights.name
+        weights.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        cast = onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT)
+        model.graph.node.insert(0, cast)
 
 
 def main() -> None:

@@ -12,13 +12,14 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.train.data import Replay, augment, drawn_batches
-from pipeline.train.export import export_onnx
+from pipeline.train.data import Draw, Replay, augment, draw_sample, drawn_batches
+from pipeline.train.export import averaged, export_onnx
 from pipeline.train.losses import foreground_iou, mini_loss
 from pipeline.train.network import MiniNet
 
@@ -30,7 +31,7 @@ class TrainSettings:
     Attributes:
         steps: upper limit; minutes: another, whichever ends first. batch: scenes a step, of which
         fresh: are newly drawn, the rest come again from the last ``replay`` scenes.
-        start: checkpoint whose weights training starts from; "" draws new ones.
+        start: checkpoints whose mean weights training starts from; none draws new ones.
     """
 
     seed: int = 0
@@ -42,7 +43,7 @@ class TrainSettings:
     lr: float = 2e-3
     workers: int = 0
     device: str = "cpu"
-    start: str = ""
+    start: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,39 +82,48 @@ class _Average:
 class Trainer:
     """Holds the network, its average and the optimiser between steps."""
 
+    draw: Draw = staticmethod(draw_sample)
+
     def __init__(self, settings: TrainSettings) -> None:
         """Seed everything and build the network."""
         torch.manual_seed(settings.seed)
         self.settings, self.device = settings, torch.device(settings.device)
-        self.net = MiniNet().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if settings.start:
-            self.net.load_state_dict(
-                torch.load(settings.start, map_location="cpu", weights_only=True)["state"]
-            )
+        self.net = self.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = _Average(self.net)
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), settings.lr, weight_decay=0.01)
+        self.optimiser = torch.optim.AdamW(self.groups(), settings.lr, weight_decay=0.01)
+        self._factors = [g["lr"] / settings.lr for g in self.optimiser.param_groups]
         self._choice = np.random.default_rng(settings.seed)
-        self._replay = Replay(settings.replay, settings.seed, self.device) if settings.replay else None
-        self._batches = drawn_batches(settings.seed, settings.fresh, settings.workers)
+        self._replay = Replay(settings.replay, settings.seed) if settings.replay else None
+        self._batches = drawn_batches(self.draw, settings.seed, settings.fresh, settings.workers)
 
-    def _next(self) -> tuple[Tensor, Tensor]:
-        """Return the next step's images and targets on the device."""
-        images, targets = (
-            torch.from_numpy(a).to(self.device, non_blocking=True) for a in next(self._batches)
-        )
+    def build(self) -> nn.Module:
+        """Return the network to train."""
+        net = MiniNet()
+        if self.settings.start:
+            net.load_state_dict(averaged([Path(state) for state in self.settings.start])["state"])
+        return net
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Return the optimiser's parameter groups."""
+        return [{"params": list(self.net.parameters())}]
+
+    def _next(self) -> list[Tensor]:
+        """Return the next step's pictures, targets and what else was drawn, on the device."""
+        batch = [torch.from_numpy(a).to(self.device, non_blocking=True) for a in next(self._batches)]
         if self._replay:
-            self._replay.add(images, targets)
-            again = self._replay.sample(self.settings.batch - len(images))
-            images, targets = (torch.cat(pair) for pair in zip((images, targets), again, strict=True))
-        return augment(images, targets, self._choice)
+            self._replay.add(batch)
+            again = self._replay.sample(self.settings.batch - len(batch[0]))
+            batch = [torch.cat(pair) for pair in zip(batch, again, strict=True)]
+        return augment(batch, self._choice)
 
     def step(self, step: int, elapsed_s: float) -> tuple[Tensor, Tensor]:
         """Do one step; return loss and foreground IoU of its batch."""
-        images, targets = self._next()
-        for group in self.optimiser.param_groups:
-            group["lr"] = _rate(self.settings, step, elapsed_s)
+        images, targets, *told = self._next()
+        rate = _rate(self.settings, step, elapsed_s)
+        for group, factor in zip(self.optimiser.param_groups, self._factors, strict=True):
+            group["lr"] = rate * factor
         with torch.autocast(self.device.type, torch.bfloat16):
-            logits = self.net(images.contiguous(memory_format=torch.channels_last))
+            logits = self.net(images.contiguous(memory_format=torch.channels_last), *told)
         loss = mini_loss(logits, targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -123,9 +133,11 @@ class Trainer:
         return loss.detach(), foreground_iou(logits.detach(), targets)
 
 
-def train(settings: TrainSettings, out: Path, every: int = 100) -> list[Progress]:
+def train(
+    settings: TrainSettings, out: Path, kind: type[Trainer] = Trainer, every: int = 100
+) -> list[Progress]:
     """Train, write checkpoints ``out.pt`` as it goes and the model ``out``; return the log."""
-    trainer, log, started = Trainer(settings), [], time.monotonic()
+    trainer, log, started = kind(settings), [], time.monotonic()
     sums, since, step = torch.zeros(2), 0, 0
     while step < settings.steps and time.monotonic() - started < 60 * settings.minutes:
         loss, iou = trainer.step(step, time.monotonic() - started)
@@ -147,7 +159,7 @@ def train(settings: TrainSettings, out: Path, every: int = 100) -> list[Progress
 def save_state(trainer: Trainer, step: int, out: Path) -> None:
     """Write the averaged weights and how they came about beside ``out``."""
     meta = asdict(trainer.settings) | {
-        "start": Path(trainer.settings.start).name,
+        "start": " ".join(Path(state).name for state in trainer.settings.start),
         "steps": step,
         "torch": str(torch.__version__),
         "scenes": step * trainer.settings.fresh,
@@ -160,16 +172,16 @@ def save_state(trainer: Trainer, step: int, out: Path) -> None:
     temporary.replace(out.with_suffix(".pt"))
 
 
-def smoke(out: Path, seed: int = 0) -> list[Progress]:
+def smoke(out: Path, seed: int = 0, kind: type[Trainer] = Trainer) -> list[Progress]:
     """Train for a minute on two cores; the log must show that the loss falls."""
-    return train(TrainSettings(seed=seed, steps=40, batch=6, fresh=6, replay=0, lr=3e-3), out, every=8)
+    return train(TrainSettings(seed=seed, steps=40, batch=6, fresh=6, replay=0, lr=3e-3), out, kind, every=8)
 
 
-def main() -> None:
+def main(description: str | None = __doc__, trainer: type[Trainer] = Trainer) -> None:
     """Parse arguments and train."""
     usual = TrainSettings()
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=usual.steps)
@@ -181,14 +193,14 @@ def main() -> None:
     parser.add_argument("--replay", type=int, default=usual.replay)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--workers", type=int, default=0)
-    parser.add_argument("--start", default="", help="checkpoint to go on from")
+    parser.add_argument("--start", nargs="*", default=(), help="checkpoints to go on from, averaged")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = vars(parser.parse_args())
     out = args.pop("out")
     if args.pop("smoke"):
-        smoke(out, args["seed"])
+        smoke(out, args["seed"], trainer)
     else:
-        train(TrainSettings(**args), out)
+        train(TrainSettings(**args | {"start": tuple(args["start"])}), out, trainer)
 
 
 if __name__ == "__main__":

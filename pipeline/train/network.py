@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 OUTPUTS = ("foreground", "cone", "contact")
-_WIDTHS = (24, 48, 96, 160)
+WIDTHS = (24, 48, 96, 160)
 
 
 def _conv(n_in: int, n_out: int, stride: int = 1, dilation: int = 1, size: int = 3) -> nn.Sequential:
@@ -77,7 +77,7 @@ class MiniNet(nn.Module):
     def __init__(self) -> None:
         """Draw new weights from torch's generator."""
         super().__init__()
-        a, b, c, d = _WIDTHS
+        a, b, c, d = WIDTHS
         self.stem = nn.Sequential(_conv(3, a, stride=2, size=5), _conv(a, a))
         self.level2 = nn.Sequential(_conv(a, b, stride=2), _Residual(b))
         self.level3 = nn.Sequential(_conv(b, c, stride=2), _Residual(c), _Residual(c))
@@ -86,11 +86,19 @@ class MiniNet(nn.Module):
         self.up3, self.up2, self.up1 = _Up(d, c), _Up(c, b), _Up(b, a)
         self.head = nn.Sequential(_conv(a, a), nn.Conv2d(a, len(OUTPUTS), 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits."""
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Return the features at strides 2, 4, 8 and 16."""
         x1 = self.mix_style(self.stem(x - 0.5))
         x2 = self.mix_style(self.level2(x1))
         x3 = self.level3(x2)
-        x4 = self.level4(x3)
+        return [x1, x2, x3, self.level4(x3)]
+
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Return the logits."""
+        x1, x2, x3, x4 = features
         logits: Tensor = self.head(self.up1(self.up2(self.up3(x4, x3), x2), x1))
         return logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.decode(self.encode(x))

@@ -28,6 +28,8 @@ class Plan:
         layout: name of a layout; gap: its spacing. spread: log size spread. aligned: one direction.
         holder: what lies under each object: "none", "ring", "dimple" or "cell".
         brightness_spread: per-object log brightness spread. n_max: most objects.
+        own_colours: each kind has its own of the colour pairs, instead of each object any of them.
+        sizes: factor on the radius of each kind, the same for all kinds when empty.
     """
 
     ground: Array
@@ -42,9 +44,11 @@ class Plan:
     brightness_spread: float
     material: Material
     n_max: int = 110
+    own_colours: bool = False
+    sizes: tuple[float, ...] = ()
 
 
-def _palette(rng: np.random.Generator, ground: Array, n: int) -> Palette:
+def draw_palette(rng: np.random.Generator, ground: Array, n: int) -> Palette:
     """Return ``n`` colour pairs that can be told from the ground, a quarter of them only just."""
     base = ground.reshape(-1, 3).mean(0)
     pairs = []
@@ -67,7 +71,7 @@ def _generic(rng: np.random.Generator, size: int) -> Plan:
     return Plan(
         ground=ground,
         makers=tuple(rng.choice(list(MAKERS), kinds)),
-        palette=_palette(rng, ground, int(rng.choice([1, 1, 2, 4]))),
+        palette=draw_palette(rng, ground, int(rng.choice([1, 1, 2, 4]))),
         colour_spread=rng.choice([0.0, 8.0, 25.0]),
         layout=layout,
         gap=rng.uniform(1.0, 1.5) if layout == "scattered" else rng.uniform(0.95, 1.15),
@@ -166,7 +170,7 @@ def _dish(rng: np.random.Generator, size: int) -> Plan:
         plan,
         ground=ground,
         makers=(str(rng.choice(["disc", "disc", "blob"])),),
-        palette=_palette(rng, ground, 1),
+        palette=draw_palette(rng, ground, 1),
         layout="scattered",
         gap=float(rng.uniform(0.95, 1.4)),
         holder="none",
@@ -182,7 +186,7 @@ def _stacked(rng: np.random.Generator, size: int) -> Plan:
     brown = np.array([rng.uniform(150, 240), rng.uniform(110, 190), rng.uniform(60, 140)], np.float32)
     dark = np.full(3, rng.uniform(5, 60), np.float32)
     palette: Palette = {"log_end": ((brown, dark + 20),), "pipe_mouth": ((colour(rng), dark),)}.get(
-        maker, _palette(rng, ground, 2)
+        maker, draw_palette(rng, ground, 2)
     )
     return replace(
         plan,
@@ -266,7 +270,7 @@ def _heap(rng: np.random.Generator, size: int) -> Plan:
     )
     ground = draw_ground(rng, size, busy=rng.random() < 0.7)
     near = ground.reshape(-1, 3).mean(0)
-    palette = _palette(rng, ground, int(rng.choice([1, 1, 2, 4])))
+    palette = draw_palette(rng, ground, int(rng.choice([1, 1, 2, 4])))
     if rng.random() < 0.3:
         palette = ((np.clip(near * np.float32(rng.uniform(1.1, 1.6)) + 15, 0, 255), near),)
     return replace(
@@ -299,7 +303,7 @@ def _capsules(rng: np.random.Generator, size: int) -> Plan:
         plan,
         ground=np.ascontiguousarray(np.clip(ground, 0, 255), dtype=np.float32),
         makers=("capsule",),
-        palette=_palette(rng, ground, 1),
+        palette=draw_palette(rng, ground, 1),
         layout=str(rng.choice(["scattered", "scattered", "clumped", "heaped"])),
         gap=float(rng.uniform(0.75, 1.2)),
         spread=float(rng.choice([0.0, 0.08])),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.train.damage import damage
 from pipeline.train.grounds import colour, draw_furniture, draw_ground
 from pipeline.train.layouts import LAYOUTS
+from pipeline.train.mixtures import with_other_kinds
 from pipeline.train.paint import Sprite, cast_shadow, draw_material, draw_sprite, mark, paste
 from pipeline.train.plans import Plan, draw_plan
 from pipeline.train.prototypes import Prototype, make_prototype
@@ -34,17 +35,24 @@ class Scene:
     Attributes:
         image: (S, S, 3) uint8 RGB.
         labels: (S, S) int32. 0 ground, 1... one number an object, IGNORE where neither is taught.
+        kinds: (N + 1, 2) int32, for each number its shape and its colours; row 0 stands for the ground.
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.int32]
+    kinds: NDArray[np.int32]
+
+
+def _draw_counted(rng: np.random.Generator) -> float:
+    """Return a radius in px of the sizes that are counted."""
+    return float(np.exp(rng.uniform(np.log(6.4), np.log(25.0))))
 
 
 def _draw_radius(rng: np.random.Generator) -> float:
     """Return the scene's object radius in px: mostly counted sizes, else much larger or smaller, or 0."""
     regime = rng.random()
     if regime < 0.70:
-        return float(np.exp(rng.uniform(np.log(6.4), np.log(25.0))))
+        return _draw_counted(rng)
     if regime < 0.84:
         return float(np.exp(rng.uniform(np.log(38.0), np.log(140.0))))
     return float(np.exp(rng.uniform(np.log(1.3), np.log(4.2)))) if regime < 0.92 else 0.0
@@ -102,9 +110,9 @@ def _litter(rng: np.random.Generator, image: Array) -> None:
         paste(image, sprite, spot, pair)
 
 
-def _jitter(rng: np.random.Generator, plan: Plan) -> tuple[Array, Array]:
-    """Return one object's two colours."""
-    first, second = plan.palette[int(rng.integers(len(plan.palette)))]
+def _jitter(rng: np.random.Generator, plan: Plan, pair: int) -> tuple[Array, Array]:
+    """Return one object's two colours, near a pair of the palette."""
+    first, second = plan.palette[pair]
     shift = rng.normal(0, plan.colour_spread, 3) if plan.colour_spread else 0.0
     gain = np.exp(rng.normal(0, plan.brightness_spread)) if plan.brightness_spread else 1.0
     return tuple(np.clip((c + shift) * gain, 0, 255).astype(np.float32) for c in (first, second))
@@ -112,14 +120,15 @@ def _jitter(rng: np.random.Generator, plan: Plan) -> tuple[Array, Array]:
 
 def _draw_variants(
     rng: np.random.Generator, plan: Plan, kinds: list[Prototype], radii: NDArray[np.float64]
-) -> list[tuple[Sprite, float, Prototype]]:
-    """Return a sprite, its radius and its kind for up to ``_VARIANTS`` different objects."""
+) -> list[tuple[Sprite, float, int]]:
+    """Return a sprite, its radius and the number of its kind for up to ``_VARIANTS`` different objects."""
     base = rng.uniform(0, 2 * np.pi)
     out = []
     for i in range(min(len(radii), _VARIANTS)):
-        kind = kinds[i % len(kinds)]
+        kind = i % len(kinds)
         angle = base + rng.normal(0, 0.06) if plan.aligned else rng.uniform(0, 2 * np.pi)
-        out.append((draw_sprite(rng, kind, float(radii[i]), angle, plan.material), float(radii[i]), kind))
+        radius = float(radii[i]) * (plan.sizes[kind] if plan.sizes else 1.0)
+        out.append((draw_sprite(rng, kinds[kind], radius, angle, plan.material), radius, kind))
     return out
 
 
@@ -135,14 +144,14 @@ def _keep_visible(labels: NDArray[np.int32], full: dict[int, tuple[int, int]]) -
 
 def _place(
     rng: np.random.Generator, plan: Plan, image: Array, labels: NDArray[np.int32], radius: float
-) -> None:
-    """Draw the scene's objects over ``image`` and their numbers into ``labels``."""
+) -> NDArray[np.int32]:
+    """Draw the scene's objects over ``image`` and their numbers into ``labels``; return ``Scene.kinds``."""
     kinds = [make_prototype(rng, name) for name in plan.makers]
     n = _draw_number(rng, radius, plan)
     radii = np.clip(radius * np.exp(rng.normal(0, plan.spread, n)), 0.45 * radius, 2.2 * radius)
     variants = _draw_variants(rng, plan, kinds, radii)
     chosen = [variants[i % len(variants)] for i in range(n)]
-    slender = np.array([k.reach / k.unit for _, _, k in chosen])
+    slender = np.array([kinds[k].reach / kinds[k].unit for _, _, k in chosen])
     apart = (
         slender
         if plan.layout in ("scattered", "gridded") and rng.random() < 0.7
@@ -155,30 +164,41 @@ def _place(
         for (x, y), reach in zip(places.tolist(), room, strict=False):
             _draw_holder(rng, image, (x, y), float(np.clip(reach, 3, 200)), plan, tint)
     full: dict[int, tuple[int, int]] = {}
-    for number, ((x, y), (sprite, r, _)) in enumerate(zip(places.tolist(), chosen, strict=False), start=1):
+    looks = [(0, 0)]
+    for number, ((x, y), (sprite, r, kind)) in enumerate(zip(places.tolist(), chosen, strict=False), start=1):
         if plan.material.shadow:
             cast_shadow(image, sprite, (x, y), r, plan.material)
-        paste(image, sprite, (x, y), _jitter(rng, plan))
+        pair = kind % len(plan.palette) if plan.own_colours else int(rng.integers(len(plan.palette)))
+        paste(image, sprite, (x, y), _jitter(rng, plan, pair))
+        looks.append((kind, pair))
         value = _label_of(number, r)
         inside = mark(labels, sprite, (x, y), value)
         if value > 0:
             full[number] = inside
     labels[:] = _keep_visible(labels, full)
+    return np.array(looks, np.int32)
 
 
-def draw_scene(seed: int) -> Scene:
-    """Return the scene of a seed; the same seed gives the same pixels."""
+def draw_scene(seed: int, *, several: bool = False) -> Scene:
+    """Return the scene of a seed; the same seed gives the same pixels.
+
+    Args:
+        seed: of all choices.
+        several: things of counted sizes and of several kinds, as exemplars tell apart.
+    """
     rng = np.random.default_rng(seed)
     labels = np.zeros((SCENE_PX, SCENE_PX), np.int32)
-    radius = _draw_radius(rng)
+    radius = _draw_counted(rng) if several else _draw_radius(rng)
     if radius == 0.0:
         image = draw_ground(rng, SCENE_PX, busy=True)
         draw_furniture(rng, image)
         draw_furniture(rng, image)
-        return Scene(damage(rng, image), labels)
+        return Scene(damage(rng, image), labels, np.zeros((1, 2), np.int32))
     plan = draw_plan(rng, SCENE_PX)
+    if several:
+        plan = with_other_kinds(rng, plan)
     image = np.ascontiguousarray(plan.ground)
     if rng.random() < 0.2:
         _litter(rng, image)
-    _place(rng, plan, image, labels, radius)
-    return Scene(damage(rng, image), labels)
+    kinds = _place(rng, plan, image, labels, radius)
+    return Scene(damage(rng, image), labels, kinds)

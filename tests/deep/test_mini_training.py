@@ -85,7 +85,7 @@ def test_the_exported_model_says_what_the_network_says(trained):
     padded = np.pad(image, ((0, 8), (0, 0), (0, 0)), mode="edge").transpose(2, 0, 1)[None] / np.float32(255)
     with torch.no_grad():
         want = torch.sigmoid(net.eval()(torch.from_numpy(padded)))[0].numpy()
-    np.testing.assert_allclose(maps.foreground, want[0, :100], atol=1e-4)
+    np.testing.assert_allclose(maps.foreground, want[0, :100], atol=5e-3)  # weights are stored as float16
 
 
 def test_styles_are_mixed_in_training_only():
@@ -102,7 +102,7 @@ def test_augmented_pictures_keep_the_outlines_that_the_targets_have():
     targets = torch.from_numpy(disc.astype(np.uint8) * 255).expand(6, 4, 64, 64)
     choice, torn = np.random.default_rng(3), 0
     for _ in range(20):
-        pictures, truth = augment(images, targets, choice)
+        pictures, truth = augment((images, targets), choice)
         assert 0 <= pictures.min() <= pictures.max() <= 1
         inside = truth[:, :1] > 0.5
         gaps = [

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.ops.exemplars import Looks, are_alike, unit_rows
+from pipeline.contract import Exemplar
+from pipeline.ops.exemplars import (
+    Looks,
+    are_alike,
+    are_another_kind,
+    are_like,
+    are_nearer,
+    exemplar_key,
+    unit_rows,
+)
 
 
 def looking(*distances):
@@ -76,3 +85,55 @@ def test_what_is_more_like_a_negative_exemplar_goes():
 @pytest.mark.parametrize("source", ["handcrafted", "resnet50"])
 def test_no_candidates_are_no_matter(source):
     assert alike([], PAIR, source=source) == []
+
+
+def like(likeness, shown=(0, 1)):
+    return are_like(np.array(likeness, np.float32), list(shown)).tolist()
+
+
+def test_a_gap_in_the_engines_likeness_parts_what_is_like_from_the_rest():
+    assert like([0.9, 0.8, 0.7, 0.1, 0.02]) == [True, True, True, False, False]
+
+
+def test_a_lone_exemplar_needs_a_wider_gap():
+    assert like([0.9, 0.8, 0.7, 0.1, 0.02], shown=[0]) == [True] * 5
+    assert like([0.9, 0.8, 0.7, 0.02, 0.02], shown=[0]) == [True, True, True, False, False]
+
+
+def test_likenesses_that_fall_by_and_by_are_of_one_kind():
+    assert like([0.9, 0.75, 0.5, 0.3, 0.14, 0.05]) == [True] * 6
+
+
+def test_no_gap_above_the_exemplars_own_likeness_parts_anything():
+    assert like([0.95, 0.3, 0.28]) == [True] * 3
+    assert like([0.95, 0.3, 0.05]) == [True, True, False]
+
+
+def test_likenesses_that_are_all_high_are_not_parted():
+    assert like([0.99, 0.99, 0.6]) == [True] * 3
+
+
+def other_kind(distances, wanted=PAIR):
+    return are_another_kind(seen(distances), wanted, "handcrafted").tolist()
+
+
+def test_another_kind_lies_beyond_a_clear_gap_and_is_more_than_an_odd_one():
+    near = [0, 0.02, 0.04, 0.05]
+    assert other_kind([*near, 0.2, 0.22]) == [False] * 4 + [True] * 2
+    assert other_kind([*near, 0.01, 0.03, 0.2]) == [False] * 7
+    assert other_kind([*near, 0.1, 0.12, 0.2]) == [False] * 7
+    for wanted in (looks(0, 0.3), looks(0)):
+        assert other_kind([*near, 0.2, 0.22], wanted) == [False] * 6
+
+
+def test_the_nearer_exemplar_decides():
+    wanted, unwanted = looks(0), looks(0.5)
+    assert are_nearer(seen([0.1, 0.45]), wanted, unwanted).tolist() == [True, False]
+    assert are_nearer(seen([0.1, 0.45]), wanted, NONE).tolist() == [True, True]
+
+
+def test_the_key_of_exemplars_holds_all_positive_ones_in_any_order():
+    box, point = Exemplar((1, 2, 3.5, 4)), Exemplar(point_xy=(5, 6))
+    assert exemplar_key([box, point]) == exemplar_key([point, box]) == "(1,2,3.5,4) (5,6)"
+    assert exemplar_key([box, Exemplar(point_xy=(7, 8), positive=False)]) == exemplar_key([box])
+    assert exemplar_key([]) == ""

@@ -45,9 +45,10 @@ def test_a_missing_or_broken_model_is_a_model_load_error(tmp_path, content):
     assert caught.value.code == ErrorCode.MODEL_LOAD_ERROR
 
 
-def test_provenance_names_the_model_file_by_its_hash(engine):
+def test_provenance_names_the_model_files_by_their_hash(engine):
+    both = mini.MODEL.read_bytes() + mini.LIKE_MODEL.read_bytes()
     assert engine.info.engine == "mini"
-    assert engine.info.weights_sha256 == hashlib.sha256(mini.MODEL.read_bytes()).hexdigest()
+    assert engine.info.weights_sha256 == hashlib.sha256(both).hexdigest()
 
 
 def test_the_bundled_model_is_small_and_says_how_it_was_made():
