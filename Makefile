@@ -80,7 +80,7 @@ train-mini: $(DONE)/dev ## Train the bundled model from its seed
 	python -m pipeline.train.mini --seed 0 --out pipeline/data/mini.onnx
 
 train-mini-like: $(DONE)/dev ## Train, from what train-mini left, the model that is told of examples
-	python -m pipeline.train.like --start pipeline/data/mini.pt --steps 1600 --fresh 4 --lr 1.5e-3 --out pipeline/data/mini_like.onnx
+	python -m pipeline.train.like --start pipeline/data/mini.pt --steps 1000 --fresh 4 --lr 2e-3 --out pipeline/data/mini_like.onnx
 
 train-mini-smoke: $(DONE)/dev ## Prove in two minutes that training still learns
 	@mkdir -p $(DONE)

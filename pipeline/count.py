@@ -313,7 +313,7 @@ def _match_exemplars(
     wanted, unwanted = (_stack(looks[side], candidates) for side in (True, False))
     seen, kind = _seen(candidates), candidates.classification.source
     likeness = _likeness(candidates, settings, others)
-    if likeness is not None and pointed_at:
+    if likeness is not None and len(set(pointed_at)) > 1:  # one says too little of how its kind differs
         alike = are_like(likeness, pointed_at) & ~are_another_kind(seen, wanted, kind)
         unlike = ~(alike & fit_in_size(seen[1], wanted) & are_nearer(seen, wanted, unwanted))
     elif is_shown:

@@ -104,7 +104,7 @@ def _holds(rle: NDArray[np.uint32], flat: int) -> bool:
     return run >= 0 and flat < int(ends[run])
 
 
-LIKENESS_GAP, LONE_LIKENESS_GAP = 1.3, 2.5
+LIKENESS_GAP = 1.3
 """Log odds between the likenesses of two candidates that part what is like the exemplars from what is not."""
 LIKENESS_TOP = 0.5
 """The gap lies below this, and below the exemplars' own."""
@@ -124,7 +124,7 @@ def are_like(likeness: NDArray[np.float32], shown: Sequence[int]) -> NDArray[np.
     top = min([_log_odds(np.float32(LIKENESS_TOP)), *odds[list(shown)]])
     steps = np.append(np.sort(odds[odds < top]), top)
     widths = np.diff(steps)
-    if not len(widths) or widths.max() < (LONE_LIKENESS_GAP if len(shown) == 1 else LIKENESS_GAP):
+    if not len(widths) or widths.max() < LIKENESS_GAP:
         return np.ones(len(likeness), np.bool_)
     widest = int(np.argmax(widths))
     return np.asarray(odds > (steps[widest] + steps[widest + 1]) / 2)
@@ -171,7 +171,8 @@ OTHER_KIND_GAP, OTHER_KIND_SURE, OTHER_KIND_SHARE = 2.5, 0.05, 0.25
 def are_another_kind(seen: Seen, wanted: Looks, source: str) -> NDArray[np.bool_]:
     """Return (N,) bool: by looks and size the candidate is of another kind that the image clearly has.
 
-    Stricter than ``are_alike``: it goes beside what the engine says of likeness. One exemplar says nothing.
+    Stricter than ``are_alike``: it goes beside what the engine says of likeness. Sources that were not
+    measured say nothing.
 
     Args:
         seen: N candidates.
@@ -182,7 +183,7 @@ def are_another_kind(seen: Seen, wanted: Looks, source: str) -> NDArray[np.bool_
     spread = float(1 - (wanted.embeddings @ wanted.embeddings.T).min())
     steps = np.maximum(np.sort(apart[apart <= OTHER_KIND_FARTHEST.get(source, DEFAULT_DISTANCE)]), 0)
     growth, widest = _widest_gap(steps, max(OTHER_KIND_SURE, spread))
-    if len(wanted.area) == 1 or growth < OTHER_KIND_GAP:
+    if source not in OTHER_KIND_FARTHEST or growth < OTHER_KIND_GAP:
         return np.zeros(len(apart), np.bool_)
     beyond = apart > (steps[widest] + steps[widest + 1]) / 2
     is_kind = (beyond & np.isfinite(apart)).sum() >= OTHER_KIND_SHARE * (~beyond).sum()

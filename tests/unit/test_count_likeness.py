@@ -34,9 +34,9 @@ def told(found, likeness, *exemplars):
 
 
 def test_what_the_engine_was_told_of_goes_before_looks():
-    shown, other = Exemplar(point_xy=(20, 50)), Exemplar(point_xy=(60, 50))
-    found = told(looking_like(ROW, [RED, BLUE, RED, BLUE]), [0.9, 0.8, 0.01, 0.7], shown)
-    assert reasons(found, shown) == ("", "", "unlike_exemplar", "")
+    shown, other = [Exemplar(point_xy=(x, 50)) for x in (20, 140)], Exemplar(point_xy=(60, 50))
+    found = told(looking_like(ROW, [RED, BLUE, RED, BLUE]), [0.9, 0.8, 0.01, 0.7], *shown)
+    assert reasons(found, *shown) == ("", "", "unlike_exemplar", "")
     by_looks = ("unlike_exemplar", "", "unlike_exemplar", "")
     assert reasons(found, other) == by_looks
     away = looking_like(ROW, [RED, BLUE, RED, BLUE])
@@ -44,9 +44,16 @@ def test_what_the_engine_was_told_of_goes_before_looks():
     assert reasons(told(away, [0.9] * 4, other), elsewhere, others={"img_2": away}) == by_looks
 
 
+def test_of_a_lone_exemplar_looks_decide():
+    shown = Exemplar(point_xy=(20, 50))
+    found = told(looking_like(ROW, [RED, BLUE, RED, BLUE]), [0.9, 0.8, 0.01, 0.7], shown)
+    assert reasons(found, shown) == ("", "unlike_exemplar", "", "unlike_exemplar")
+
+
 def test_negative_exemplars_and_sizes_act_on_what_the_engine_holds_for_like():
-    shown, not_these = Exemplar(point_xy=(20, 50)), Exemplar(point_xy=(60, 50), positive=False)
+    shown = [Exemplar(point_xy=(x, 50)) for x in (20, 100)]
+    not_these = Exemplar(point_xy=(60, 50), positive=False)
     row = [*ROW[:3], disc(SIZE, 160, 50, 30)]
-    found = told(looking_like(row, [RED, BLUE, RED, RED]), [0.9] * 4, shown)
-    assert reasons(found, shown) == ("", "", "", "unlike_exemplar")
-    assert reasons(found, shown, not_these) == ("", "unlike_exemplar", "", "unlike_exemplar")
+    found = told(looking_like(row, [RED, BLUE, RED, RED]), [0.9] * 4, *shown)
+    assert reasons(found, *shown) == ("", "", "", "unlike_exemplar")
+    assert reasons(found, *shown, not_these) == ("", "unlike_exemplar", "", "unlike_exemplar")
