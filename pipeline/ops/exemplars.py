@@ -53,8 +53,9 @@ class Looks:
 
 
 def exemplar_key(exemplars: Sequence[Exemplar]) -> str:
-    """Return the boxes and points of positive exemplars in px, in order, as one text."""
-    return " ".join(sorted(str(e.bbox_xywh or e.point_xy).replace(" ", "") for e in exemplars if e.positive))
+    """Return the boxes and points of positive exemplars in px as one text, the same in whatever order."""
+    places = (e.bbox_xywh or e.point_xy or () for e in exemplars if e.positive)
+    return " ".join(sorted(",".join(f"{float(v):g}" for v in place) for place in places))
 
 
 def find_exemplar(batch: CandidateBatch, exemplar: Exemplar) -> int | None:
@@ -179,13 +180,11 @@ def are_another_kind(seen: Seen, wanted: Looks, source: str) -> NDArray[np.bool_
         wanted: at least one exemplar.
         source: of the embeddings.
     """
+    if source not in OTHER_KIND_FARTHEST:
+        return np.zeros(len(seen[1]), np.bool_)
     apart = _apart(seen, wanted)
-    spread = float(1 - (wanted.embeddings @ wanted.embeddings.T).min())
-    steps = np.maximum(np.sort(apart[apart <= OTHER_KIND_FARTHEST.get(source, DEFAULT_DISTANCE)]), 0)
-    growth, widest = _widest_gap(steps, max(OTHER_KIND_SURE, spread))
-    if source not in OTHER_KIND_FARTHEST or growth < OTHER_KIND_GAP:
-        return np.zeros(len(apart), np.bool_)
-    beyond = apart > (steps[widest] + steps[widest + 1]) / 2
+    growth, middle = _widest_gap(apart, max(OTHER_KIND_SURE, _spread(wanted)), OTHER_KIND_FARTHEST[source])
+    beyond = apart > (middle if growth >= OTHER_KIND_GAP else np.inf)
     is_kind = (beyond & np.isfinite(apart)).sum() >= OTHER_KIND_SHARE * (~beyond).sum()
     return np.asarray(beyond & is_kind, np.bool_)
 
@@ -243,23 +242,30 @@ def _off_size(area: NDArray[np.int64], wanted: Looks) -> NDArray[np.float64]:
 
 def _limit(apart: NDArray[np.float64], wanted: Looks, source: str, *, is_wanted: bool = True) -> float:
     """Return the distance up to which candidates are alike: amid the clearest gap, else the one to err by."""
-    spread = float(1 - (wanted.embeddings @ wanted.embeddings.T).min())
+    spread = _spread(wanted)
     lone = len(wanted.area) == 1
     sure = max((LONE_SURE if lone else SURE_DISTANCE).get(source, DEFAULT_DISTANCE), spread)
     farthest = (LONE_FARTHEST if lone else FARTHEST).get(source, DEFAULT_DISTANCE)
     farthest = max(farthest, SPREAD_FACTOR * spread)
-    steps = np.maximum(np.sort(apart[apart <= farthest]), 0)
-    growth, widest = _widest_gap(steps, sure)
+    growth, middle = _widest_gap(apart, sure, farthest)
     if growth > (LONE_GAP if lone else GAP):
-        return float(steps[widest : widest + 2].mean())
+        return middle
     return farthest if is_wanted else sure
 
 
-def _widest_gap(steps: NDArray[np.float64], sure: float) -> tuple[float, int]:
-    """Return by how much sorted distances grow most in one step beyond ``sure``, and before which step."""
+def _spread(wanted: Looks) -> float:
+    """Return how far exemplars are from each other at most."""
+    return float(1 - (wanted.embeddings @ wanted.embeddings.T).min())
+
+
+def _widest_gap(apart: NDArray[np.float64], sure: float, farthest: float) -> tuple[float, float]:
+    """Return how many times as far the next distance is at most, beyond ``sure``, and the middle there."""
+    steps = np.maximum(np.sort(apart[apart <= farthest]), 0)
+    if len(steps) < 2:
+        return 0.0, farthest
     growth = np.where(steps[1:] > sure, (steps[1:] + GAP_FLOOR) / (steps[:-1] + GAP_FLOOR), 0)
-    widest = int(np.argmax(growth)) if len(growth) else 0
-    return (float(growth[widest]) if len(growth) else 0.0), widest
+    widest = int(np.argmax(growth))
+    return float(growth[widest]), float(steps[widest : widest + 2].mean())
 
 
 def unit_rows(embeddings: NDArray[np.float16]) -> NDArray[np.float32]:

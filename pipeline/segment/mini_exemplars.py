@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.contract import Exemplar
 from pipeline.ops.boxes import box_iou
 from pipeline.segment.exemplar_contrast import contrast_picture
-from pipeline.segment.mini_like import MARGIN_PX, LikeMaps
+from pipeline.segment.mini_like import LikeMaps, surroundings
 from pipeline.segment.mini_likeness import (
     BEST_RADIUS_PX,
     FILL,
@@ -55,7 +55,7 @@ class Steered:
 
     Attributes:
         found: N instances. min_quality: of those that are proposed.
-        likeness: (N,) in [0, 1], None where it is not known.
+        likeness: (N,) in [0, 1]; None where it is not asked for.
     """
 
     found: Found
@@ -99,15 +99,7 @@ class Views:
 
     def alike(self) -> View:
         """Return the picture as the network sees it that was told of the exemplars."""
-        return View(self.image, self.like.at)
-
-    def judged(self, found: Found, min_quality: float) -> Steered:
-        """Return instances with the mean of the map of what is like the exemplars in each."""
-        alike = self.like.at(found.maps.scale, self.image).foreground
-        labels, n = found.labels.ravel(), len(found.area) + 1
-        cells = np.maximum(np.bincount(labels, minlength=n), 1)
-        mean = (np.bincount(labels, alike.ravel(), n) / cells)[1:]
-        return Steered(found, min_quality, mean.astype(np.float32))
+        return View(self.image, self.like.at, told=True)
 
     def _maps(self, scale: float, image_hw3: NDArray[np.uint8]) -> Maps:
         return maps_at_scale(self._session, image_hw3, scale)
@@ -115,10 +107,11 @@ class Views:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture, and what gives its maps, or those of a part of it, at a scale."""
+    """A picture, and what gives its maps, or those of a part of it, at a scale; told of exemplars or not."""
 
     image: NDArray[np.uint8]
     maps: Callable[[float, NDArray[np.uint8]], Maps]
+    told: bool = False
 
 
 def steer(
@@ -132,7 +125,8 @@ def steer(
     """Return the instances that may be like the positive exemplars, none where these say nothing.
 
     Of exemplars in other pictures only the size is known, and these may be taken from another distance: where
-    things of that size are the lesser part of what there is to see, all of it is returned as well.
+    things of that size are the lesser part of what there is to see, all of it is returned as well. How much
+    each instance is like the exemplars is worked out where the count asks: of several, all in this picture.
 
     Args:
         session: onnxruntime session of ``mini.onnx``.
@@ -145,7 +139,8 @@ def steer(
     boxes = _on_picture(_boxes(pyramid, [e for e in inside if e.positive]), image_hw3)
     if len(boxes):
         views = Views(session, like, image_hw3, boxes)
-        steered = _seen_anyway(views, pyramid) or _steer_by_boxes(views, pyramid.scales)
+        judge = len(boxes) > 1 and not any(e.positive for e in elsewhere)
+        steered = _seen_anyway(views, pyramid) or _steer_by_boxes(views, pyramid.scales, judge)
         return () if steered is None else (steered,)
     sizes = [e.bbox_xywh[2:] for e in elsewhere if e.positive and e.bbox_xywh]
     founds = _steer_by_size(session, image_hw3, pyramid, np.maximum(sizes, np.float32(1))) if sizes else ()
@@ -161,10 +156,10 @@ def _seen_anyway(views: Views, pyramid: Pyramid) -> Steered | None:
     under = np.array(_boxes_under(found, [centre]), np.float32).reshape(-1, 4)
     if not len(under) or box_iou(under, views.boxes)[0, 0] < MET_WELL_IOU:
         return None
-    return views.judged(found, PLAIN_QUALITY)
+    return Steered(found, PLAIN_QUALITY, None)
 
 
-def _steer_by_boxes(views: Views, scales: Sequence[float]) -> Steered | None:
+def _steer_by_boxes(views: Views, scales: Sequence[float], judge: bool) -> Steered | None:
     """Look at the picture itself, and where that shows the exemplars badly in the other ways."""
     view = views.plain()
     best = _best_scale(view, scales, views.boxes)
@@ -177,7 +172,19 @@ def _steer_by_boxes(views: Views, scales: Sequence[float]) -> Steered | None:
     if best is None:
         return None
     _, scale, likeness = best
-    return views.judged(like_exemplars(view.maps(scale, view.image), likeness), MIN_QUALITY)
+    maps = view.maps(scale, view.image)
+    found = like_exemplars(maps, likeness)
+    if not judge:
+        return Steered(found, MIN_QUALITY, None)
+    alike = maps if view.told else views.like.at(scale, views.image)
+    return Steered(found, MIN_QUALITY, _mean_inside(found, alike.foreground))
+
+
+def _mean_inside(found: Found, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (N,) the mean of a map in each instance."""
+    labels, n = found.labels.ravel(), len(found.area) + 1
+    cells = np.maximum(np.bincount(labels, minlength=n), 1)
+    return np.asarray((np.bincount(labels, values.ravel(), n) / cells)[1:], np.float32)
 
 
 def _best_scale(view: View, scales: Sequence[float], boxes: Boxes) -> tuple[float, float, Likeness] | None:
@@ -257,7 +264,5 @@ def _levels(scales: Sequence[float], sides: NDArray[np.float32], radii_px: tuple
 
 def _regions_around(view: View, scale: float, box: Box) -> tuple[RegionTree, Box]:
     """Return the regions around a box at a scale, and the box as seen from them."""
-    margin = MARGIN_PX / scale
-    left, top = (int(max(0, v - margin)) for v in box[:2])
-    crop = view.image[top : int(box[3] + margin), left : int(box[2] + margin)]
-    return build_tree(view.maps(scale, crop)), box - np.array([left, top, left, top], np.float32)
+    crop, moved = surroundings(view.image, box, scale)
+    return build_tree(view.maps(scale, crop)), moved

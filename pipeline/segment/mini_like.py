@@ -17,11 +17,14 @@ from pipeline.segment.mini_maps import Maps, as_input, maps_at_scale, resized
 
 Array = NDArray[np.floating[Any]]
 
-MARGIN_PX = 80
+_MARGIN_PX = 80
 """Input px around an exemplar that are looked at with it."""
+_MOST_PX = 512
+"""Of a larger exemplar the middle is looked at."""
 _LOOKS = ("look4", "look8", "look16")
 _STRIDE_PX = 4
-_USUAL_CELLS = 28.0
+USUAL_CELLS = 28.0
+"""Cells of stride 4 that an exemplar of usual size covers."""
 _FILLED = 0.9
 """Share of its box, in each direction, that the ellipse spans whose looks are an exemplar's."""
 _FINE = 4
@@ -50,15 +53,14 @@ class LikeMaps:
 
     def _look_at(self, box: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
         """Return what an exemplar looks like at a scale, and the logarithm of its size."""
-        margin = MARGIN_PX / scale
-        left, top = (int(max(0, v - margin)) for v in box[:2])
-        crop = self._image[top : int(box[3] + margin), left : int(box[2] + margin)]
+        middle, half = (box[:2] + box[2:]) / 2, np.minimum(box[2:] - box[:2], _MOST_PX / scale) / 2
+        crop, moved = surroundings(self._image, np.concatenate([middle - half, middle + half]), scale)
         batch = as_input(resized(crop, scale))
         feeds = {"image": batch, "like": np.zeros((1, self._width), np.float32)}
         looks = self._session.run(_LOOKS, feeds)
-        mask = exemplar_mask((box - np.array([left, top, left, top])) * scale, batch.shape[2:])
+        mask = exemplar_mask(moved * scale, batch.shape[2:])
         parts = [_mean_under(look[0], mask) for look in looks]
-        size = 0.5 * np.log(max(float(mask.sum()), 1.0) / _USUAL_CELLS)
+        size = 0.5 * np.log(max(float(mask.sum()), 1.0) / USUAL_CELLS)
         return np.concatenate([*parts, [size]]).astype(np.float32)
 
 
@@ -71,6 +73,16 @@ class _Told:
     def run(self, _: Iterable[str] | None, feeds: dict[str, Any]) -> Any:
         """Return the maps, as the session of ``mini.onnx`` does."""
         return self._session.run(["like_maps"], feeds | {"like": self._like})
+
+
+def surroundings(
+    image_hw3: NDArray[np.uint8], box_xyxy: NDArray[np.float32], scale: float
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return what lies in and around a box (4,) in image px, and the box as seen from there."""
+    margin = _MARGIN_PX / scale
+    left, top = (int(max(0, v - margin)) for v in box_xyxy[:2])
+    crop = image_hw3[top : int(box_xyxy[3] + margin), left : int(box_xyxy[2] + margin)]
+    return crop, box_xyxy - np.array([left, top, left, top], np.float32)
 
 
 def exemplar_mask(box_xyxy: Array, size_hw: tuple[int, ...]) -> NDArray[np.float32]:

@@ -23,8 +23,13 @@ def draw_sample(seed: int) -> Arrays:
     """Return image (3, S, S) and targets (4, S / 2, S / 2), both uint8, of one scene."""
     cv2.setNumThreads(1)
     scene = draw_scene(seed)
-    image = stretch_contrast(scene.image) if seed % 10 < 8 else scene.image
-    targets = np.rint(make_targets(scene.labels) * 255).astype(np.uint8)
+    return as_sample(scene.image, scene.labels, stretch=seed % 10 < 8)
+
+
+def as_sample(image_hw3: NDArray[np.uint8], labels: NDArray[np.int32], *, stretch: bool) -> Arrays:
+    """Return image (3, S, S), its contrast stretched or not, and targets (4, S / 2, S / 2), uint8."""
+    image = stretch_contrast(image_hw3) if stretch else image_hw3
+    targets = np.rint(make_targets(labels) * 255).astype(np.uint8)
     return np.ascontiguousarray(image.transpose(2, 0, 1)), targets
 
 

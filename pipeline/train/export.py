@@ -71,8 +71,14 @@ def export_onnx(states: Sequence[Path], out: Path) -> None:
     """Write the network whose checkpoints are ``states`` to ``out``, for pictures of multiples of 16 px."""
     saved = averaged(states)
     with warnings.catch_warnings():  # the newer exporter needs onnxscript, which nothing else does
-        warnings.simplefilter("ignore")
-        (_write_told if is_told(saved["state"]) else _write_plain)(saved["state"], out)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # Sizes are traced as numbers; they are multiples of 16 at every level.
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python")
+        net = network_of(saved["state"])
+        if isinstance(net, LikeNet):
+            _write_told(net, out)
+        else:
+            _write_plain(net, out)
     model = onnx.load(str(out))
     _halve(model)
     history = {k: str(v) for k, v in saved["meta"].items()}
@@ -85,12 +91,17 @@ def export_onnx(states: Sequence[Path], out: Path) -> None:
     onnx.save(model, str(out))
 
 
-def _write_plain(state: dict[str, Any], out: Path) -> None:
-    net = MiniNet()
+def network_of(state: dict[str, Tensor]) -> MiniNet | LikeNet:
+    """Return the network that a checkpoint's weights belong to, ready to run."""
+    net = LikeNet(MiniNet()) if is_told(state) else MiniNet()
     net.load_state_dict(state)
+    return net.eval()
+
+
+def _write_plain(net: MiniNet, out: Path) -> None:
     free = {0: "batch", 2: "height", 3: "width"}
     torch.onnx.export(
-        _WithProbs(net).eval(),
+        _WithProbs(net),
         (torch.zeros(2, 3, 64, 96),),
         str(out),
         dynamo=False,
@@ -100,13 +111,11 @@ def _write_plain(state: dict[str, Any], out: Path) -> None:
     )
 
 
-def _write_told(state: dict[str, Any], out: Path) -> None:
-    net = LikeNet(MiniNet())
-    net.load_state_dict(state)
+def _write_told(net: LikeNet, out: Path) -> None:
     names = ["like_maps", "look4", "look8", "look16"]
     free = {name: {2: f"{name}_height", 3: f"{name}_width"} for name in ("image", *names)}
     torch.onnx.export(
-        _Told(net).eval(),
+        _Told(net),
         (torch.zeros(1, 3, 64, 96), torch.zeros(3, LIKE_WIDTH)),
         str(out),
         dynamo=False,

@@ -6,13 +6,11 @@ on scenes of several kinds of things.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from pipeline.train.export import averaged
 from pipeline.train.like_data import draw_like_sample
 from pipeline.train.like_network import LikeNet, is_told
 from pipeline.train.mini import Trainer, main
@@ -27,13 +25,13 @@ class LikeTrainer(Trainer):
 
     draw = staticmethod(draw_like_sample)
 
-    def build(self) -> nn.Module:
-        """Return the network: from checkpoints of mini, or to go on from checkpoints of its own."""
-        torch.manual_seed(0)  # the new parts start alike in all runs, so that runs can be averaged
-        net = LikeNet(MiniNet())
-        if self.settings.start:
-            state = averaged([Path(path) for path in self.settings.start])["state"]
-            (net if is_told(state) else net.base).load_state_dict(state)
+    def build(self, start: dict[str, Tensor] | None) -> nn.Module:
+        """Return the network: from weights of mini, or to go on from weights of its own."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the new parts start alike in all runs, so that runs can be averaged
+            net = LikeNet(MiniNet())
+        if start:
+            (net if is_told(start) else net.base).load_state_dict(start)
         return net
 
     def groups(self) -> list[dict[str, Any]]:

@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segment.mini_input import stretch_contrast
 from pipeline.segment.mini_like import exemplar_mask
+from pipeline.train.data import as_sample
 from pipeline.train.scenes import IGNORE, Scene, draw_scene
-from pipeline.train.targets import make_targets
 
 MAX_EXEMPLARS = 3
 """Fewer are told again in turn."""
@@ -43,10 +42,9 @@ def draw_like_sample(seed: int) -> tuple[NDArray[np.uint8], ...]:
     else:
         raise RuntimeError(f"want {_LEAST} objects, got fewer in {_TRIES} scenes of seed {seed}")
     chosen, labels = _choose(rng, scene, whole)
-    image = stretch_contrast(scene.image) if rng.random() < 0.8 else scene.image
-    targets = np.rint(make_targets(labels) * 255).astype(np.uint8)
+    sample = as_sample(scene.image, labels, stretch=rng.random() < 0.8)
     masks = np.stack([_mask_of(rng, scene.labels, int(k)) for k in np.resize(chosen, MAX_EXEMPLARS)])
-    return np.ascontiguousarray(image.transpose(2, 0, 1)), targets, masks
+    return *sample, masks
 
 
 def _whole(scene: Scene) -> NDArray[np.intp]:

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, normalize
 
+from pipeline.segment.mini_like import USUAL_CELLS
 from pipeline.train.network import WIDTHS, MiniNet
 
 LOOK_WIDTHS = (32, 32, 48)
 """Channels of the looks at strides 4, 8 and 16."""
 LIKE_WIDTH = sum(LOOK_WIDTHS) + 1
 """Looks of an exemplar and the logarithm of its size."""
-USUAL_CELLS = 28.0
-"""Cells of stride 4 that an exemplar of usual size covers."""
 
 
 class LikeNet(nn.Module):

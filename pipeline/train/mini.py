@@ -88,7 +88,8 @@ class Trainer:
         """Seed everything and build the network."""
         torch.manual_seed(settings.seed)
         self.settings, self.device = settings, torch.device(settings.device)
-        self.net = self.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        start = averaged([Path(state) for state in settings.start])["state"] if settings.start else None
+        self.net = self.build(start).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = _Average(self.net)
         self.optimiser = torch.optim.AdamW(self.groups(), settings.lr, weight_decay=0.01)
         self._factors = [g["lr"] / settings.lr for g in self.optimiser.param_groups]
@@ -96,11 +97,11 @@ class Trainer:
         self._replay = Replay(settings.replay, settings.seed) if settings.replay else None
         self._batches = drawn_batches(self.draw, settings.seed, settings.fresh, settings.workers)
 
-    def build(self) -> nn.Module:
-        """Return the network to train."""
+    def build(self, start: dict[str, Tensor] | None) -> nn.Module:
+        """Return the network to train, with the weights it starts from if there are any."""
         net = MiniNet()
-        if self.settings.start:
-            net.load_state_dict(averaged([Path(state) for state in self.settings.start])["state"])
+        if start:
+            net.load_state_dict(start)
         return net
 
     def groups(self) -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-from pipeline.segment.mini_like import LikeMaps  # noqa: E402
+from pipeline.segment.mini_like import LikeMaps, exemplar_mask  # noqa: E402
 from pipeline.train import mini as training  # noqa: E402
+from pipeline.train.export import network_of  # noqa: E402
 from pipeline.train.like import LikeTrainer  # noqa: E402
 from pipeline.train.like_data import MAX_EXEMPLARS, _choose, draw_like_sample  # noqa: E402
 from pipeline.train.like_network import LIKE_WIDTH, LikeNet  # noqa: E402
@@ -104,19 +105,16 @@ def test_half_a_minute_of_training_learns(trained):
 def test_the_exported_model_says_what_the_network_says_of_exemplars(trained):
     onnxruntime = pytest.importorskip("onnxruntime")
     out, _ = trained
-    net = LikeNet(MiniNet())
-    net.load_state_dict(torch.load(out.with_suffix(".pt"), weights_only=True)["state"])
+    net = network_of(torch.load(out.with_suffix(".pt"), weights_only=True)["state"])
     picture, _, _ = draw_like_sample(3)
     image = np.ascontiguousarray(picture.transpose(1, 2, 0))
     boxes = np.array([[60, 60, 90, 84], [120, 130, 150, 155]], np.float32)
     session = onnxruntime.InferenceSession(str(out))
     assert session.get_inputs()[1].shape[1] == LIKE_WIDTH
     maps = LikeMaps(session, image, boxes).at(1.0, image)
-    from pipeline.segment.mini_like import exemplar_mask
-
     masks = torch.from_numpy(np.stack([exemplar_mask(box, (256, 256)) for box in boxes]))[None]
     with torch.no_grad():
-        want = torch.sigmoid(net.eval()(torch.from_numpy(picture)[None] / 255, masks))[0].numpy()
+        want = torch.sigmoid(net(torch.from_numpy(picture)[None] / 255, masks))[0].numpy()
     # A crop around each exemplar is looked at and weights are stored as float16, so they differ a little.
     assert np.abs(maps.foreground - want[0]).mean() < 0.02
     assert np.corrcoef(maps.cone.ravel(), want[1].ravel())[0, 1] > 0.95

@@ -14,7 +14,7 @@ from pipeline.segment.mini_peaks import find_instances  # noqa: E402
 from pipeline.train import mini as training  # noqa: E402
 from pipeline.train import prototypes  # noqa: E402
 from pipeline.train.data import augment  # noqa: E402
-from pipeline.train.export import averaged  # noqa: E402
+from pipeline.train.export import averaged, network_of  # noqa: E402
 from pipeline.train.network import MiniNet  # noqa: E402
 from pipeline.train.scenes import COUNTED_RADII, IGNORE, draw_scene  # noqa: E402
 from pipeline.train.shapes import MAKERS  # noqa: E402
@@ -80,11 +80,10 @@ def test_the_exported_model_says_what_the_network_says(trained):
     out, _ = trained
     image = draw_scene(21).image[:200, :176]
     maps = maps_at_scale(onnxruntime.InferenceSession(str(out)), image, 1.0)
-    net = MiniNet()
-    net.load_state_dict(torch.load(out.with_suffix(".pt"), weights_only=True)["state"])
+    net = network_of(torch.load(out.with_suffix(".pt"), weights_only=True)["state"])
     padded = np.pad(image, ((0, 8), (0, 0), (0, 0)), mode="edge").transpose(2, 0, 1)[None] / np.float32(255)
     with torch.no_grad():
-        want = torch.sigmoid(net.eval()(torch.from_numpy(padded)))[0].numpy()
+        want = torch.sigmoid(net(torch.from_numpy(padded)))[0].numpy()
     np.testing.assert_allclose(maps.foreground, want[0, :100], atol=5e-3)  # weights are stored as float16
 
 

@@ -128,7 +128,7 @@ def test_the_nearer_exemplar_decides():
 
 
 def test_the_key_of_exemplars_holds_all_positive_ones_in_any_order():
-    box, point = Exemplar((1, 2, 3.5, 4)), Exemplar(point_xy=(5, 6))
-    assert exemplar_key([box, point]) == exemplar_key([point, box]) == "(1,2,3.5,4) (5,6)"
+    box, point = Exemplar((1, 2, 3.5, 4)), Exemplar(point_xy=(5.0, 6))
+    assert exemplar_key([box, point]) == exemplar_key([point, box]) == "1,2,3.5,4 5,6"
     assert exemplar_key([box, Exemplar(point_xy=(7, 8), positive=False)]) == exemplar_key([box])
     assert exemplar_key([]) == ""
