@@ -1,7 +1,8 @@
 """Is a stated probability kept? Reliability of candidates and coverage of the 90 % interval.
 
 On drawn scenes that the fit has not seen, and, with a folder of photos with true counts, on each photo with
-the two numbers that are fitted to photos fitted anew on all others (leave one out).
+the two numbers that are fitted to photos fitted anew on all others (leave one out). For mini also with one,
+two and three boxes shown.
 python -m bench.calibration [FOLDER] [--engine mini] [--quick] [--json PATH]
 """
 
@@ -9,18 +10,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.report import arguments, report
-from pipeline.calibration import TABLE, Calibration, calibration_of
-from pipeline.ops.interval import central_interval
+from pipeline.calibration import SHOWN, TABLE, Calibration, calibration_of
+from pipeline.summary import count_interval
 from tools.fit_calibration import (
     CHECK_SEED,
     ENGINES,
+    MAX_BOXES,
+    STEERED,
     Observed,
     adjusted,
     choices,
@@ -46,13 +49,6 @@ def reliability(engine: str, observed: Sequence[Observed], known: Calibration) -
     return rows
 
 
-def interval(o: Observed, known: Calibration) -> tuple[int, int]:
-    """Return the 90 % interval, widened to hold the count, as results state it."""
-    low, high = central_interval(known.distribution(o.candidates, o.instances))
-    n = len(o.instances.counted)
-    return min(low, n), max(high, n)
-
-
 def coverage(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return how often the interval holds the truth, and how wide it is where the count is right."""
     right = [r["high"] - r["low"] for r in rows if r["counted"] == r["true"]]
@@ -70,20 +66,23 @@ def coverage(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def checked(o: Observed, known: Calibration) -> dict[str, Any]:
     """Return what is stated of one picture beside the truth."""
-    low, high = interval(o, known)
+    low, high = count_interval(o.candidates, o.instances, o.settings, known)
     return {"true": o.true, "counted": len(o.instances.counted), "low": low, "high": high}
 
 
-def left_out(engine: str, folder: Path, known: Calibration, factor: float) -> list[dict[str, Any]]:
-    """Return a row a photo: its interval by a calibration whose two numbers come from the other photos."""
-    photos = observe_photos(engine, folder)
-    plain = adjusted(known, 0.0, 1 / factor)
-    tried = choices([o for _, o in photos], plain)
+def left_out(engine: str, folder: Path, numbers_of_boxes: Sequence[int]) -> list[dict[str, Any]]:
+    """Return a row a photo and number of boxes: its interval by numbers that come from all other photos."""
+    found = [(n, *pair) for n in numbers_of_boxes for pair in observe_photos(engine, folder, n)]
+    entry = json.loads(TABLE.read_text())[engine + (SHOWN if numbers_of_boxes[0] else "")]
+    known = calibration_of(engine, is_shown=bool(numbers_of_boxes[0]))
+    plain = adjusted(known, 0.0, 1 / entry["fitted_on"]["factor"])
+    tried = choices([o for _, _, o in found], plain)
+    files = np.array([photo["file"] for _, photo, _ in found])
     rows = []
-    for i, (photo, o) in enumerate(photos):
-        others = {pair: float(np.delete(loss, i).mean()) for pair, loss in tried.items()}
+    for boxes, photo, o in found:
+        others = {pair: float(loss[files != photo["file"]].mean()) for pair, loss in tried.items()}
         best = min(others, key=lambda pair: others[pair])
-        named = {"engine": engine, "file": photo["file"], "scene": photo["scene"]}
+        named = {"engine": engine, "boxes": boxes, "file": photo["file"], "scene": photo["scene"]}
         rows.append(named | checked(o, adjusted(plain, *best)))
     return rows
 
@@ -96,16 +95,18 @@ def main() -> None:
     args = parser.parse_args()
     summary, curves, photos = [], [], []
     for engine in args.engine or ENGINES:
-        known, entry = calibration_of(engine), json.loads(TABLE.read_text())[engine]
+        known = calibration_of(engine)
         drawn = observe_drawings(engine, CHECK_SEED, 12 if args.quick else 120)
         curves += reliability(engine, drawn, known)
         summary.append(coverage(f"{engine}, drawn", [checked(o, known) for o in drawn]))
         if args.folder:
-            rows = left_out(engine, args.folder, known, entry["fitted_on"]["factor"])
+            rows = left_out(engine, args.folder, (0,))
+            if engine == STEERED:
+                rows += left_out(engine, args.folder, range(1, MAX_BOXES + 1))
             photos += rows
-            for scene in ("uniform", "clutter"):
-                some = [r for r in rows if r["scene"] == scene]
-                summary.append(coverage(f"{engine}, {scene} photos left out", some))
+            for boxes, scene in product(sorted({r["boxes"] for r in rows}), ("uniform", "clutter")):
+                some = [r for r in rows if (r["boxes"], r["scene"]) == (boxes, scene)]
+                summary.append(coverage(f"{engine}, {boxes} boxes, {scene} photos left out", some))
     report("reliability of candidates, drawn scenes", curves, None)
     report("photos, each left out of the fit", photos, None)
     report("coverage of the 90 % interval", summary, args.json)

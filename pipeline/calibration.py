@@ -27,6 +27,9 @@ EVIDENCE = ("always", "doubt", "weak", "touching", "uneven")
 
 _DOUBTFUL = (Rejection.LOW_SCORE, Rejection.LOW_STABILITY)
 
+SHOWN = ", shown"
+"""Follows an engine's name where exemplars say what to count."""
+
 CLEAR_DOUBT = 0.1
 """Mean doubt below which an image is clear, and its candidates err less and less together."""
 
@@ -76,9 +79,16 @@ class Calibration:
         )
 
 
-def calibration_of(engine: str) -> Calibration:
-    """Return what is known of an engine, the identity when nothing is."""
-    return _table().get(engine, Calibration())
+def calibration_of(engine: str, *, is_shown: bool = False) -> Calibration:
+    """Return what is known of an engine, the identity when nothing is.
+
+    Args:
+        engine: its name.
+        is_shown: exemplars say what to count; where that was not measured it makes no difference.
+    """
+    known = _table()
+    plain = known.get(engine, Calibration())
+    return known.get(engine + SHOWN, plain) if is_shown else plain
 
 
 @cache

@@ -195,6 +195,11 @@ class CountSettings:
     priority: int = 0
     webhook_url: str | None = None
 
+    @property
+    def shown(self) -> tuple[Exemplar, ...]:
+        """The exemplars of what is meant."""
+        return tuple(exemplar for exemplar in self.exemplars if exemplar.positive)
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectType:

@@ -22,9 +22,9 @@ from pipeline.ops.exemplars import (
     are_like,
     are_nearer,
     are_unwanted,
-    exemplar_key,
     find_exemplar,
     fit_in_size,
+    likeness_told,
     unit_rows,
 )
 from pipeline.ops.nms import KEPT, suppress
@@ -322,7 +322,7 @@ def _match_exemplars(
         unlike = are_unwanted(seen, unwanted, kind, away)
     else:
         unlike = np.zeros(len(candidates), dtype=np.bool_)
-    unmet = unmet_here if is_shown else sum(exemplar.positive for exemplar in settings.exemplars)
+    unmet = unmet_here if is_shown else len(settings.shown)
     return _Matched(is_shown, unlike, pointed_at, unmet)
 
 
@@ -330,10 +330,8 @@ def _likeness(
     candidates: Candidates, settings: CountSettings, others: Mapping[str, Candidates]
 ) -> NDArray[np.float32] | None:
     """Return what the engine says of likeness to just these exemplars, None where it was told of others."""
-    wanted = [e for e in settings.exemplars if e.positive]
-    own = all(e.file_id is None or others.get(e.file_id) is candidates for e in wanted)
-    batch = candidates.batch
-    return batch.likeness if own and batch.likeness_to == exemplar_key(wanted) else None
+    own = all(e.file_id is None or others.get(e.file_id) is candidates for e in settings.shown)
+    return likeness_told(candidates.batch, settings.shown) if own else None
 
 
 def _seen(candidates: Candidates) -> Seen:

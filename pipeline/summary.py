@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.calibration import calibration_of
+from pipeline.calibration import Calibration, calibration_of
 from pipeline.contract import (
     CountResult,
     CountSettings,
@@ -21,6 +21,7 @@ from pipeline.contract import (
 )
 from pipeline.density import estimate_density
 from pipeline.ops.boxes import overlapping_pairs
+from pipeline.ops.exemplars import find_exemplar, likeness_told
 from pipeline.ops.interval import central_interval
 from pipeline.types import Candidates, Instances
 
@@ -34,6 +35,11 @@ MANY_TOUCHING = 0.5
 MANY_CUT = 0.25
 SMALLEST_KIND, SHARE_OF_KIND = 3, 0.25
 """A group is a kind of its own from so many objects and such a share of all."""
+
+MANY_LEFT_OUT, SAME_SIZE = 0.15, 2.0
+"""Things of that size, up to this factor in area, that are left out as unlike the examples: perhaps meant."""
+LITTLE_LIKE, MANY_LITTLE_LIKE = 0.3, 0.2
+"""Counted things of a likeness below this, where no gap parts them from the others: perhaps not meant."""
 
 MANY_LARGE = 0.15
 LARGE_FACTOR = 1.8
@@ -63,7 +69,8 @@ def summarise(
     """
     counted, n_px = instances.counted, candidates.batch.size_hw[0] * candidates.batch.size_hw[1]
     scores = instances.scores[counted]
-    interval = _interval(candidates, instances, provenance.engine)
+    known = calibration_of(provenance.engine, is_shown=bool(settings.shown))
+    interval = count_interval(candidates, instances, settings, known)
     labels = Counter(instances.labels[i] for i in counted.tolist())
     estimate = estimate_density(candidates, instances, settings, provenance.engine)
     reason = _review_reason(candidates, instances, interval, settings, estimate)
@@ -85,11 +92,30 @@ def summarise(
     )
 
 
-def _interval(candidates: Candidates, instances: Instances, engine: str) -> tuple[int, int]:
-    mass = calibration_of(engine).distribution(candidates, instances)
-    low, high = central_interval(mass, INTERVAL_LEVEL)
-    n = len(instances.counted)
-    return min(low, n), max(high, n)
+def count_interval(
+    candidates: Candidates, instances: Instances, settings: CountSettings, known: Calibration
+) -> tuple[int, int]:
+    """Return the 90 % interval, widened to hold the count and whatever the examples leave open."""
+    low, high = central_interval(known.distribution(candidates, instances), INTERVAL_LEVEL)
+    n, (little, left_out) = len(instances.counted), _left_open(candidates, instances, settings)
+    return min(low, n - little), max(high, n + left_out)
+
+
+def _left_open(candidates: Candidates, instances: Instances, settings: CountSettings) -> tuple[int, int]:
+    """Return how many counted things examples may not mean, and how many left out they may, where many.
+
+    Both are 0 where an example says what is not meant.
+    """
+    n, shown = len(instances.counted), settings.shown
+    if not n or not shown or len(shown) < len(settings.exemplars):
+        return 0, 0
+    batch, likeness = candidates.batch, likeness_told(candidates.batch, shown)
+    little = 0 if likeness is None else int((likeness[instances.counted] < LITTLE_LIKE).sum())
+    off_size = np.abs(np.log(np.maximum(batch.area, 1) / np.median(batch.area[instances.counted])))
+    unlike = np.array([why == Rejection.UNLIKE_EXEMPLAR for why in instances.rejections], np.bool_)
+    left_out = int((unlike & (off_size <= np.log(SAME_SIZE))).sum())
+    many_little, many_left_out = max(1, MANY_LITTLE_LIKE * n), max(1, MANY_LEFT_OUT * n)
+    return little * (little > many_little), left_out * (left_out > many_left_out)
 
 
 def _groups(instances: Instances) -> tuple[Group, ...]:
@@ -139,14 +165,14 @@ def _review_reason(
         return _crowd_reason(estimate) or _nothing_reason(instances)
     batch = candidates.batch
     box, area = batch.bbox_xyxy[counted], batch.area[counted]
-    reasons = [_unmatched(instances, settings), _crowd_reason(estimate), _dense_reason(area)]
+    reasons = [_unmatched(instances, settings), _examples_reason(candidates, instances, settings)]
+    reasons += [_crowd_reason(estimate), _dense_reason(area)]
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
         reasons.append(_touching_reason(box))
     reasons += [_large_reason(area), _cut_reason(box, batch.size_hw)]
     if width > max(MIN_WIDTH, WIDE_INTERVAL * n):
         reasons.append(f"wide interval: {interval[0]} to {interval[1]}")
-    is_shown = any(exemplar.positive for exemplar in settings.exemplars)
-    told_apart = candidates.type_probs.labelled_by != "request" or is_shown or settings.groups
+    told_apart = candidates.type_probs.labelled_by != "request" or settings.shown or settings.groups
     if settings.count_what in ("type", "everything") and not told_apart:
         reasons.append(_kinds_reason(instances.group_ids[counted]))
     return next((reason for reason in reasons if reason), None)
@@ -159,8 +185,20 @@ def _nothing_reason(instances: Instances) -> str:
 
 
 def _unmatched(instances: Instances, settings: CountSettings) -> str | None:
-    lost, n = instances.unmet_exemplars, sum(exemplar.positive for exemplar in settings.exemplars)
+    lost, n = instances.unmet_exemplars, len(settings.shown)
     return f"{lost} of {n} exemplars meet no object that the engine sees" if lost else None
+
+
+def _examples_reason(candidates: Candidates, instances: Instances, settings: CountSettings) -> str | None:
+    """Examples may mean more or less than was made of them; one of what is not meant would tell."""
+    counted, n = instances.counted, len(instances.counted)
+    little, left_out = _left_open(candidates, instances, settings)
+    if little:
+        return f"{little} of {n} objects are less like the examples: if they are not meant, show one as such"
+    if left_out:
+        return f"{left_out} things of that size are left out as unlike the examples: if meant, show one more"
+    is_all = set(counted.tolist()) <= {find_exemplar(candidates.batch, shown) for shown in settings.shown}
+    return "nothing was found beside the examples" if is_all else None
 
 
 def _crowd_reason(estimate: DensityEstimate | None) -> str | None:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract import Provenance
 from pipeline.ops.rle import mask_to_rle
 from pipeline.types import CandidateBatch, Candidates, Classification, TypeProbs
 
 Masks = Sequence[NDArray[np.bool_]]
+
+PROVENANCE = Provenance("drawn", "test", None, None, "-", "cpu", "-", {})
 
 
 def batch_of(masks: Masks, size_hw: tuple[int, int]) -> CandidateBatch:

@@ -3,8 +3,9 @@
 python -m tools.fit_calibration [--scenes 300] [--photos FOLDER]
 
 With FOLDER (manifest.json and images/ of photos with true counts) two numbers an engine are fitted to
-photos, which are harder to be sure of than drawings: the shared error and a factor on the misses.
-Nothing else comes from photos, and bench/calibration.py checks both on photos that were left out.
+photos, which are harder to be sure of than drawings: the shared error and a factor on the misses. They
+are fitted once more for mini told what to count by one, two and three boxes. Nothing else comes from
+photos, and bench/calibration.py checks them on photos that were left out.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from skimage import io
 
-from pipeline.calibration import EVIDENCE, TABLE, Calibration, doubtful, evidence
+from pipeline.calibration import EVIDENCE, SHOWN, TABLE, Calibration, doubtful, evidence
 from pipeline.classify import classify
-from pipeline.contract import CountSettings
+from pipeline.contract import CountSettings, Exemplar
 from pipeline.count import count
 from pipeline.label_map import map_labels
 from pipeline.ops.rle import rle_to_crop
@@ -36,6 +37,9 @@ from pipeline.train.scenes import draw_scene
 from pipeline.types import Candidates, Image, Instances
 
 ENGINES = ("mini", "classical")
+STEERED = "mini"
+"""The engine that looks for what exemplars show."""
+MAX_BOXES = 3
 FIRST_SEED = 7_000_000_000
 """Training draws seeds below this, tests small ones; the check of the fit starts at ``CHECK_SEED``."""
 CHECK_SEED = 8_000_000_000
@@ -52,6 +56,7 @@ class Observed:
 
     candidates: Candidates
     instances: Instances
+    settings: CountSettings
     true: int
     hits: NDArray[np.bool_] | None = None
 
@@ -103,20 +108,31 @@ def drawn_scenes(first_seed: int, n: int) -> Iterable[tuple[NDArray[np.uint8], N
             yield image, labels
 
 
-def find(segmenter: Segmenter, image: NDArray[np.uint8]) -> tuple[Candidates, Instances]:
-    """Return the candidates and decisions that the pipeline makes of one picture, no pictures drawn."""
-    settings, pixels = CountSettings(), Image("", image)
+def find(
+    segmenter: Segmenter, image: NDArray[np.uint8], boxes: Sequence[Sequence[float]] = ()
+) -> tuple[Candidates, Instances, CountSettings]:
+    """Return the candidates that the pipeline finds in one picture, its decisions and their settings.
+
+    Args:
+        segmenter: finds the candidates.
+        image: (H, W, 3) RGB.
+        boxes: x, y, width, height of exemplars; without any the request says what to count.
+    """
+    pixels, settings = Image("", image), CountSettings()
+    if boxes:
+        shown = tuple(Exemplar((float(x), float(y), float(w), float(h))) for x, y, w, h in boxes)
+        settings = CountSettings(exemplars=shown, count_what="exemplars")
     (batch,) = segmenter.segment([pixels], settings)
     patches = extract_patches(pixels, batch, settings)
     (seen,) = classify([patches])
     candidates = Candidates(batch, seen, map_labels(patches, seen, batch, "object", ()))
-    return candidates, count(candidates, settings)
+    return candidates, count(candidates, settings), settings
 
 
 def observe_drawn(segmenter: Segmenter, image: NDArray[np.uint8], labels: NDArray[np.int32]) -> Observed:
     """Count a drawn picture; each object is hit by the best candidate that covers it, once."""
-    candidates, instances = find(segmenter, image)
-    found = Observed(candidates, instances, len(np.unique(labels[labels > 0])))
+    candidates, instances, settings = find(segmenter, image)
+    found = Observed(candidates, instances, settings, len(np.unique(labels[labels > 0])))
     areas, taken, hits = np.bincount(labels[labels > 0].ravel()), set(), []
     order = found.judged[np.argsort(-instances.scores[found.judged], kind="stable")]
     for i in order.tolist():
@@ -137,16 +153,17 @@ def observe_drawings(engine: str, first_seed: int, n: int) -> list[Observed]:
     return [observe_drawn(segmenter, *scene) for scene in drawn_scenes(first_seed, n)]
 
 
-def observe_photos(engine: str, folder: Path) -> list[tuple[dict[str, Any], Observed]]:
-    """Return what an engine makes of the photos of one kind of thing in a folder."""
+def observe_photos(engine: str, folder: Path, boxes: int = 0) -> list[tuple[dict[str, Any], Observed]]:
+    """Return what an engine makes of the photos of one kind of thing in a folder, so many boxes shown."""
     segmenter, _ = load(engine, None)
     photos = json.loads((folder / "manifest.json").read_text())
     found = []
     for photo in photos:
-        if photo["scene"] in ("uniform", "clutter"):
+        shown = photo["exemplars"][:boxes]
+        if photo["scene"] in ("uniform", "clutter") and len(shown) == boxes:
             pixels = np.ascontiguousarray(io.imread(folder / "images" / photo["file"]))
             pixels = np.repeat(pixels[..., None], 3, 2) if pixels.ndim == 2 else pixels[..., :3].copy()
-            found.append((photo, Observed(*find(segmenter, pixels), photo["count"])))
+            found.append((photo, Observed(*find(segmenter, pixels, shown), photo["count"])))
     return found
 
 
@@ -217,6 +234,13 @@ def choices(
     return {pair: surprise(observed, adjusted(known, *pair)) for pair in product(SPREADS, FACTORS)}
 
 
+def entry(known: Calibration, observed: Sequence[Observed], sources: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of the table with the shared error and the factor that surprise least."""
+    tried = choices(observed, known)
+    best = min(tried, key=lambda pair: float(tried[pair].mean()))
+    return asdict(adjusted(known, *best)) | {"fitted_on": sources | {"factor": best[1]}}
+
+
 def main() -> None:
     """Fit each engine and write the table."""
     parser = argparse.ArgumentParser(
@@ -229,12 +253,13 @@ def main() -> None:
     for engine in ENGINES:
         drawings = observe_drawings(engine, FIRST_SEED, args.scenes)
         known = fit_misses(drawings, fit_chances(drawings))
-        photos = [o for _, o in observe_photos(engine, args.photos)] if args.photos else drawings
-        tried = choices(photos, known)
-        best = min(tried, key=lambda pair: float(tried[pair].mean()))
-        sources = {"scenes": args.scenes, "photos": len(photos) if args.photos else 0, "factor": best[1]}
-        table[engine] = asdict(adjusted(known, *best)) | {"fitted_on": sources}
-        print(engine, table[engine])
+        plain = [o for _, o in observe_photos(engine, args.photos)] if args.photos else drawings
+        table[engine] = entry(known, plain, {"scenes": args.scenes, "photos": len(plain) * bool(args.photos)})
+        if engine == STEERED and args.photos:
+            boxes = range(1, MAX_BOXES + 1)
+            shown = [o for n in boxes for _, o in observe_photos(engine, args.photos, n)]
+            table[engine + SHOWN] = entry(known, shown, {"scenes": args.scenes, "photos": len(shown)})
+    print(json.dumps(table, indent=1))
     TABLE.write_text(json.dumps(table, indent=1) + "\n")
 
 

@@ -54,7 +54,7 @@ def observe(seed: int) -> Drawn:
     cv2.setNumThreads(1)
     scene = draw_crowd(seed)
     segmenter, _ = load(ENGINE, None)
-    candidates, instances = find(segmenter, scene.image)
+    candidates, instances, _ = find(segmenter, scene.image)
     crowd = seen_in(candidates, instances, CountSettings())
     return Drawn(seed, scene.true, len(instances.counted), scene.hidden, scene.radius_px, crowd)
 

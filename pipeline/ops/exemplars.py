@@ -58,6 +58,11 @@ def exemplar_key(exemplars: Sequence[Exemplar]) -> str:
     return " ".join(sorted(",".join(f"{float(v):g}" for v in place) for place in places))
 
 
+def likeness_told(batch: CandidateBatch, exemplars: Sequence[Exemplar]) -> NDArray[np.float32] | None:
+    """Return (N,) what the engine says of likeness to just these exemplars, None where it says nothing."""
+    return batch.likeness if batch.likeness_to == exemplar_key(exemplars) else None
+
+
 def find_exemplar(batch: CandidateBatch, exemplar: Exemplar) -> int | None:
     """Return the candidate that an exemplar's box or point means, None when there is none."""
     if exemplar.bbox_xywh is not None:

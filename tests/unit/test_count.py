@@ -7,15 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.contract import CountSettings, Exemplar, ObjectType, Provenance, Region, SettingsError
+from pipeline.contract import CountSettings, Exemplar, ObjectType, Region, SettingsError
 from pipeline.count import count, summarise
 from pipeline.rules import program_sha256
 from pipeline.segment.outline import candidates_from_masks
 from pipeline.types import Candidates, Classification, RuleEffects, TypeProbs
-from tests.candidates import disc
+from tests.candidates import PROVENANCE, disc
 
 SIZE = (100, 200)
-PROVENANCE = Provenance("drawn", "test", None, None, "-", "cpu", "-", {})
 
 
 def candidates(masks, quality=None, embeddings=None, types=("coin",), probs=None, stability=None):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.contract import CountSettings, Exemplar, GroupChoice, Provenance, SettingsError
+from pipeline.contract import CountSettings, Exemplar, GroupChoice, SettingsError
 from pipeline.count import clustered, count, summarise
 from pipeline.types import Candidates, Classification, Instances, TypeProbs
-from tests.candidates import batch_of, disc
+from tests.candidates import PROVENANCE, batch_of, disc
 
 SIZE = (200, 400)
-PROVENANCE = Provenance("drawn", "test", None, None, "-", "cpu", "-", {})
 RED, GREEN, BLUE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
 Kind = tuple[int, tuple[float, float, float], float]
