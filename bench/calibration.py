@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.report import arguments, report
 from pipeline.calibration import SHOWN, TABLE, Calibration, calibration_of
-from pipeline.summary import count_interval
+from pipeline.summary import count_interval, in_question
 from tools.fit_calibration import (
     CHECK_SEED,
     ENGINES,
@@ -66,14 +66,16 @@ def coverage(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def checked(o: Observed, known: Calibration) -> dict[str, Any]:
     """Return what is stated of one picture beside the truth."""
-    low, high = count_interval(o.candidates, o.instances, o.settings, known)
+    question = in_question(o.candidates, o.instances, o.settings)
+    low, high = count_interval(o.candidates, o.instances, known, question)
     return {"true": o.true, "counted": len(o.instances.counted), "low": low, "high": high}
 
 
 def left_out(engine: str, folder: Path, numbers_of_boxes: Sequence[int]) -> list[dict[str, Any]]:
     """Return a row a photo and number of boxes: its interval by numbers that come from all other photos."""
     found = [(n, *pair) for n in numbers_of_boxes for pair in observe_photos(engine, folder, n)]
-    entry = json.loads(TABLE.read_text())[engine + (SHOWN if numbers_of_boxes[0] else "")]
+    table = json.loads(TABLE.read_text())
+    entry = table.get(engine + SHOWN, table[engine]) if numbers_of_boxes[0] else table[engine]
     known = calibration_of(engine, is_shown=bool(numbers_of_boxes[0]))
     plain = adjusted(known, 0.0, 1 / entry["fitted_on"]["factor"])
     tried = choices([o for _, _, o in found], plain)

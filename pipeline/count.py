@@ -124,9 +124,9 @@ def count(
     groups = np.where(would_count, grouping.ids, -1).astype(np.int64)
     labels = _labels(candidates, type_ids, grouping)
     _leave_groups_out(rejections, grouping)
-    return Instances(
-        scores, type_ids, groups, tuple(rejections), limits, labels, grouping.names, matched.unmet
-    )
+    shown = frozenset(matched.pointed_at)
+    names = grouping.names
+    return Instances(scores, type_ids, groups, tuple(rejections), limits, labels, names, matched.unmet, shown)
 
 
 def is_cut_by_edge(candidates: Candidates) -> NDArray[np.bool_]:

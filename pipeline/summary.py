@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from pipeline.contract import (
     SizeStats,
 )
 from pipeline.density import estimate_density
-from pipeline.ops.boxes import overlapping_pairs
-from pipeline.ops.exemplars import find_exemplar, likeness_told
+from pipeline.ops.boxes import box_area, overlapping_pairs
+from pipeline.ops.exemplars import likeness_told
 from pipeline.ops.interval import central_interval
+from pipeline.ops.nms import KEPT, suppress
 from pipeline.types import Candidates, Instances
 
 INTERVAL_LEVEL = 0.9
@@ -37,9 +39,9 @@ SMALLEST_KIND, SHARE_OF_KIND = 3, 0.25
 """A group is a kind of its own from so many objects and such a share of all."""
 
 MANY_LEFT_OUT, SAME_SIZE = 0.15, 2.0
-"""Things of that size, up to this factor in area, that are left out as unlike the examples: perhaps meant."""
+"""Things left out as unlike, up to this factor in area as large as those counted: perhaps meant."""
 LITTLE_LIKE, MANY_LITTLE_LIKE = 0.3, 0.2
-"""Counted things of a likeness below this, where no gap parts them from the others: perhaps not meant."""
+"""Counted things of a likeness below this, more than this share of all: perhaps not meant."""
 
 MANY_LARGE = 0.15
 LARGE_FACTOR = 1.8
@@ -53,12 +55,15 @@ def summarise(
     settings: CountSettings,
     timings_s: Mapping[str, float],
     provenance: Provenance,
+    *,
+    is_corrected: bool = False,
 ) -> CountResult:
     """Return the answer for one image.
 
-    The interval is the central 90 % of the distribution of the true count, widened to hold the count:
-    the counted candidates and those kept out by their score alone are objects with the probability that
-    the engine's calibration gives their score; objects that no candidate stands for come on top.
+    The interval is the central 90 % of the distribution of the true count: the counted candidates and
+    those kept out by their score alone are objects with the probability that the engine's calibration gives
+    their score; objects that no candidate stands for come on top. It is widened to hold the count and, where
+    examples leave open what is meant, the count by the other reading.
 
     Args:
         candidates: N candidates.
@@ -66,14 +71,16 @@ def summarise(
         settings: the settings they were made with.
         timings_s: stage → seconds.
         provenance: what made the candidates.
+        is_corrected: a human said which objects are meant, so that examples leave nothing open.
     """
     counted, n_px = instances.counted, candidates.batch.size_hw[0] * candidates.batch.size_hw[1]
     scores = instances.scores[counted]
-    known = calibration_of(provenance.engine, is_shown=bool(settings.shown))
-    interval = count_interval(candidates, instances, settings, known)
+    known = calibration_for(candidates, instances, provenance.engine)
+    question = InQuestion() if is_corrected else in_question(candidates, instances, settings)
+    interval = count_interval(candidates, instances, known, question)
     labels = Counter(instances.labels[i] for i in counted.tolist())
     estimate = estimate_density(candidates, instances, settings, provenance.engine)
-    reason = _review_reason(candidates, instances, interval, settings, estimate)
+    reason = _review_reason(candidates, instances, interval, settings, estimate, question)
     return CountResult(
         count=len(counted),
         count_interval=interval,
@@ -92,30 +99,64 @@ def summarise(
     )
 
 
+def calibration_for(candidates: Candidates, instances: Instances, engine: str) -> Calibration:
+    """Return what is known of an engine that was told of examples which it met, or that was told of none."""
+    return calibration_of(engine, is_shown=bool(candidates.batch.likeness_to and instances.shown))
+
+
 def count_interval(
-    candidates: Candidates, instances: Instances, settings: CountSettings, known: Calibration
+    candidates: Candidates, instances: Instances, known: Calibration, question: InQuestion
 ) -> tuple[int, int]:
-    """Return the 90 % interval, widened to hold the count and whatever the examples leave open."""
+    """Return the lowest and highest number of objects that ``summarise`` states of N candidates."""
     low, high = central_interval(known.distribution(candidates, instances), INTERVAL_LEVEL)
-    n, (little, left_out) = len(instances.counted), _left_open(candidates, instances, settings)
-    return min(low, n - little), max(high, n + left_out)
+    n = len(instances.counted)
+    return min(low, n - question.little_like), max(high, n + question.left_out)
 
 
-def _left_open(candidates: Candidates, instances: Instances, settings: CountSettings) -> tuple[int, int]:
-    """Return how many counted things examples may not mean, and how many left out they may, where many.
+@dataclass(frozen=True, slots=True)
+class InQuestion:
+    """How many objects examples may mean otherwise than they were taken; 0 where these are few.
 
-    Both are 0 where an example says what is not meant.
+    Attributes:
+        little_like: counted, and little like the examples. left_out: as large as those counted, and unlike.
     """
-    n, shown = len(instances.counted), settings.shown
-    if not n or not shown or len(shown) < len(settings.exemplars):
-        return 0, 0
-    batch, likeness = candidates.batch, likeness_told(candidates.batch, shown)
-    little = 0 if likeness is None else int((likeness[instances.counted] < LITTLE_LIKE).sum())
-    off_size = np.abs(np.log(np.maximum(batch.area, 1) / np.median(batch.area[instances.counted])))
+
+    little_like: int = 0
+    left_out: int = 0
+
+
+def in_question(candidates: Candidates, instances: Instances, settings: CountSettings) -> InQuestion:
+    """Return what examples leave open of N candidates.
+
+    Nothing where an example or a choice of groups says what is not meant. Likeness alone tells too little
+    of a kind that one example shows.
+    """
+    counted, shown = instances.counted, settings.shown
+    n, is_settled = len(counted), settings.groups or len(shown) < len(settings.exemplars)
+    if not n or not shown or is_settled:
+        return InQuestion()
+    likeness = likeness_told(candidates.batch, shown) if len(instances.shown) > 1 else None
+    little = 0 if likeness is None else int((likeness[counted] < LITTLE_LIKE).sum())
+    area = np.log(np.maximum(candidates.batch.area, 1))
     unlike = np.array([why == Rejection.UNLIKE_EXEMPLAR for why in instances.rejections], np.bool_)
-    left_out = int((unlike & (off_size <= np.log(SAME_SIZE))).sum())
-    many_little, many_left_out = max(1, MANY_LITTLE_LIKE * n), max(1, MANY_LEFT_OUT * n)
-    return little * (little > many_little), left_out * (left_out > many_left_out)
+    same_size = np.abs(area - np.median(area[counted])) <= np.log(SAME_SIZE)
+    left_out = np.flatnonzero(unlike & same_size)
+    most_little, most_left_out = max(1, MANY_LITTLE_LIKE * n), max(1, MANY_LEFT_OUT * n)
+    n_left_out = _apart(candidates, counted, left_out) if len(left_out) > most_left_out else 0
+    return InQuestion(little * (little > most_little), n_left_out * (n_left_out > most_left_out))
+
+
+def _apart(candidates: Candidates, counted: NDArray[np.int64], others: NDArray[np.int64]) -> int:
+    """Return how many of the others lie apart from the counted and from each other: no doubles or parts."""
+    order = np.concatenate([counted, others])
+    box = candidates.batch.bbox_xyxy[order]
+    pairs = overlapping_pairs(box)
+    low = np.maximum(box[pairs[:, 0], :2], box[pairs[:, 1], :2])
+    high = np.minimum(box[pairs[:, 0], 2:], box[pairs[:, 1], 2:])
+    least = np.minimum(*(box_area(box[side]) for side in pairs.T))
+    pairs = pairs[(high - low).prod(axis=1) > least / 2]
+    by = suppress(np.arange(len(order)), pairs, np.ones(len(order), np.bool_))
+    return int((by[len(counted) :] == KEPT).sum())
 
 
 def _groups(instances: Instances) -> tuple[Group, ...]:
@@ -154,6 +195,7 @@ def _review_reason(
     interval: tuple[int, int],
     settings: CountSettings,
     estimate: DensityEstimate | None,
+    question: InQuestion,
 ) -> str | None:
     """Say in words for people what makes this count most doubtful; None when nothing does.
 
@@ -165,8 +207,8 @@ def _review_reason(
         return _crowd_reason(estimate) or _nothing_reason(instances)
     batch = candidates.batch
     box, area = batch.bbox_xyxy[counted], batch.area[counted]
-    reasons = [_unmatched(instances, settings), _examples_reason(candidates, instances, settings)]
-    reasons += [_crowd_reason(estimate), _dense_reason(area)]
+    reasons = [_unmatched(instances, settings), _crowd_reason(estimate), _dense_reason(area)]
+    reasons.append(_examples_reason(instances, question))
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
         reasons.append(_touching_reason(box))
     reasons += [_large_reason(area), _cut_reason(box, batch.size_hw)]
@@ -189,15 +231,15 @@ def _unmatched(instances: Instances, settings: CountSettings) -> str | None:
     return f"{lost} of {n} exemplars meet no object that the engine sees" if lost else None
 
 
-def _examples_reason(candidates: Candidates, instances: Instances, settings: CountSettings) -> str | None:
-    """Examples may mean more or less than was made of them; one of what is not meant would tell."""
-    counted, n = instances.counted, len(instances.counted)
-    little, left_out = _left_open(candidates, instances, settings)
+def _examples_reason(instances: Instances, question: InQuestion) -> str | None:
+    """Examples may mean more or less than was made of them."""
+    little, n = question.little_like, len(instances.counted)
     if little:
-        return f"{little} of {n} objects are less like the examples: if they are not meant, show one as such"
-    if left_out:
-        return f"{left_out} things of that size are left out as unlike the examples: if meant, show one more"
-    is_all = set(counted.tolist()) <= {find_exemplar(candidates.batch, shown) for shown in settings.shown}
+        return f"{little} of {n} objects look little like the examples: mark one if it is not meant"
+    if question.left_out:
+        things = f"{question.left_out} things as large as those counted"
+        return f"{things} were left out as unlike: show one if meant"
+    is_all = set(instances.counted.tolist()) <= instances.shown
     return "nothing was found beside the examples" if is_all else None
 
 

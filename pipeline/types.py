@@ -228,6 +228,7 @@ class Instances:
         group_names: one name a group id.
         unmet_exemplars: positive exemplars in this image that meet no candidate; all where none of them meets
             one in any image, so that nothing was compared with them.
+        shown: candidates that positive exemplars in this image point at.
     """
 
     scores: NDArray[np.float32]
@@ -238,6 +239,7 @@ class Instances:
     labels: tuple[str, ...]
     group_names: tuple[str, ...]
     unmet_exemplars: int = 0
+    shown: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""

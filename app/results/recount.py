@@ -138,7 +138,7 @@ def recounted(
         raise invalid_config(error.details) from error
     provenance = replace(Provenance(**before["provenance"]), settings=settings_to_json(settings))
     timings = before["timings_s"] | {"count": perf_counter() - started}
-    result = summarise(candidates, instances, settings, timings, provenance)
+    result = summarise(candidates, instances, settings, timings, provenance, is_corrected=bool(edits))
     objects = apply_edits(objects_of(candidates, instances), candidates, edits)
     return Recounted(candidates, instances, result, objects, bool(edits))
 

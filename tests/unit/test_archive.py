@@ -42,7 +42,7 @@ def test_the_scales_that_an_engine_chose_survive_the_round_trip():
 
 def test_the_likeness_to_exemplars_survives_the_round_trip():
     found = candidates_of([disc(SIZE, 20, 30, 8), disc(SIZE, 60, 30, 8)], SIZE)
-    known = {"likeness": np.float32([0.9, 0.25]), "likeness_to": "(1,2,3,4)"}
+    known = {"likeness": np.float32([0.9, 0.25]), "likeness_to": "1,2,3,4"}
     told = dataclasses.replace(found, batch=dataclasses.replace(found.batch, **known))
     assert_same(told.batch, read_candidates(write_candidates(told)).batch)
 

@@ -73,15 +73,22 @@ def test_an_engine_that_was_never_fitted_is_taken_at_its_word():
     assert calibration_of("sam").missed(np.ones(len(EVIDENCE)), 20) == 0
 
 
-@pytest.mark.parametrize("engine", ["mini", "classical"])
-def test_the_table_is_sound(engine):
-    known = calibration_of(engine)
+@pytest.mark.parametrize(
+    ("entry", "known"),
+    [
+        ("mini", calibration_of("mini")),
+        ("mini, shown", calibration_of("mini", is_shown=True)),
+        ("classical", calibration_of("classical", is_shown=True)),
+    ],
+)
+def test_the_table_is_sound(entry, known):
     assert list(known.scores) == sorted(known.scores)
     assert list(known.chances) == sorted(known.chances)
     assert 0 < known.chances[0] < known.chances[-1] < 1
     assert len(known.misses) == len(EVIDENCE)
     assert min(known.misses[1:]) >= 0
-    assert json.loads(TABLE.read_text())[engine]["fitted_on"]["scenes"] >= 100
+    assert json.loads(TABLE.read_text())[entry]["fitted_on"]["scenes"] >= 100
+    assert json.loads(TABLE.read_text())[entry]["spread"] == known.spread
 
 
 def test_evidence_sees_doubt_weak_candidates_touching_and_uneven_sizes():
