@@ -292,6 +292,7 @@ def _match_exemplars(
     looks: dict[bool, list[tuple[NDArray[np.float32], int]]] = {True: [], False: []}
     homes: dict[bool, dict[str | None, Candidates]] = {True: {}, False: {}}
     pointed_at: list[int] = []
+    unwanted_at: list[int] = []
     unmet_here = 0
     for number, exemplar in enumerate(settings.exemplars):
         source = candidates if exemplar.file_id is None else others.get(exemplar.file_id)
@@ -305,8 +306,8 @@ def _match_exemplars(
         unit = unit_rows(source.classification.embeddings[index : index + 1])[0]
         looks[exemplar.positive].append((unit, int(source.batch.area[index])))
         homes[exemplar.positive][exemplar.file_id] = source
-        if exemplar.positive and source is candidates:
-            pointed_at.append(index)
+        if source is candidates:
+            (pointed_at if exemplar.positive else unwanted_at).append(index)
     is_shown = bool(looks[True])
     known = homes[is_shown].values()
     away = [] if any(home is candidates for home in known) else [_seen(home) for home in known]
@@ -314,7 +315,7 @@ def _match_exemplars(
     seen, kind = _seen(candidates), candidates.classification.source
     likeness = _likeness(candidates, settings, others)
     if likeness is not None and len(set(pointed_at)) > 1:  # one says too little of how its kind differs
-        alike = are_like(likeness, pointed_at) & ~are_another_kind(seen, wanted, kind)
+        alike = are_like(likeness, pointed_at, unwanted_at) & ~are_another_kind(seen, wanted, kind)
         unlike = ~(alike & fit_in_size(seen[1], wanted) & are_nearer(seen, wanted, unwanted))
     elif is_shown:
         unlike = ~are_alike(seen, wanted, unwanted, kind, away)

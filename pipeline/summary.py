@@ -22,7 +22,7 @@ from pipeline.contract import (
 )
 from pipeline.density import estimate_density
 from pipeline.ops.boxes import box_area, overlapping_pairs
-from pipeline.ops.exemplars import likeness_told
+from pipeline.ops.exemplars import LITTLE_LIKE, likeness_told
 from pipeline.ops.interval import central_interval
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.types import Candidates, Instances
@@ -40,8 +40,8 @@ SMALLEST_KIND, SHARE_OF_KIND = 3, 0.25
 
 MANY_LEFT_OUT, SAME_SIZE = 0.15, 2.0
 """Things left out as unlike, up to this factor in area as large as those counted: perhaps meant."""
-LITTLE_LIKE, MANY_LITTLE_LIKE = 0.3, 0.2
-"""Counted things of a likeness below this, more than this share of all: perhaps not meant."""
+MANY_LITTLE_LIKE = 0.2
+"""Counted things that are little like the examples, more than this share of all: perhaps not meant."""
 
 MANY_LARGE = 0.15
 LARGE_FACTOR = 1.8
@@ -128,19 +128,20 @@ class InQuestion:
 def in_question(candidates: Candidates, instances: Instances, settings: CountSettings) -> InQuestion:
     """Return what examples leave open of N candidates.
 
-    Nothing where an example or a choice of groups says what is not meant. Likeness alone tells too little
-    of a kind that one example shows.
+    Nothing where a person chose groups; nothing that is left out where an example says what is not meant.
+    Likeness tells too little of a kind that one example shows.
     """
     counted, shown = instances.counted, settings.shown
-    n, is_settled = len(counted), settings.groups or len(shown) < len(settings.exemplars)
-    if not n or not shown or is_settled:
+    n = len(counted)
+    if not n or not shown or settings.groups:
         return InQuestion()
     likeness = likeness_told(candidates.batch, shown) if len(instances.shown) > 1 else None
     little = 0 if likeness is None else int((likeness[counted] < LITTLE_LIKE).sum())
     area = np.log(np.maximum(candidates.batch.area, 1))
     unlike = np.array([why == Rejection.UNLIKE_EXEMPLAR for why in instances.rejections], np.bool_)
     same_size = np.abs(area - np.median(area[counted])) <= np.log(SAME_SIZE)
-    left_out = np.flatnonzero(unlike & same_size)
+    is_said = len(shown) < len(settings.exemplars)
+    left_out = np.flatnonzero(unlike & same_size & (not is_said))
     most_little, most_left_out = max(1, MANY_LITTLE_LIKE * n), max(1, MANY_LEFT_OUT * n)
     n_left_out = _apart(candidates, counted, left_out) if len(left_out) > most_left_out else 0
     return InQuestion(little * (little > most_little), n_left_out * (n_left_out > most_left_out))

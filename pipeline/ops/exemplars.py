@@ -116,24 +116,35 @@ LIKENESS_TOP = 0.5
 """The gap lies below this, and below the exemplars' own."""
 
 
-def are_like(likeness: NDArray[np.float32], shown: Sequence[int]) -> NDArray[np.bool_]:
+LITTLE_LIKE = 0.3
+"""Below this likeness a candidate is little like the exemplars."""
+
+
+def are_like(
+    likeness: NDArray[np.float32], shown: Sequence[int], unwanted: Sequence[int] = ()
+) -> NDArray[np.bool_]:
     """Return (N,) bool: the engine holds the candidate for like the exemplars it was told of.
 
     Things of one kind differ, by how much nobody says; so candidates are told apart at the widest gap in the
-    log odds of their likeness. Without a wide one all are alike.
+    log odds of their likeness. Without a wide one all are alike, except what is no more like the exemplars
+    than something unwanted that is little like them.
 
     Args:
         likeness: (N,) float32 in [0, 1].
         shown: candidates that the exemplars point at.
+        unwanted: those that negative ones point at.
     """
     odds = _log_odds(likeness)
+    little = likeness[[i for i in unwanted if likeness[i] < LITTLE_LIKE]]
+    kept = likeness > little.max(initial=-1.0)
+    kept[list(shown)] = True
     top = min([_log_odds(np.float32(LIKENESS_TOP)), *odds[list(shown)]])
     steps = np.append(np.sort(odds[odds < top]), top)
     widths = np.diff(steps)
     if not len(widths) or widths.max() < LIKENESS_GAP:
-        return np.ones(len(likeness), np.bool_)
+        return np.asarray(kept, np.bool_)
     widest = int(np.argmax(widths))
-    return np.asarray(odds > (steps[widest] + steps[widest + 1]) / 2)
+    return np.asarray(kept & (odds > (steps[widest] + steps[widest + 1]) / 2), np.bool_)
 
 
 def _log_odds(share: Any) -> Any:

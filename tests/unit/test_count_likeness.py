@@ -121,6 +121,21 @@ def test_several_candidates_of_one_thing_left_out_are_one():
     assert (result.count, result.count_interval[1], asked(result)) == (9, 9, None)
 
 
+def test_what_is_no_more_like_the_examples_than_one_that_is_not_meant_goes_with_it():
+    found = varied()
+    not_this = Exemplar(point_xy=(105, 60), positive=False)
+    found = replace(
+        found,
+        classification=replace(found.classification, embeddings=np.float16([RED] * 9 + [BLUE] + [RED] * 2)),
+    )
+    result = result_of(found, FIRST, SECOND, not_this)
+    assert (result.count, asked(result)) == (9, LITTLE_LIKE.replace("6 of 12", "3 of 9"))
+    like = Exemplar(point_xy=(135, 15), positive=False)
+    blue = np.float16([RED] * 4 + [BLUE] + [RED] * 7)
+    found = replace(found, classification=replace(found.classification, embeddings=blue))
+    assert result_of(found, FIRST, SECOND, like).count == 11
+
+
 def test_what_is_settled_is_not_asked():
     found = looking_like(TWELVE, [RED] * 9 + [BLUE] * 3)
     not_this = Exemplar(point_xy=(165, 60), positive=False)
