@@ -71,12 +71,13 @@ def checked(o: Observed, known: Calibration) -> dict[str, Any]:
     return {"true": o.true, "counted": len(o.instances.counted), "low": low, "high": high}
 
 
-def left_out(engine: str, folder: Path, numbers_of_boxes: Sequence[int]) -> list[dict[str, Any]]:
+def left_out(engine: str, folder: Path, *, is_shown: bool) -> list[dict[str, Any]]:
     """Return a row a photo and number of boxes: its interval by numbers that come from all other photos."""
+    numbers_of_boxes = range(1, MAX_BOXES + 1) if is_shown else (0,)
     found = [(n, *pair) for n in numbers_of_boxes for pair in observe_photos(engine, folder, n)]
     table = json.loads(TABLE.read_text())
-    entry = table.get(engine + SHOWN, table[engine]) if numbers_of_boxes[0] else table[engine]
-    known = calibration_of(engine, is_shown=bool(numbers_of_boxes[0]))
+    entry = table.get(engine + SHOWN * is_shown, table[engine])
+    known = calibration_of(engine, is_shown=is_shown)
     plain = adjusted(known, 0.0, 1 / entry["fitted_on"]["factor"])
     tried = choices([o for _, _, o in found], plain)
     files = np.array([photo["file"] for _, photo, _ in found])
@@ -102,9 +103,9 @@ def main() -> None:
         curves += reliability(engine, drawn, known)
         summary.append(coverage(f"{engine}, drawn", [checked(o, known) for o in drawn]))
         if args.folder:
-            rows = left_out(engine, args.folder, (0,))
+            rows = left_out(engine, args.folder, is_shown=False)
             if engine == STEERED:
-                rows += left_out(engine, args.folder, range(1, MAX_BOXES + 1))
+                rows += left_out(engine, args.folder, is_shown=True)
             photos += rows
             for boxes, scene in product(sorted({r["boxes"] for r in rows}), ("uniform", "clutter")):
                 some = [r for r in rows if (r["boxes"], r["scene"]) == (boxes, scene)]

@@ -291,7 +291,7 @@ class CountResult:
     """The count of one image.
 
     Attributes:
-        count: number of counted objects. count_interval: lowest and highest, see ``summarise``.
+        count: number of counted objects. count_interval: inclusive, see ``summarise``.
         by_type: label -> count. average_confidence: mean score of the counted, 0.0 for none.
         needs_review: a human should look; review_reason says why, None when not.
         labelled_by: parts that named the objects: "request", or "imagenet", "open_clip", "head"

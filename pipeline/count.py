@@ -124,9 +124,17 @@ def count(
     groups = np.where(would_count, grouping.ids, -1).astype(np.int64)
     labels = _labels(candidates, type_ids, grouping)
     _leave_groups_out(rejections, grouping)
-    shown = frozenset(matched.pointed_at)
-    names = grouping.names
-    return Instances(scores, type_ids, groups, tuple(rejections), limits, labels, names, matched.unmet, shown)
+    return Instances(
+        scores,
+        type_ids,
+        groups,
+        tuple(rejections),
+        limits,
+        labels,
+        grouping.names,
+        matched.unmet,
+        frozenset(matched.pointed_at),
+    )
 
 
 def is_cut_by_edge(candidates: Candidates) -> NDArray[np.bool_]:

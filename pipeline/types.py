@@ -68,8 +68,9 @@ class CandidateBatch:
             too faintly to propose: no candidates, but evidence of how many things there are.
         scales: the engine's input px an image px at which it looked; empty where it chooses none.
         likeness: (N,) float32 in [0, 1]. How sure the engine is, of what it can see, that a candidate is like
-            the exemplars it was told of; None where it was told of none.
-        likeness_to: those exemplars, as ``ops.exemplars.exemplar_key`` writes them.
+            the exemplars it was told of; None where that was not worked out.
+        likeness_to: those exemplars, as ``ops.exemplars.exemplar_key`` writes them; empty where none lie in
+            this image.
     """
 
     size_hw: tuple[int, int]

@@ -253,12 +253,15 @@ def main() -> None:
     for engine in ENGINES:
         drawings = observe_drawings(engine, FIRST_SEED, args.scenes)
         known = fit_misses(drawings, fit_chances(drawings))
-        plain = [o for _, o in observe_photos(engine, args.photos)] if args.photos else drawings
-        table[engine] = entry(known, plain, {"scenes": args.scenes, "photos": len(plain) * bool(args.photos)})
-        if engine == STEERED and args.photos:
-            boxes = range(1, MAX_BOXES + 1)
-            shown = [o for n in boxes for _, o in observe_photos(engine, args.photos, n)]
-            table[engine + SHOWN] = entry(known, shown, {"scenes": args.scenes, "photos": len(shown)})
+        if not args.photos:
+            table[engine] = entry(known, drawings, {"scenes": args.scenes, "photos": 0})
+            continue
+        numbers_of_boxes = {engine: (0,)}
+        if engine == STEERED:
+            numbers_of_boxes[engine + SHOWN] = range(1, MAX_BOXES + 1)
+        for name, numbers in numbers_of_boxes.items():
+            photos = [o for n in numbers for _, o in observe_photos(engine, args.photos, n)]
+            table[name] = entry(known, photos, {"scenes": args.scenes, "photos": len(photos)})
     print(json.dumps(table, indent=1))
     TABLE.write_text(json.dumps(table, indent=1) + "\n")
 

@@ -38,6 +38,19 @@ SIZE_WEIGHT = 0.035
 GAP, LONE_GAP, GAP_FLOOR = 1.5, 2.0, 0.005
 """A gap in the distances is one where the next one is so many times as far, each with the floor added."""
 
+OTHER_KIND_FARTHEST = {"handcrafted": 0.45}
+OTHER_KIND_GAP, OTHER_KIND_SURE, OTHER_KIND_SHARE = 2.5, 0.05, 0.25
+"""A clear gap in the distances beyond which lie a quarter as many as before it: more than a few odd ones."""
+
+LIKENESS_GAP = 1.3
+"""Log odds between the likenesses of two candidates that part what is like the exemplars from what is not."""
+
+LIKENESS_TOP = 0.5
+"""The gap lies below this, and below the exemplars' own."""
+
+LITTLE_LIKE = 0.3
+"""Below this likeness a candidate is little like the exemplars."""
+
 
 @dataclass(frozen=True, slots=True)
 class Looks:
@@ -110,16 +123,6 @@ def _holds(rle: NDArray[np.uint32], flat: int) -> bool:
     return run >= 0 and flat < int(ends[run])
 
 
-LIKENESS_GAP = 1.3
-"""Log odds between the likenesses of two candidates that part what is like the exemplars from what is not."""
-LIKENESS_TOP = 0.5
-"""The gap lies below this, and below the exemplars' own."""
-
-
-LITTLE_LIKE = 0.3
-"""Below this likeness a candidate is little like the exemplars."""
-
-
 def are_like(
     likeness: NDArray[np.float32], shown: Sequence[int], unwanted: Sequence[int] = ()
 ) -> NDArray[np.bool_]:
@@ -178,11 +181,6 @@ def are_alike(
     among = np.concatenate([_apart(home, wanted) for home in homes]) if homes else apart
     alike = apart <= _limit(among, wanted, source)
     return np.asarray(alike & are_nearer(seen, wanted, unwanted), dtype=np.bool_)
-
-
-OTHER_KIND_FARTHEST = {"handcrafted": 0.45}
-OTHER_KIND_GAP, OTHER_KIND_SURE, OTHER_KIND_SHARE = 2.5, 0.05, 0.25
-"""A clear gap in the distances beyond which lie a quarter as many as before it: more than a few odd ones."""
 
 
 def are_another_kind(seen: Seen, wanted: Looks, source: str) -> NDArray[np.bool_]:

@@ -99,13 +99,13 @@ class MiniSegmenter:
         self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
     ) -> list[CandidateBatch]:
         """Return the candidates of each image, best first."""
-        return [self._segment_one(image, settings.exemplars) for image in each(images, on_part)]
+        return [self._segment_one(image, settings.shown) for image in each(images, on_part)]
 
-    def _segment_one(self, image: Image, exemplars: Sequence[Exemplar]) -> CandidateBatch:
+    def _segment_one(self, image: Image, shown: Sequence[Exemplar]) -> CandidateBatch:
         stretched = stretch_contrast(image.pixels_hw3)
         search = ScaleSearch(self._session, stretched)
-        inside = [e for e in exemplars if e.file_id in (None, image.image_id)]
-        elsewhere = [e for e in exemplars if e not in inside]
+        inside = [e for e in shown if e.file_id in (None, image.image_id)]
+        elsewhere = [e for e in shown if e not in inside]
         if steered := steer(self._session, self._like, stretched, search, inside, elsewhere):
             batches = [candidates_of(s.found, image.size_hw, s.min_quality, s.likeness) for s in steered]
             whole = stack_batches(batches, image.size_hw, [(0, 0)] * len(batches))

@@ -122,7 +122,7 @@ def steer(
     inside: Sequence[Exemplar],
     elsewhere: Sequence[Exemplar] = (),
 ) -> tuple[Steered, ...]:
-    """Return the instances that may be like the positive exemplars, none where these say nothing.
+    """Return the instances that may be like exemplars of what is meant, none where these say nothing.
 
     Of exemplars in other pictures only the size is known, and these may be taken from another distance: where
     things of that size are the lesser part of what there is to see, all of it is returned as well. How much
@@ -136,13 +136,13 @@ def steer(
         inside: exemplars that lie in it; points mean the instance under them at the best scale.
         elsewhere: exemplars in other pictures: without any inside, the sizes of their boxes are used.
     """
-    boxes = _on_picture(_boxes(pyramid, [e for e in inside if e.positive]), image_hw3)
+    boxes = _on_picture(_boxes(pyramid, inside), image_hw3)
     if len(boxes):
         views = Views(session, like, image_hw3, boxes)
-        judge = len(boxes) > 1 and not any(e.positive for e in elsewhere)
+        judge = len(boxes) > 1 and not elsewhere
         steered = _seen_anyway(views, pyramid) or _steer_by_boxes(views, pyramid.scales, judge)
         return () if steered is None else (steered,)
-    sizes = [e.bbox_xywh[2:] for e in elsewhere if e.positive and e.bbox_xywh]
+    sizes = [e.bbox_xywh[2:] for e in elsewhere if e.bbox_xywh]
     founds = _steer_by_size(session, image_hw3, pyramid, np.maximum(sizes, np.float32(1))) if sizes else ()
     return tuple(Steered(found, MIN_QUALITY, None) for found in founds)
 

@@ -95,13 +95,11 @@ def trained(tmp_path_factory):
     return folder / "like.onnx", training.train(settings, folder / "like.onnx", LikeTrainer, every=6)
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_half_a_minute_of_training_learns(trained):
     _, log = trained
     assert log[-1].loss < 0.9 * log[0].loss
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_the_exported_model_says_what_the_network_says_of_exemplars(trained):
     onnxruntime = pytest.importorskip("onnxruntime")
     out, _ = trained
@@ -120,7 +118,6 @@ def test_the_exported_model_says_what_the_network_says_of_exemplars(trained):
     assert np.corrcoef(maps.cone.ravel(), want[1].ravel())[0, 1] > 0.95
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_large_weights_are_stored_in_half_the_room(trained):
     model = onnx.load(str(trained[0]))
     stored = {w.data_type: 0 for w in model.graph.initializer}

@@ -68,13 +68,11 @@ def trained(tmp_path_factory):
     return out, training.smoke(out)
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_a_minute_of_training_learns(trained):
     _, log = trained
     assert log[-1].loss < 0.85 * log[0].loss
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_the_exported_model_says_what_the_network_says(trained):
     onnxruntime = pytest.importorskip("onnxruntime")
     out, _ = trained

@@ -45,6 +45,8 @@ def test_the_likeness_to_exemplars_survives_the_round_trip():
     known = {"likeness": np.float32([0.9, 0.25]), "likeness_to": "1,2,3,4"}
     told = dataclasses.replace(found, batch=dataclasses.replace(found.batch, **known))
     assert_same(told.batch, read_candidates(write_candidates(told)).batch)
+    of_one = dataclasses.replace(told, batch=dataclasses.replace(told.batch, likeness=None))
+    assert_same(of_one.batch, read_candidates(write_candidates(of_one)).batch)
 
 
 def test_effects_of_rules_survive_the_round_trip():
