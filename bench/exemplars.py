@@ -19,16 +19,13 @@ import numpy as np
 
 from bench.countbench import is_right
 from bench.report import arguments, report
-from pipeline.classify import classify, patch_side_px
 from pipeline.contract import CountSettings, Exemplar
 from pipeline.count import count
-from pipeline.label_map import map_labels
 from pipeline.ops.boxes import bbox_xywh_to_xyxy, box_iou
-from pipeline.patches import extract_patches
 from pipeline.segment.base import Segmenter
 from pipeline.segment.registry import load
-from pipeline.types import Candidates, Image
-from tools.fit_calibration import drawn_scenes
+from pipeline.types import Candidates
+from tools.fit_calibration import candidates_of, drawn_scenes
 
 FIRST_SEED = 9_500_000_000
 SIDE_PX = 640
@@ -120,15 +117,6 @@ def photos(folder: Path) -> Iterator[Picture]:
         pixels = cv2.cvtColor(cv2.imread(str(folder / "images" / photo["file"])), cv2.COLOR_BGR2RGB)
         boxes = [tuple(float(v) for v in box) for box in photo["exemplars"]]
         yield Picture(f"photos, {photo['scene']}", pixels, photo["count"], boxes)
-
-
-def candidates_of(segmenter: Segmenter, pixels: np.ndarray, settings: CountSettings) -> Candidates:
-    """Return what the pipeline stores of one picture."""
-    image = Image("", pixels)
-    (batch,) = segmenter.segment([image], settings)
-    patches = extract_patches(image, batch, settings, side_px=patch_side_px())
-    (seen,) = classify([patches])
-    return Candidates(batch, seen, map_labels(patches, seen, batch, "object", ()))
 
 
 def found_once(candidates: Candidates, boxes: list[tuple[float, float, float, float]]) -> float:

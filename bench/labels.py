@@ -8,16 +8,18 @@ ResNet-50 is timed with seeded weights where torch is installed: its time does n
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 
 import cv2
 import numpy as np
 
 from bench.recount import SIDE_PX, drawn_candidates
 from bench.report import arguments, report, timed
-from pipeline.classify import FULL_SIDE_PX, SMALL_SIDE_PX
+from pipeline.classify import FULL_SIDE_PX
 from pipeline.consistency import consistency
 from pipeline.contract import CountSettings
 from pipeline.embedding import handcrafted_embeddings
+from pipeline.looks import SIDES_PX, looks_embeddings
 from pipeline.patches import extract_patches
 from pipeline.resnet import ResNet50
 from pipeline.rules import apply_rules
@@ -40,22 +42,24 @@ def rows_for(n: int, repeats: int, network: ResNet50 | None) -> list[dict[str, o
     settings = CountSettings()
     cut = {
         side: extract_patches(image, candidates.batch, settings, side_px=side)
-        for side in (SMALL_SIDE_PX, FULL_SIDE_PX)
+        for side in (*SIDES_PX, FULL_SIDE_PX)
     }
     none = np.zeros((n, 0))
     seen = Classification(
         none.astype(np.int16),
         none.astype(np.float32),
-        handcrafted_embeddings(cut[SMALL_SIDE_PX]),
+        handcrafted_embeddings(cut[64]),
         "handcrafted",
     )
     steps = {
-        "patches, 64 px": lambda: extract_patches(image, candidates.batch, settings, side_px=SMALL_SIDE_PX),
+        "patches, 64 px": lambda: extract_patches(image, candidates.batch, settings, side_px=64),
         "patches, 224 px": lambda: extract_patches(image, candidates.batch, settings, side_px=FULL_SIDE_PX),
-        "handcrafted embedding": lambda: handcrafted_embeddings(cut[SMALL_SIDE_PX]),
+        "handcrafted embedding": lambda: handcrafted_embeddings(cut[64]),
         "consistency": lambda: consistency(candidates.batch, seen),
         "rules, typical_size": lambda: apply_rules(candidates, "typical_size"),
     }
+    for side in SIDES_PX:
+        steps[f"EfficientNet-Lite0, {side} px"] = partial(looks_embeddings, cut[side])
     if network is not None:
         steps[f"ResNet-50, {network.device}"] = lambda: network.classify([cut[FULL_SIDE_PX]])
     return [{"step": name, "candidates": n, **timed(run, repeats)} for name, run in steps.items()]

@@ -42,6 +42,7 @@ from pipeline.segment.sam_generate import Generator  # noqa: E402
 from pipeline.segment.sam_memory import points_that_fit  # noqa: E402
 from pipeline.segment.sam_prompts import MiniPrompter  # noqa: E402
 from pipeline.segment.sam_settings import COUNTING, SamSettings  # noqa: E402
+from pipeline.sessions import open_session  # noqa: E402
 from tests.doubles.small_sam import iou_quantile, picture, small_sam  # noqa: E402
 
 
@@ -97,7 +98,7 @@ def _ours(sam: Any, device: torch.device, settings: dict[str, Any], prompted: bo
     net, plain = FastNet(sam, device), FastNet(sam, device, half=False, compiled=False)
     ours = {"exact": Generator(plain, exact), "fast": Generator(net, fast)}
     if prompted:
-        ours["prompted"] = Generator(net, fast, MiniPrompter(mini.open_session()))
+        ours["prompted"] = Generator(net, fast, MiniPrompter(open_session(mini.MODEL)))
     return ours
 
 

@@ -36,12 +36,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from pipeline.ops.rle import rle_to_mask  # noqa: E402
-from pipeline.segment.mini import open_session  # noqa: E402
+from pipeline.segment import mini  # noqa: E402
 from pipeline.segment.sam_fast import FastNet  # noqa: E402
 from pipeline.segment.sam_generate import Generator  # noqa: E402
 from pipeline.segment.sam_memory import points_that_fit  # noqa: E402
 from pipeline.segment.sam_prompts import MiniPrompter  # noqa: E402
 from pipeline.segment.sam_settings import SamSettings  # noqa: E402
+from pipeline.sessions import open_session  # noqa: E402
 from tests.doubles.small_sam import calibrate, small_sam  # noqa: E402
 
 Masks = list[NDArray[np.uint32]]
@@ -190,7 +191,7 @@ def _modes(
         "reference": lambda: reference,
         "exact": lambda: ours("exact"),
         "fast": lambda: ours("fast"),
-        "prompted": lambda: ours("fast", MiniPrompter(open_session())),
+        "prompted": lambda: ours("fast", MiniPrompter(open_session(mini.MODEL))),
     }
     return {mode: makers[mode]() for mode in args.modes}
 

@@ -25,7 +25,7 @@ from PIL import Image as PILImage
 
 from bench.report import arguments, report
 from pipeline.ops.rle import mask_to_rle
-from pipeline.segment.mini import open_session
+from pipeline.segment import mini
 from pipeline.segment.sam_prompts import (
     MiniPrompter,
     Points,
@@ -34,6 +34,7 @@ from pipeline.segment.sam_prompts import (
     second_round,
     square_grid,
 )
+from pipeline.sessions import open_session
 from pipeline.train.damage import damage
 from pipeline.train.layouts import LAYOUTS
 from pipeline.train.paint import cast_shadow, draw_sprite, mark, paste
@@ -162,7 +163,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--photos", type=Path, help="countbench: manifest.json and images/")
     args = parser.parse_args()
-    prompter = MiniPrompter(open_session())
+    prompter = MiniPrompter(open_session(mini.MODEL))
     started = time.process_time()
     rows = measure(prompter, range(1 if args.quick else 4))
     report("objects of drawn scenes that hold a point", rows, args.json)

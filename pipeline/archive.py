@@ -43,10 +43,6 @@ def write_candidates(candidates: Candidates) -> bytes:
     arrays |= {name: getattr(candidates.classification, name) for name in _CLASSIFICATION}
     if candidates.batch.scales:
         arrays["scales"] = np.array(candidates.batch.scales, dtype=np.float64)
-    if candidates.batch.likeness is not None:
-        arrays["likeness"] = candidates.batch.likeness
-    if candidates.batch.likeness_to:
-        arrays["likeness_to"] = np.array(candidates.batch.likeness_to)
     effects = candidates.rule_effects
     if effects is not None:
         arrays |= {
@@ -84,8 +80,6 @@ def _assemble(arrays: dict[str, NDArray[Any]]) -> Candidates:
         batch = replace(batch, faint=arrays["faint"])
     if "scales" in arrays:
         batch = replace(batch, scales=tuple(arrays["scales"].tolist()))
-    if "likeness_to" in arrays:
-        batch = replace(batch, likeness=arrays.get("likeness"), likeness_to=str(arrays["likeness_to"]))
     runs = np.concatenate([[0], np.cumsum(batch.rle_counts, dtype=np.int64)])
     if not np.array_equal(np.diff(runs[batch.rle_offsets]), np.full(len(batch), height * width)):
         raise ValueError(f"want run lengths that fill {height} x {width} px, got others")

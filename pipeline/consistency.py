@@ -14,9 +14,9 @@ from pipeline.types import CandidateBatch, Classification
 SIZE_KERNEL = 0.35
 """Width of the neighbourhood in log area: things of one kind differ by about this much."""
 
-APPEARANCE_KERNEL = {"handcrafted": 0.06, "resnet50": 0.2}
-"""Width of the neighbourhood in cosine distance, by source of the embeddings. The first is measured on
-photos of one kind of thing; the second is a guess until weights were at hand to measure it."""
+APPEARANCE_KERNEL = {"handcrafted": 0.06, "looks": 0.2, "resnet50": 0.2}
+"""Width of the neighbourhood in cosine distance, by source of the embeddings. The first two are measured on
+photos of one kind of thing; the third is a guess until weights were at hand to measure it."""
 
 HIGHEST = 0.95
 """Probability of a candidate right in the middle: without a model nothing is surer than this."""

@@ -12,27 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError
-from pipeline.groups import Clustered, Grouping, clustered, group
+from pipeline.groups import Clustered, Grouping, clustered, features_of, group
 from pipeline.object_types import asks_for_everything
-from pipeline.ops.exemplars import (
-    Looks,
-    Seen,
-    are_alike,
-    are_another_kind,
-    are_like,
-    are_nearer,
-    are_unwanted,
-    find_exemplar,
-    fit_in_size,
-    likeness_told,
-    unit_rows,
-)
+from pipeline.ops.exemplars import find_exemplar, what_is_meant
+from pipeline.ops.kinds import Features, kind_tree
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.ops.overlap import mask_overlaps
 from pipeline.ops.regions import points_in_regions
 from pipeline.rules import program_sha256
 from pipeline.summary import size_stats_of, summarise
-from pipeline.types import Candidates, Instances, RuleEffects
+from pipeline.types import Candidates, Instances, Readings, RuleEffects
 
 __all__ = ["Clustered", "clustered", "count", "object_id", "size_stats_of", "summarise"]
 
@@ -89,7 +78,7 @@ def count(
     """
     effects = _rule_effects(candidates, settings)
     grouping = group(candidates, settings, others or {}, chosen_in)
-    matched = _match_exemplars(candidates, settings, others or {})
+    matched = _match_exemplars(grouping.here, settings, others or {})
     type_ids, scores = _score(candidates, settings, by_exemplars=matched.is_shown)
     scores[matched.pointed_at] = np.maximum(scores[matched.pointed_at], EXEMPLAR_PROBABILITY)
     if effects is not None:
@@ -105,7 +94,7 @@ def count(
     _reject(rejections, candidates.batch.area > high, Rejection.TOO_LARGE)
     if settings.exclude_edge:
         _reject(rejections, is_cut_by_edge(candidates), Rejection.EDGE)
-    _reject(rejections, matched.unlike & ~grouping.kept, Rejection.UNLIKE_EXEMPLAR)
+    _reject(rejections, ~matched.readings.meant & ~grouping.kept, Rejection.UNLIKE_EXEMPLAR)
     if effects is not None:
         rejections = [
             why or (rule and f"{Rejection.RULE}{rule}")
@@ -121,7 +110,7 @@ def count(
         for i in np.flatnonzero(other).tolist():
             rejections[i] = rejections[i] or f"{Rejection.OTHER_TYPE}{names[type_ids[i]]}"
     would_count = np.array([not why for why in rejections], dtype=np.bool_)
-    groups = np.where(would_count, grouping.ids, -1).astype(np.int64)
+    groups = np.where(would_count, grouping.here.ids, -1).astype(np.int64)
     labels = _labels(candidates, type_ids, grouping)
     _leave_groups_out(rejections, grouping)
     return Instances(
@@ -134,6 +123,7 @@ def count(
         grouping.names,
         matched.unmet,
         frozenset(matched.pointed_at),
+        matched.readings if matched.is_shown else None,
     )
 
 
@@ -273,81 +263,69 @@ def _leave_groups_out(rejections: list[str], grouping: Grouping) -> None:
             rejections[i] = f"{Rejection.OTHER_TYPE}{name}"
 
 
+Guest = tuple[Candidates, int]
+"""Candidates of another image, and the one of them that an exemplar there points at."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Matched:
     """What exemplars say of N candidates.
 
     Attributes:
         is_shown: some exemplar shows what is wanted, and says of each candidate whether it is that.
-        unlike: (N,) bool. Not what is wanted; where nothing says that, like what is not.
+        readings: what they mean; everything where none says anything.
         pointed_at: candidates that exemplars of this image show.
         unmet: see ``Instances.unmet_exemplars``.
     """
 
     is_shown: bool
-    unlike: NDArray[np.bool_]
+    readings: Readings
     pointed_at: list[int]
     unmet: int
 
 
-def _match_exemplars(
-    candidates: Candidates, settings: CountSettings, others: Mapping[str, Candidates]
-) -> _Matched:
+def _match_exemplars(here: Clustered, settings: CountSettings, others: Mapping[str, Candidates]) -> _Matched:
     """Compare the candidates with the exemplars.
 
     An exemplar that the engine has no candidate for says nothing about appearance and is left out.
     """
-    looks: dict[bool, list[tuple[NDArray[np.float32], int]]] = {True: [], False: []}
-    homes: dict[bool, dict[str | None, Candidates]] = {True: {}, False: {}}
-    pointed_at: list[int] = []
-    unwanted_at: list[int] = []
+    candidates, n = here.candidates, len(here.candidates)
+    shown: dict[bool, list[int]] = {True: [], False: []}
+    guests: list[Guest] = []
     unmet_here = 0
     for number, exemplar in enumerate(settings.exemplars):
         source = candidates if exemplar.file_id is None else others.get(exemplar.file_id)
-        if source is None:
-            message = f"want an image whose candidates are known, got {exemplar.file_id}"
+        if source is None or source.classification.source != candidates.classification.source:
+            message = f"want an image whose candidates are known and described alike, got {exemplar.file_id}"
             raise SettingsError([{"field": f"config.exemplars[{number}].file_id", "message": message}])
         index = find_exemplar(source.batch, exemplar)
         if index is None:
             unmet_here += exemplar.positive and source is candidates
-            continue
-        unit = unit_rows(source.classification.embeddings[index : index + 1])[0]
-        looks[exemplar.positive].append((unit, int(source.batch.area[index])))
-        homes[exemplar.positive][exemplar.file_id] = source
-        if source is candidates:
-            (pointed_at if exemplar.positive else unwanted_at).append(index)
-    is_shown = bool(looks[True])
-    known = homes[is_shown].values()
-    away = [] if any(home is candidates for home in known) else [_seen(home) for home in known]
-    wanted, unwanted = (_stack(looks[side], candidates) for side in (True, False))
-    seen, kind = _seen(candidates), candidates.classification.source
-    likeness = _likeness(candidates, settings, others)
-    if likeness is not None and len(set(pointed_at)) > 1:  # one says too little of how its kind differs
-        alike = are_like(likeness, pointed_at, unwanted_at) & ~are_another_kind(seen, wanted, kind)
-        unlike = ~(alike & fit_in_size(seen[1], wanted) & are_nearer(seen, wanted, unwanted))
-    elif is_shown:
-        unlike = ~are_alike(seen, wanted, unwanted, kind, away)
-    elif looks[False]:
-        unlike = are_unwanted(seen, unwanted, kind, away)
-    else:
-        unlike = np.zeros(len(candidates), dtype=np.bool_)
-    unmet = unmet_here if is_shown else len(settings.shown)
-    return _Matched(is_shown, unlike, pointed_at, unmet)
+        elif source is candidates:
+            shown[exemplar.positive].append(index)
+        else:
+            shown[exemplar.positive].append(n + len(guests))
+            guests.append((source, index))
+    pointed_at = [i for i in shown[True] if i < n]
+    unmet = unmet_here if shown[True] else len(settings.shown)
+    return _Matched(bool(shown[True]), _meant(here, shown, guests), pointed_at, unmet)
 
 
-def _likeness(
-    candidates: Candidates, settings: CountSettings, others: Mapping[str, Candidates]
-) -> NDArray[np.float32] | None:
-    """Return what the engine says of likeness to just these exemplars, None where it was told of others."""
-    own = all(e.file_id is None or others.get(e.file_id) is candidates for e in settings.shown)
-    return likeness_told(candidates.batch, settings.shown) if own else None
+def _meant(here: Clustered, shown: Mapping[bool, list[int]], guests: Sequence[Guest]) -> Readings:
+    """Return what exemplars mean of N candidates; those of other images join these as their guests."""
+    n, features, tree = len(here.candidates), here.features, here.tree
+    if tree is None or not (shown[True] or shown[False]):
+        return Readings(*(np.ones(n, np.bool_),) * 3)
+    if guests:
+        features = _joined([features, *(features_of(image)[np.array([k])] for image, k in guests)])
+        tree = kind_tree(features, len(guests))
+    wanted, unwanted = (np.array(shown[side], np.int64) for side in (True, False))
+    found = what_is_meant(tree, features, wanted, unwanted)
+    return Readings(found.meant[:n], found.narrow[:n], found.wide[:n])
 
 
-def _seen(candidates: Candidates) -> Seen:
-    return candidates.classification.embeddings, candidates.batch.area
-
-
-def _stack(looks: list[tuple[NDArray[np.float32], int]], candidates: Candidates) -> Looks:
-    width = candidates.classification.embeddings.shape[1]
-    embeddings = np.array([unit for unit, _ in looks], dtype=np.float32).reshape(-1, width)
-    return Looks(embeddings, np.array([area for _, area in looks], dtype=np.float64))
+def _joined(features: Sequence[Features]) -> Features:
+    rows, sizes = (
+        np.concatenate(parts) for parts in zip(*((f.rows, f.log_area) for f in features), strict=True)
+    )
+    return Features(rows, sizes, features[0].kind_distance)

@@ -14,38 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import CountSettings, GroupChoice, SettingsError
-from pipeline.ops.cluster import cluster
-from pipeline.ops.exemplars import unit_rows
+from pipeline.ops.kinds import Features, KindTree, distances, kind_features, kind_tree
 from pipeline.types import Candidates
 
-SIZE_WEIGHT = 0.5
-"""What a factor of e in area is worth beside the (unit) embedding when groups are formed."""
-
-REACH = {"handcrafted": 0.45}
-DEFAULT_REACH = 0.8
+REACH = 1.0
 """Distance to the most similar candidate of a chosen group from which nobody has chosen."""
 
 Choices = Sequence[tuple[int, GroupChoice]]
 """Choices with their place in the settings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """The groups of N candidates, and what a person decided on them.
-
-    Attributes:
-        ids: (N,) int64. Group of each candidate, whatever the settings.
-        names: one name a group id.
-        labels: N names that a person gave the candidates, "" for none.
-        kept: (N,) bool. A person wants them counted.
-        left_out_as: N names of the group they were left out with, "" for those that were not.
-    """
-
-    ids: NDArray[np.int64]
-    names: tuple[str, ...]
-    labels: tuple[str, ...]
-    kept: NDArray[np.bool_]
-    left_out_as: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +30,33 @@ class Clustered:
 
     Attributes:
         candidates: of the image.
-        features: (N, D + 1) float32 rows whose distance says how unlike candidates are in looks and size.
+        features: what tells them apart. tree: of what is alike; None where N is 0.
         ids: (N,) int64. Group of each candidate.
     """
 
     candidates: Candidates
-    features: NDArray[np.float32]
+    features: Features
+    tree: KindTree | None
     ids: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """The groups of N candidates, and what a person decided on them.
+
+    Attributes:
+        here: the candidates with their groups, which are the same whatever the settings.
+        names: one name a group id.
+        labels: N names that a person gave the candidates, "" for none.
+        kept: (N,) bool. A person wants them counted.
+        left_out_as: N names of the group they were left out with, "" for those that were not.
+    """
+
+    here: Clustered
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    kept: NDArray[np.bool_]
+    left_out_as: tuple[str, ...]
 
 
 def clustered(settings: CountSettings, others: Mapping[str, Candidates]) -> dict[str, Clustered]:
@@ -75,8 +71,9 @@ def clustered(settings: CountSettings, others: Mapping[str, Candidates]) -> dict
 
 
 def _clustered(candidates: Candidates) -> Clustered:
-    features = _features(candidates)
-    return Clustered(candidates, features, cluster(features))
+    features = features_of(candidates)
+    tree = kind_tree(features) if len(candidates) else None
+    return Clustered(candidates, features, tree, tree.groups() if tree else np.zeros(0, np.int64))
 
 
 def group(
@@ -109,7 +106,7 @@ def group(
     chosen = [by_id.get(i, choice) for i, choice in zip(ids.tolist(), chosen, strict=True)]
     names = _names(ids, by_id, chosen)
     return Grouping(
-        ids,
+        here,
         names,
         labels=tuple((choice.name or "") if choice else "" for choice in chosen),
         kept=np.array([bool(choice and choice.counted) for choice in chosen], dtype=np.bool_),
@@ -120,10 +117,10 @@ def group(
     )
 
 
-def _features(candidates: Candidates) -> NDArray[np.float32]:
-    """Return (N, D + 1) float32 rows whose distance says how unlike candidates are in looks and size."""
-    size = SIZE_WEIGHT * np.log(np.maximum(candidates.batch.area, 1)).astype(np.float32)
-    return np.concatenate([unit_rows(candidates.classification.embeddings), size[:, None]], axis=1)
+def features_of(candidates: Candidates) -> Features:
+    """Return what tells an image's candidates apart in looks and size."""
+    seen = candidates.classification
+    return kind_features((seen.embeddings, candidates.batch.area), seen.source)
 
 
 def _is_of(choice: GroupChoice, candidates: Candidates, others: Mapping[str, Candidates]) -> bool:
@@ -153,8 +150,7 @@ def _chosen_elsewhere(
         if choice.file_id is not None and not _is_of(choice, here.candidates, others):
             by_file.setdefault(choice.file_id, []).append((place, choice))
     ways: list[GroupChoice | None] = [None] * len(here.ids)
-    reach = REACH.get(here.candidates.classification.source, DEFAULT_REACH)
-    closest = np.full(len(ways), np.nextafter(np.float32(reach), np.float32(np.inf)), np.float32)
+    closest = np.full(len(ways), np.nextafter(np.float32(REACH), np.float32(np.inf)), np.float32)
     for file_id, choices in by_file.items():
         _check_source(file_id, choices[0][0], here.candidates, others)
         there = chosen_in[file_id]
@@ -174,16 +170,12 @@ def _check_source(file_id: str, place: int, candidates: Candidates, others: Mapp
         raise SettingsError([{"field": f"config.groups[{place}].file_id", "message": message}])
 
 
-def _nearest(
-    rows: NDArray[np.float32], among: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return for each of N rows the nearest of M others and its distance; infinitely far where M is 0."""
-    if not len(among):
-        return np.zeros(len(rows), np.int64), np.full(len(rows), np.inf, np.float32)
-    squared = (rows**2).sum(axis=1)[:, None] + (among**2).sum(axis=1)[None] - 2 * rows @ among.T
-    nearest = np.argmin(squared, axis=1)
-    closest = np.take_along_axis(squared, nearest[:, None], axis=1)[:, 0]
-    return nearest.astype(np.int64), np.sqrt(np.maximum(closest, 0)).astype(np.float32)
+def _nearest(some: Features, among: Features) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return for each of N things the nearest of M others and its distance; infinitely far where M is 0."""
+    apart = distances(some, among)
+    if not apart.shape[1]:
+        return np.zeros(len(apart), np.int64), np.full(len(apart), np.inf, np.float32)
+    return np.argmin(apart, axis=1).astype(np.int64), np.asarray(apart.min(axis=1), np.float32)
 
 
 def _names(

@@ -206,10 +206,9 @@ class _Run:
         patches = {}
         for work in alive:
             with self._stage("extract_patches", [work]), failures_go_to([work]):
-                image = stack_pages(work.pages)
-                patches[work.place] = extract_patches(
-                    image, _batch_of(work), work.request.settings, side_px=patch_side_px()
-                )
+                image, batch = stack_pages(work.pages), _batch_of(work)
+                side = patch_side_px(batch.bbox_xyxy)
+                patches[work.place] = extract_patches(image, batch, work.request.settings, side_px=side)
         alive = [w for w in alive if w.error is None]
         seen: list[Classification] = []
         with self._stage("classify", alive), failures_go_to(alive):

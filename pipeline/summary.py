@@ -22,7 +22,6 @@ from pipeline.contract import (
 )
 from pipeline.density import estimate_density
 from pipeline.ops.boxes import box_area, overlapping_pairs
-from pipeline.ops.exemplars import LITTLE_LIKE, likeness_told
 from pipeline.ops.interval import central_interval
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.types import Candidates, Instances
@@ -75,7 +74,7 @@ def summarise(
     """
     counted, n_px = instances.counted, candidates.batch.size_hw[0] * candidates.batch.size_hw[1]
     scores = instances.scores[counted]
-    known = calibration_for(candidates, instances, provenance.engine)
+    known = calibration_for(instances, provenance.engine)
     question = InQuestion() if is_corrected else in_question(candidates, instances, settings)
     interval = count_interval(candidates, instances, known, question)
     labels = Counter(instances.labels[i] for i in counted.tolist())
@@ -99,9 +98,9 @@ def summarise(
     )
 
 
-def calibration_for(candidates: Candidates, instances: Instances, engine: str) -> Calibration:
-    """Return what is known of an engine that was told of examples which it met, or that was told of none."""
-    return calibration_of(engine, is_shown=bool(candidates.batch.likeness_to and instances.shown))
+def calibration_for(instances: Instances, engine: str) -> Calibration:
+    """Return what is known of an engine's counts by examples in the picture, or of those without."""
+    return calibration_of(engine, is_shown=bool(instances.shown))
 
 
 def count_interval(
@@ -126,22 +125,20 @@ class InQuestion:
 
 
 def in_question(candidates: Candidates, instances: Instances, settings: CountSettings) -> InQuestion:
-    """Return what examples leave open of N candidates.
+    """Return what examples leave open of N candidates: how many more or fewer another reading gives.
 
     Nothing where a person chose groups; nothing that is left out where an example says what is not meant.
-    Likeness tells too little of a kind that one example shows.
     """
-    counted, shown = instances.counted, settings.shown
+    counted, readings = instances.counted, instances.readings
     n = len(counted)
-    if not n or not shown or settings.groups:
+    if not n or readings is None or settings.groups:
         return InQuestion()
-    likeness = likeness_told(candidates.batch, shown) if len(instances.shown) > 1 else None
-    little = 0 if likeness is None else int((likeness[counted] < LITTLE_LIKE).sum())
+    little = int((~readings.narrow[counted]).sum())
     area = np.log(np.maximum(candidates.batch.area, 1))
     unlike = np.array([why == Rejection.UNLIKE_EXEMPLAR for why in instances.rejections], np.bool_)
     same_size = np.abs(area - np.median(area[counted])) <= np.log(SAME_SIZE)
-    is_said = len(shown) < len(settings.exemplars)
-    left_out = np.flatnonzero(unlike & same_size & (not is_said))
+    is_said = len(settings.shown) < len(settings.exemplars)
+    left_out = np.flatnonzero(unlike & readings.wide & same_size & (not is_said))
     most_little, most_left_out = max(1, MANY_LITTLE_LIKE * n), max(1, MANY_LEFT_OUT * n)
     n_left_out = _apart(candidates, counted, left_out) if len(left_out) > most_left_out else 0
     return InQuestion(little * (little > most_little), n_left_out * (n_left_out > most_left_out))

@@ -67,10 +67,6 @@ class CandidateBatch:
         faint: (F, 4) float32. Centre x, y in px, area in px and quality in [0, 1] of what the engine saw
             too faintly to propose: no candidates, but evidence of how many things there are.
         scales: the engine's input px an image px at which it looked; empty where it chooses none.
-        likeness: (N,) float32 in [0, 1]. How sure the engine is, of what it can see, that a candidate is like
-            the exemplars it was told of; None where that was not worked out.
-        likeness_to: those exemplars, as ``ops.exemplars.exemplar_key`` writes them; empty where none lie in
-            this image.
     """
 
     size_hw: tuple[int, int]
@@ -84,8 +80,6 @@ class CandidateBatch:
     polygon_offsets: NDArray[np.int64]
     scales: tuple[float, ...] = ()
     faint: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
-    likeness: NDArray[np.float32] | None = None
-    likeness_to: str = ""
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""
@@ -99,8 +93,6 @@ class CandidateBatch:
         _check("polygon_xy", self.polygon_xy, (None, 2), np.float32)
         _check("polygon_offsets", self.polygon_offsets, (n + 1,), np.int64)
         _check("faint", self.faint, (None, 4), np.float32)
-        if self.likeness is not None:
-            _check("likeness", self.likeness, (n,), np.float32)
         if int(self.rle_offsets[-1]) != len(self.rle_counts):
             raise ShapeError(
                 f"rle_offsets end at {self.rle_offsets[-1]}, rle_counts has {len(self.rle_counts)}"
@@ -149,8 +141,9 @@ class Classification:
     Attributes:
         class_ids: (N, 5) int16. Best ImageNet classes, best first; (N, 0) without a classifier.
         class_probs: same shape, float32. Their probabilities.
-        embeddings: (N, D) float16. Appearance: 2048-d ResNet-50 features, or handcrafted ones.
-        source: "resnet50" or "handcrafted".
+        embeddings: (N, D) float16. Appearance: features of ResNet-50 (2048-d) or of
+            ``pipeline.looks`` (320-d), or handcrafted ones.
+        source: "resnet50", "looks" or "handcrafted".
     """
 
     class_ids: NDArray[np.int16]
@@ -215,6 +208,21 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
+class Readings:
+    """What exemplars mean of N things.
+
+    Attributes:
+        meant: (N,) bool. What is taken to be meant.
+        narrow: (N,) bool. The same, if they are read more closely.
+        wide: (N,) bool. The same, if they are read less so.
+    """
+
+    meant: NDArray[np.bool_]
+    narrow: NDArray[np.bool_]
+    wide: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
 class Instances:
     """The decision on each of N candidates.
 
@@ -230,6 +238,7 @@ class Instances:
         unmet_exemplars: positive exemplars in this image that meet no candidate; all where none of them meets
             one in any image, so that nothing was compared with them.
         shown: candidates that positive exemplars in this image point at.
+        readings: what positive exemplars mean; None where there are none.
     """
 
     scores: NDArray[np.float32]
@@ -241,6 +250,7 @@ class Instances:
     group_names: tuple[str, ...]
     unmet_exemplars: int = 0
     shown: frozenset[int] = frozenset()
+    readings: Readings | None = None
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import Provenance
+from pipeline.ops.kinds import KIND_DISTANCE
 from pipeline.ops.rle import mask_to_rle
 from pipeline.types import CandidateBatch, Candidates, Classification, TypeProbs
 
@@ -45,6 +46,13 @@ def candidates_of(
     nothing = np.zeros((n, 0), np.int16), np.zeros((n, 0), np.float32), np.ones((n, 4), np.float16)
     seen = Classification(*nothing, source="handcrafted")
     return Candidates(batch_of(masks, size_hw), seen, TypeProbs(types, probs, "request"))
+
+
+def looking(*apart: float) -> NDArray[np.float16]:
+    """Return (N, 3) handcrafted looks so far from [1, 0, 0], up to 6 (at 1 kinds part); inf is [0, 0, 1]."""
+    is_odd = np.isinf(apart)
+    near = np.where(is_odd, 0, 1 - KIND_DISTANCE["handcrafted"] * np.where(is_odd, 0, apart))
+    return np.stack([near, np.sqrt(1 - near**2) * ~is_odd, is_odd], axis=1).astype(np.float16)
 
 
 def disc(size_hw: tuple[int, int], x: float, y: float, radius: float) -> NDArray[np.bool_]:

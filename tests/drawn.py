@@ -69,6 +69,18 @@ def with_shadows(scene: Scene, centres: list[tuple[int, int]], radius: int) -> S
     return (scene * cv2.GaussianBlur(shadow, (0, 0), 4)[:, :, None]).astype(np.uint8)
 
 
+HALF = 22
+DISCS, SQUARES = grid(6, 4, 90, start=60)[::2], grid(6, 4, 90, start=60)[1::2]
+
+
+def tray() -> Scene:
+    """Return 12 dark ``DISCS`` and 12 blue ``SQUARES`` in turn, each 2 ``HALF`` px wide."""
+    drawn = discs(ground(400, 570), DISCS, HALF)
+    for x, y in SQUARES:
+        cv2.rectangle(drawn, (x - HALF, y - HALF), (x + HALF, y + HALF), (40, 60, 150), -1)
+    return drawn
+
+
 CENTRES = grid(7, 4, 80)
 PAIRS = [(x + dx, y) for x, y in grid(4, 3, 130, start=60) for dx in (0, 38)]
 

@@ -25,7 +25,7 @@ from scipy.optimize import minimize
 from skimage import io
 
 from pipeline.calibration import EVIDENCE, SHOWN, TABLE, Calibration, doubtful, evidence
-from pipeline.classify import classify
+from pipeline.classify import classify, patch_side_px
 from pipeline.contract import CountSettings, Exemplar
 from pipeline.count import count
 from pipeline.label_map import map_labels
@@ -108,6 +108,15 @@ def drawn_scenes(first_seed: int, n: int) -> Iterable[tuple[NDArray[np.uint8], N
             yield image, labels
 
 
+def candidates_of(segmenter: Segmenter, pixels: NDArray[np.uint8], settings: CountSettings) -> Candidates:
+    """Return what the pipeline stores of one picture, (H, W, 3) RGB."""
+    image = Image("", pixels)
+    (batch,) = segmenter.segment([image], settings)
+    patches = extract_patches(image, batch, settings, side_px=patch_side_px(batch.bbox_xyxy))
+    (seen,) = classify([patches])
+    return Candidates(batch, seen, map_labels(patches, seen, batch, "object", ()))
+
+
 def find(
     segmenter: Segmenter, image: NDArray[np.uint8], boxes: Sequence[Sequence[float]] = ()
 ) -> tuple[Candidates, Instances, CountSettings]:
@@ -118,14 +127,11 @@ def find(
         image: (H, W, 3) RGB.
         boxes: x, y, width, height of exemplars; without any the request says what to count.
     """
-    pixels, settings = Image("", image), CountSettings()
+    settings = CountSettings()
     if boxes:
         shown = tuple(Exemplar((float(x), float(y), float(w), float(h))) for x, y, w, h in boxes)
         settings = CountSettings(exemplars=shown, count_what="exemplars")
-    (batch,) = segmenter.segment([pixels], settings)
-    patches = extract_patches(pixels, batch, settings)
-    (seen,) = classify([patches])
-    candidates = Candidates(batch, seen, map_labels(patches, seen, batch, "object", ()))
+    candidates = candidates_of(segmenter, image, settings)
     return candidates, count(candidates, settings), settings
 
 

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.contract import CountSettings, ErrorCode, Exemplar, PipelineError
-from pipeline.ops.exemplars import exemplar_key
+from pipeline.contract import CountSettings, Exemplar
 from pipeline.portions import OnPart, each, unheard
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.mini_exemplars import steer
@@ -30,12 +27,12 @@ from pipeline.segment.mini_maps import STRIDE_PX
 from pipeline.segment.mini_peaks import MIN_QUALITY, Found
 from pipeline.segment.mini_search import ScaleSearch
 from pipeline.segment.outline import CandidateBuilder, stack_batches
+from pipeline.sessions import DATA, open_session
 from pipeline.types import CandidateBatch, Image
 
-MODEL = Path(__file__).parent.parent / "data" / "mini.onnx"
+MODEL = DATA / "mini.onnx"
 LIKE_MODEL = MODEL.with_name("mini_like.onnx")
 """What is told of exemplars (``pipeline.segment.mini_like``)."""
-_MAX_THREADS = 8
 
 
 def available() -> tuple[bool, str]:
@@ -53,26 +50,6 @@ def load(model: str | None = None) -> MiniSegmenter:
         PipelineError: MODEL_LOAD_ERROR when the file is missing or is no model.
     """
     return MiniSegmenter(Path(model) if model else MODEL)
-
-
-def open_session(path: Path = MODEL) -> Any:
-    """Return an onnxruntime session on as many cores as this process may use, at most 8.
-
-    Raises:
-        PipelineError: MODEL_LOAD_ERROR when the file is missing or is no model.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = min(_MAX_THREADS, len(os.sched_getaffinity(0)))
-    options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions share no public base class
-        raise PipelineError(
-            ErrorCode.MODEL_LOAD_ERROR, f"mini: want a model in {path.name}, got: {error}"
-        ) from error
 
 
 @cache
@@ -107,32 +84,24 @@ class MiniSegmenter:
         inside = [e for e in shown if e.file_id in (None, image.image_id)]
         elsewhere = [e for e in shown if e not in inside]
         if steered := steer(self._session, self._like, stretched, search, inside, elsewhere):
-            batches = [candidates_of(s.found, image.size_hw, s.min_quality, s.likeness) for s in steered]
-            whole = stack_batches(batches, image.size_hw, [(0, 0)] * len(batches))
-            return replace(whole, likeness_to=exemplar_key(inside))
+            batches = [candidates_of(s.found, image.size_hw, s.min_quality) for s in steered]
+            return stack_batches(batches, image.size_hw, [(0, 0)] * len(batches))
         return candidates_of(search.at(search.best()), image.size_hw)
 
 
-def candidates_of(
-    found: Found,
-    size_hw: tuple[int, int],
-    min_quality: float = MIN_QUALITY,
-    likeness: NDArray[np.float32] | None = None,
-) -> CandidateBatch:
+def candidates_of(found: Found, size_hw: tuple[int, int], min_quality: float = MIN_QUALITY) -> CandidateBatch:
     """Return instances as masks in image px, outlines smoothed at the image's resolution.
 
     Args:
         found: N instances.
         size_hw: of the image.
         min_quality: of what is proposed.
-        likeness: (N,), see ``CandidateBatch``.
     """
     builder = CandidateBuilder(size_hw)
     for k, window in enumerate(ndimage.find_objects(found.labels, max_label=len(found.area))):
         if window is not None and found.quality[k] >= min_quality:
             mask, offset_xy = _mask_in_image(found, k + 1, window, size_hw)
-            like = np.nan if likeness is None else float(likeness[k])
-            builder.add(mask, offset_xy, float(found.quality[k]), float(found.stability[k]), like)
+            builder.add(mask, offset_xy, float(found.quality[k]), float(found.stability[k]))
     return replace(builder.finish(), faint=_faint_of(found, min_quality), scales=(found.maps.scale,))
 
 

@@ -42,8 +42,8 @@ DEAR_PX, COST_WEIGHT = 2_000_000, 0.25
 """Input px from which a level takes long; a finer one must meet the boxes better by so much."""
 WELL_MET, OTHER_MARGIN = -0.25, 0.15
 """Below this score other ways to see the exemplars are tried; they must be better by this much."""
-MET_WELL_IOU = 0.6
-"""From this IoU on a lone box is met well by what is seen anyway."""
+MET_IOU = 0.3
+"""From this IoU on a lone box is met by what is seen anyway; it says too little of its kind for more."""
 EXPLAINED = 0.5
 """Share of what is seen without exemplars that things of a size known from other pictures cover at least."""
 USUAL_SOLIDITY = 0.85
@@ -51,16 +51,10 @@ USUAL_SOLIDITY = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Steered:
-    """Instances at one scale, which of them are proposed, and how much each is like the exemplars.
-
-    Attributes:
-        found: N instances. min_quality: of those that are proposed.
-        likeness: (N,) in [0, 1]; None where it is not asked for.
-    """
+    """Instances at one scale, and the quality from which they are proposed."""
 
     found: Found
     min_quality: float
-    likeness: NDArray[np.float32] | None
 
 
 class Pyramid(Protocol):
@@ -87,7 +81,7 @@ class Views:
     def __init__(self, session: Any, like: Any, image_hw3: NDArray[np.uint8], boxes: Boxes) -> None:
         """Look at nothing yet."""
         self.image, self.boxes, self._session = image_hw3, boxes, session
-        self.like = LikeMaps(like, image_hw3, boxes)
+        self._like = LikeMaps(like, image_hw3, boxes)
 
     def plain(self) -> View:
         """Return the picture as it is."""
@@ -99,7 +93,7 @@ class Views:
 
     def alike(self) -> View:
         """Return the picture as the network sees it that was told of the exemplars."""
-        return View(self.image, self.like.at, told=True)
+        return View(self.image, self._like.at)
 
     def _maps(self, scale: float, image_hw3: NDArray[np.uint8]) -> Maps:
         return maps_at_scale(self._session, image_hw3, scale)
@@ -107,11 +101,10 @@ class Views:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture, and what gives its maps, or those of a part of it, at a scale; told of exemplars or not."""
+    """A picture, and what gives its maps, or those of a part of it, at a scale."""
 
     image: NDArray[np.uint8]
     maps: Callable[[float, NDArray[np.uint8]], Maps]
-    told: bool = False
 
 
 def steer(
@@ -125,8 +118,7 @@ def steer(
     """Return the instances that may be like exemplars of what is meant, none where these say nothing.
 
     Of exemplars in other pictures only the size is known, and these may be taken from another distance: where
-    things of that size are the lesser part of what there is to see, all of it is returned as well. How much
-    each instance is like the exemplars is worked out where the count asks: of several, all in this picture.
+    things of that size are the lesser part of what there is to see, all of it is returned as well.
 
     Args:
         session: onnxruntime session of ``mini.onnx``.
@@ -139,27 +131,26 @@ def steer(
     boxes = _on_picture(_boxes(pyramid, inside), image_hw3)
     if len(boxes):
         views = Views(session, like, image_hw3, boxes)
-        judge = len(boxes) > 1 and not elsewhere
-        steered = _seen_anyway(views, pyramid) or _steer_by_boxes(views, pyramid.scales, judge)
+        steered = _seen_anyway(views, pyramid) or _steer_by_boxes(views, pyramid.scales)
         return () if steered is None else (steered,)
     sizes = [e.bbox_xywh[2:] for e in elsewhere if e.bbox_xywh]
     founds = _steer_by_size(session, image_hw3, pyramid, np.maximum(sizes, np.float32(1))) if sizes else ()
-    return tuple(Steered(found, MIN_QUALITY, None) for found in founds)
+    return tuple(Steered(found, MIN_QUALITY) for found in founds)
 
 
 def _seen_anyway(views: Views, pyramid: Pyramid) -> Steered | None:
-    """Return what is seen anyway where it meets a lone exemplar well, which says little of its kind."""
+    """Return what is seen anyway where it meets a lone exemplar."""
     if len(views.boxes) > 1:
         return None
     found = pyramid.at(pyramid.best())
     centre = views.boxes.reshape(2, 2).mean(axis=0).tolist()
     under = np.array(_boxes_under(found, [centre]), np.float32).reshape(-1, 4)
-    if not len(under) or box_iou(under, views.boxes)[0, 0] < MET_WELL_IOU:
+    if not len(under) or box_iou(under, views.boxes)[0, 0] < MET_IOU:
         return None
-    return Steered(found, PLAIN_QUALITY, None)
+    return Steered(found, PLAIN_QUALITY)
 
 
-def _steer_by_boxes(views: Views, scales: Sequence[float], judge: bool) -> Steered | None:
+def _steer_by_boxes(views: Views, scales: Sequence[float]) -> Steered | None:
     """Look at the picture itself, and where that shows the exemplars badly in the other ways."""
     view = views.plain()
     best = _best_scale(view, scales, views.boxes)
@@ -172,19 +163,7 @@ def _steer_by_boxes(views: Views, scales: Sequence[float], judge: bool) -> Steer
     if best is None:
         return None
     _, scale, likeness = best
-    maps = view.maps(scale, view.image)
-    found = like_exemplars(maps, likeness)
-    if not judge:
-        return Steered(found, MIN_QUALITY, None)
-    alike = maps if view.told else views.like.at(scale, views.image)
-    return Steered(found, MIN_QUALITY, _mean_inside(found, alike.foreground))
-
-
-def _mean_inside(found: Found, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (N,) the mean of a map in each instance."""
-    labels, n = found.labels.ravel(), len(found.area) + 1
-    cells = np.maximum(np.bincount(labels, minlength=n), 1)
-    return np.asarray((np.bincount(labels, values.ravel(), n) / cells)[1:], np.float32)
+    return Steered(like_exemplars(view.maps(scale, view.image), likeness), MIN_QUALITY)
 
 
 def _best_scale(view: View, scales: Sequence[float], boxes: Boxes) -> tuple[float, float, Likeness] | None:

@@ -33,7 +33,7 @@ class CandidateBuilder:
         self._polygons: list[NDArray[np.float32]] = []
         self._boxes: list[tuple[int, int, int, int]] = []
         self._areas: list[int] = []
-        self._scores: list[tuple[float, float, float]] = []
+        self._scores: list[tuple[float, float]] = []
 
     def add(
         self,
@@ -41,7 +41,6 @@ class CandidateBuilder:
         offset_xy: tuple[int, int] = (0, 0),
         predicted_iou: float = 1.0,
         stability_score: float = 1.0,
-        likeness: float = np.nan,
     ) -> None:
         """Add one mask.
 
@@ -50,7 +49,6 @@ class CandidateBuilder:
             offset_xy: px, image frame. Where the crop's first pixel lies.
             predicted_iou: clipped to [0, 1].
             stability_score: clipped to [0, 1].
-            likeness: clipped to [0, 1]; given for all masks of a batch, or for none.
         """
         rows, columns = np.flatnonzero(crop.any(axis=1)), np.flatnonzero(crop.any(axis=0))
         if not len(rows):
@@ -61,11 +59,11 @@ class CandidateBuilder:
         self._polygons.append(outline_xy(tight) + np.array([x, y], dtype=np.float32))
         self._boxes.append((x, y, x + tight.shape[1], y + tight.shape[0]))
         self._areas.append(int(np.count_nonzero(tight)))
-        self._scores.append((predicted_iou, stability_score, likeness))
+        self._scores.append((predicted_iou, stability_score))
 
     def finish(self) -> CandidateBatch:
         """Return the batch, best ``predicted_iou`` first; equal ones keep the order they came in."""
-        scores = np.clip(np.array(self._scores, dtype=np.float32).reshape(-1, 3), 0, 1)
+        scores = np.clip(np.array(self._scores, dtype=np.float32).reshape(-1, 2), 0, 1)
         order = np.argsort(-scores[:, 0], kind="stable")
         rles, polygons = [self._rles[i] for i in order], [self._polygons[i] for i in order]
         return CandidateBatch(
@@ -78,7 +76,6 @@ class CandidateBuilder:
             stability_score=scores[order, 1],
             polygon_xy=np.concatenate([np.zeros((0, 2), np.float32), *polygons]),
             polygon_offsets=_offsets(polygons),
-            likeness=None if np.isnan(scores[:, 2]).all() else scores[order, 2],
         )
 
 
@@ -154,14 +151,7 @@ def stack_batches(
         polygon_offsets=_offsets(polygons),
         faint=np.concatenate(faint),
         scales=tuple(sorted({scale for batch in batches for scale in batch.scales})),
-        likeness=_joined_likeness(batches),
     )
-
-
-def _joined_likeness(batches: Sequence[CandidateBatch]) -> NDArray[np.float32] | None:
-    """Return the likeness of all candidates, None when it is not known of all."""
-    known = [b.likeness for b in batches if b.likeness is not None]
-    return np.concatenate(known) if known and len(known) == len(batches) else None
 
 
 def outline_xy(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

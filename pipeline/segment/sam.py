@@ -53,6 +53,7 @@ def load(model: str | None = None, mode: Literal["fast", "exact"] = "fast") -> S
     from pipeline.segment.sam_prompts import MiniPrompter
     from pipeline.segment.sam_segmenter import SamSegmenter
     from pipeline.segment.tiles import TiledSegmenter
+    from pipeline.sessions import open_session
 
     entry, state = weights.entry(f"sam_{name}"), weights.load_state_dict(f"sam_{name}")
     sam = sam_model_registry[name]()
@@ -62,7 +63,7 @@ def load(model: str | None = None, mode: Literal["fast", "exact"] = "fast") -> S
         message = f"{entry.file}: want the parameters of {name}, got another model's"
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message) from error
     info = EngineInfo("sam", name, entry.sha256, "float32", "cpu")
-    prompter = MiniPrompter(mini.open_session()) if mode == "fast" and mini.available()[0] else None
+    prompter = MiniPrompter(open_session(mini.MODEL)) if mode == "fast" and mini.available()[0] else None
     segmenter = SamSegmenter(sam, info, settings=replace(COUNTING, mode=mode), prompter=prompter)
     segmenter.warm_up()
     return TiledSegmenter(segmenter, sam.image_encoder.img_size)

@@ -74,13 +74,14 @@ def export_onnx(states: Sequence[Path], out: Path) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         # Sizes are traced as numbers; they are multiples of 16 at every level.
         warnings.filterwarnings("ignore", "Converting a tensor to a Python")
+        warnings.filterwarnings("ignore", "Constant folding")  # of a padding, left as it is
         net = network_of(saved["state"])
         if isinstance(net, LikeNet):
             _write_told(net, out)
         else:
             _write_plain(net, out)
     model = onnx.load(str(out))
-    _halve(model)
+    halve(model)
     history = {k: str(v) for k, v in saved["meta"].items()}
     history |= {
         "commit": _commit(),
@@ -125,7 +126,7 @@ def _write_told(net: LikeNet, out: Path) -> None:
     )
 
 
-def _halve(model: onnx.ModelProto) -> None:
+def halve(model: onnx.ModelProto) -> None:
     """Store a model's large weights as float16; they are made float32 when it is loaded."""
     for weights in [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT]:
         values = onnx.numpy_helper.to_array(weights)

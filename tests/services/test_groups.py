@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from pipeline.ops.cluster import cluster
+from pipeline.ops.kinds import Features, KindTree, kind_tree
 from tests.doubles import painted
 from tests.doubles.painted import Disc, painted_png, row_of_discs
 from tests.services.client import Client, data_of, error_of
@@ -117,11 +115,11 @@ def test_chosen_images_are_clustered_once_for_all_images_of_a_job(
     ]
     clustered: list[int] = []
 
-    def counting(features: NDArray[np.float32]) -> NDArray[np.int64]:
-        clustered.append(len(features))
-        return cluster(features)
+    def counting(features: Features) -> KindTree:
+        clustered.append(len(features.rows))
+        return kind_tree(features)
 
-    monkeypatch.setattr("pipeline.groups.cluster", counting)
+    monkeypatch.setattr("pipeline.groups.kind_tree", counting)
     answer = data_of(recounted(client, job, drop, config={"groups_scope": "job"}))
     assert [image["count"] for image in answer["images"]] == [5, 5, 5, 5]
     assert len(clustered) == 4, "each image once"

@@ -40,13 +40,14 @@ def test_the_scales_that_an_engine_chose_survive_the_round_trip():
     assert read_candidates(write_candidates(looked)).batch.scales == (0.25, 2**-0.5)
 
 
-def test_the_likeness_to_exemplars_survives_the_round_trip():
+def test_looks_survive_the_round_trip_and_say_whose_they_are():
     found = candidates_of([disc(SIZE, 20, 30, 8), disc(SIZE, 60, 30, 8)], SIZE)
-    known = {"likeness": np.float32([0.9, 0.25]), "likeness_to": "1,2,3,4"}
-    told = dataclasses.replace(found, batch=dataclasses.replace(found.batch, **known))
-    assert_same(told.batch, read_candidates(write_candidates(told)).batch)
-    of_one = dataclasses.replace(told, batch=dataclasses.replace(told.batch, likeness=None))
-    assert_same(of_one.batch, read_candidates(write_candidates(of_one)).batch)
+    rows = np.random.default_rng(0).normal(0, 3, (2, 320)).astype(np.float16)
+    seen = dataclasses.replace(found.classification, embeddings=rows, source="looks")
+    assert_same(
+        seen,
+        read_candidates(write_candidates(dataclasses.replace(found, classification=seen))).classification,
+    )
 
 
 def test_effects_of_rules_survive_the_round_trip():
@@ -82,6 +83,11 @@ def altered(**arrays: object) -> bytes:
     file = io.BytesIO()
     np.savez(file, **content)
     return file.getvalue()
+
+
+def test_what_earlier_versions_wrote_beside_is_passed_over():
+    older = altered(likeness=np.float32([0.9]), likeness_to=np.array("21,21,18,18"))
+    assert_same(read_candidates(older).batch, read_candidates(stored()).batch)
 
 
 def test_another_format_version_is_refused_by_number():

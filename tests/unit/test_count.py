@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pipeline.count import count, summarise
 from pipeline.rules import program_sha256
 from pipeline.segment.outline import candidates_from_masks
 from pipeline.types import Candidates, Classification, RuleEffects, TypeProbs
-from tests.candidates import PROVENANCE, disc
+from tests.candidates import PROVENANCE, disc, looking
 
 SIZE = (100, 200)
 
@@ -179,12 +180,11 @@ def test_negative_exemplars_alone_take_away_what_is_like_them():
 
 
 def test_a_negative_exemplar_alone_takes_only_what_is_surely_like_it_where_nothing_parts_them():
-    steps = [[1, 0, 0], [1, 0.4, 0], [1, 0.6, 0], [1, 0.75, 0]]  # distances 0, 0.07, 0.14, 0.2
     first = Exemplar(point_xy=(20, 50))
-    found = candidates(ROW, embeddings=steps)
+    found = candidates(ROW, embeddings=looking(0, 0.1, 0.9, 0.95))
     assert reasons(found, CountSettings(exemplars=(first,))) == ("",) * 4
     not_first = CountSettings(exemplars=(replace(first, positive=False),))
-    assert reasons(found, not_first) == ("unlike_exemplar",) * 3 + ("",)
+    assert reasons(found, not_first) == ("unlike_exemplar",) * 2 + ("",) * 2
 
 
 def test_exemplars_set_the_size():
@@ -192,14 +192,12 @@ def test_exemplars_set_the_size():
     assert reasons(found, CountSettings(exemplars=(Exemplar(point_xy=(20, 50)),)))[3] == "unlike_exemplar"
 
 
-def test_three_exemplars_draw_the_line_as_tightly_as_they_agree():
-    nearly_red = [1, 0.4, 0]  # cosine 0.93: like one exemplar that stands alone
-    boxes = tuple(Exemplar(point_xy=(20 + 40 * i, 50)) for i in range(3))
-    alike = candidates(ROW, embeddings=[RED, RED, RED, nearly_red])
-    assert reasons(alike, CountSettings(exemplars=boxes[:1])) == ("",) * 4
-    assert reasons(alike, CountSettings(exemplars=boxes)) == ("", "", "", "unlike_exemplar")
-    varied = candidates(ROW, embeddings=[RED, [1, 0.5, 0], [1, 0, 0.5], nearly_red])
-    assert reasons(varied, CountSettings(exemplars=boxes)) == ("",) * 4
+def test_exemplars_mean_the_kind_that_they_have_in_common():
+    first, second, third = (Exemplar(point_xy=(20 + 40 * i, 50)) for i in range(3))
+    found = candidates(ROW, embeddings=looking(0, 2, 0.4, inf))
+    assert reasons(found, CountSettings(exemplars=(first,))) == ("", "unlike_exemplar", "", "unlike_exemplar")
+    assert reasons(found, CountSettings(exemplars=(first, third)))[1] == "unlike_exemplar"
+    assert reasons(found, CountSettings(exemplars=(first, second))) == ("", "", "", "unlike_exemplar")
 
 
 def test_an_object_pointed_at_is_counted_however_weak():

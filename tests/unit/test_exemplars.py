@@ -1,134 +1,172 @@
-"""Which candidates are like the exemplars, by their looks and sizes alone."""
+"""What exemplars mean among things that are told apart by looks and size alone."""
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pipeline.contract import Exemplar
-from pipeline.ops.exemplars import (
-    Looks,
-    are_alike,
-    are_another_kind,
-    are_like,
-    are_nearer,
-    exemplar_key,
-    unit_rows,
+from pipeline.ops import kinds
+from pipeline.ops.exemplars import NARROW, SIZE_FACTOR, SURE, WIDE, what_is_meant
+from pipeline.ops.kinds import SIZE_WEIGHT, distances, kind_features, kind_tree
+from tests.candidates import looking
+
+INSIDE, OUTSIDE = (NARROW + 1) / 2, (1 + WIDE) / 2
+"""Distances of what is meant but not read closely, and of what is meant only if read less so."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_gaps():
+    """Things of a kind are drawn exactly alike here, so that any distance would be a gap between kinds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kinds, "GAP", inf)
+        yield
+
+
+def readings(features, wanted, unwanted=()):
+    sides = (np.array(side, np.int64) for side in (wanted, unwanted))
+    return what_is_meant(kind_tree(features), features, *sides)
+
+
+def things(apart, area=None):
+    areas = [100] * len(apart) if area is None else area
+    return kind_features((looking(*apart), np.array(areas, np.int64)), "handcrafted")
+
+
+def meant(apart, wanted, unwanted=(), area=None):
+    return np.flatnonzero(readings(things(apart, area), wanted, unwanted).meant).tolist()
+
+
+def test_an_example_means_the_kind_it_is_of():
+    two_kinds = [0, 6, 0, 6, 0.4]
+    assert meant(two_kinds, [0]) == [0, 2, 4]
+    assert meant(two_kinds, [3]) == [1, 3]
+    assert meant(two_kinds, [4]) == [0, 2, 4]
+
+
+def test_an_example_on_something_that_is_alone_of_its_kind_means_it_alone():
+    assert meant([0, 6, 0], [1]) == [1]
+    assert meant([6], [0]) == [0]
+
+
+def test_examples_of_several_kinds_mean_what_these_have_in_common():
+    three_kinds = [0, 0, 2, 2, inf, inf]
+    assert meant(three_kinds, [0, 2]) == [0, 1, 2, 3]
+    assert meant(three_kinds, [0, 1]) == [0, 1]
+    assert meant(three_kinds, [1, 5]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_what_is_many_times_as_large_or_as_small_does_not_fit():
+    sizes = [100, round(100 * SIZE_FACTOR) - 1, round(100 * SIZE_FACTOR) + 1, 21, 19]
+    assert meant([0] * 5, [0], area=sizes) == [0, 1, 3]
+
+
+def test_examples_of_several_sizes_span_a_range():
+    sizes = [100, 300, 21, 19, 1490, 1510]
+    assert meant([0] * 6, [0, 1], area=sizes) == [0, 1, 2, 4]
+
+
+def test_what_is_not_meant_takes_along_its_part_of_the_kind():
+    apart = [0, 0, 0.6, 0.6]
+    assert meant(apart, [0]) == [0, 1, 2, 3]
+    assert meant(apart, [0], [2]) == [0, 1]
+    assert meant(apart, [2], [0]) == [2, 3]
+
+
+def test_what_goes_with_what_is_not_meant_goes_though_it_is_nearer_to_the_example():
+    sizes = [round(1000 * np.exp(distance / SIZE_WEIGHT)) for distance in (0, 0.1, 0.15, 0.2125)]
+    apart = distances(*(things([0] * 4, sizes),) * 2)
+    assert apart[1, 0] < apart[1, 3]
+    assert meant([0] * 4, [0], area=sizes) == [0, 1, 2, 3]
+    assert meant([0] * 4, [0], [3], sizes) == [0]
+
+
+def test_what_is_not_meant_amid_the_examples_takes_along_what_is_more_like_it():
+    apart = [0, 0.1, 1.2, 1.3, 1.4, 3]
+    assert meant(apart, [0, 5]) == [0, 1, 2, 3, 4, 5]
+    assert meant(apart, [0, 5], [3]) == [0, 1, 5]
+
+
+def test_what_is_more_like_it_in_size_goes_too():
+    sizes = [100, 110, 120, 380, 400]
+    assert meant([0] * 5, [0, 2], [4], sizes) == [0, 1, 2]
+    assert meant([0] * 5, [0, 4], [3], sizes) == [0, 1, 2, 4]
+
+
+def test_what_an_example_points_at_is_meant_though_another_says_it_is_not():
+    assert meant([0, 0, 6], [0], [0, 2]) == [0, 1]
+
+
+def test_without_a_wanted_one_all_but_the_kind_of_each_unwanted_one_is_meant():
+    three_kinds = [0, 0, 6, 6, inf]
+    assert meant(three_kinds, [], [1]) == [2, 3, 4]
+    assert meant(three_kinds, [], [1, 4]) == [2, 3]
+    assert meant(three_kinds, [], []) == [0, 1, 2, 3, 4]
+
+
+def test_where_all_would_go_only_what_is_surely_alike_goes():
+    near, off = 0.2 * SURE, 0.95
+    assert meant([0, 0, off, off], [], [0]) == [2, 3]
+    assert meant([0, near, off], [], [0]) == [2]
+    assert meant([0, near, off, inf], [], [0]) == [3], "another kind is left, so the whole kind goes"
+
+
+def test_where_nothing_differs_all_goes_with_what_is_not_meant():
+    assert meant([0, 0, 0], [], [1]) == []
+    assert meant([0], [], [0]) == []
+
+
+@pytest.mark.parametrize(
+    ("apart", "counts"),
+    [(INSIDE, (4, 7, 7)), (OUTSIDE, (4, 4, 7)), (2 * WIDE, (4, 4, 4)), (NARROW / 2, (7, 7, 7))],
+    ids=["little like", "not quite like", "unlike", "alike"],
 )
+def test_a_kind_that_just_does_or_does_not_belong_parts_the_readings(apart, counts):
+    found = readings(things([0] * 4 + [apart] * 3), [1])
+    assert (found.narrow.sum(), found.meant.sum(), found.wide.sum()) == counts
+    assert found.narrow[:4].all()
 
 
-def looking(*distances):
-    """Return embeddings at these cosine distances from the first axis."""
-    near = 1 - np.array(distances)
-    return np.stack([near, np.sqrt(1 - near**2)], axis=1).astype(np.float16)
+def test_size_and_what_is_not_meant_bound_the_wider_reading_too():
+    large = round(100 * SIZE_FACTOR) + 10
+    assert np.log(large / 100) * SIZE_WEIGHT < NARROW
+    assert readings(things([0] * 3, [100, 100, large]), [0]).wide.tolist() == [True, True, False]
+    found = readings(things([0, 0, OUTSIDE, OUTSIDE]), [0], [3])
+    assert found.wide.tolist() == [True, True, False, False]
 
 
-def looks(*distances, area=()):
-    return Looks(unit_rows(looking(*distances)).reshape(-1, 2), np.array(area or [100.0] * len(distances)))
+def test_nothing_is_read_in_two_ways_where_no_example_is_wanted():
+    found = readings(things([0, 0, INSIDE, OUTSIDE]), [], [0])
+    assert np.array_equal(found.narrow, found.meant)
+    assert np.array_equal(found.wide, found.meant)
 
 
-NONE = looks()
-PAIR = looks(0, 0)
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 15), st.integers(0, 2**32 - 1))
+def test_readings_lie_in_each_other_and_hold_the_examples(n, seed):
+    rng = np.random.default_rng(seed)
+    rows, area = rng.normal(0, 1, (n, 3)).astype(np.float16), rng.integers(50, 800, n)
+    features = kind_features((rows, area), "looks")
+    wanted, unwanted = (rng.integers(0, n, size) for size in rng.integers((1, 0), 4))
+    found = readings(features, wanted, unwanted)
+    assert found.narrow.dtype == found.meant.dtype == found.wide.dtype == np.bool_
+    assert found.narrow[wanted].all()
+    assert (found.narrow <= found.meant).all()
+    assert (found.meant <= found.wide).all()
+    if set(unwanted) - set(wanted):
+        assert not found.wide[sorted(set(unwanted) - set(wanted))].any()
 
 
-def seen(distances, area=None):
-    return looking(*distances), np.array(area or [100] * len(distances), np.int64)
-
-
-def alike(distances, wanted, unwanted=NONE, area=None, source="handcrafted", homes=()):
-    return are_alike(seen(distances, area), wanted, unwanted, source, homes).tolist()
-
-
-def test_an_example_means_the_same_in_other_images_as_in_its_own():
-    home = [seen([0, 0.02, 0.03, 0.09, 0.1])]
-    assert alike([0.04, 0.05, 0.065, 0.085], PAIR) == [True] * 4
-    assert alike([0.04, 0.05, 0.065, 0.085], PAIR, homes=home) == [True, True, False, False]
-
-
-def test_things_that_differ_by_and_by_are_of_one_kind():
-    assert alike([0, 0.02, 0.03, 0.044, 0.065, 0.09, 0.12], PAIR) == [True] * 7
-
-
-def test_a_gap_parts_what_is_alike_from_the_rest():
-    assert alike([0, 0.02, 0.03, 0.09, 0.1], PAIR) == [True, True, True, False, False]
-
-
-def test_no_gap_parts_what_is_no_further_off_than_the_exemplars_are_from_each_other():
-    assert alike([0, 0.001, 0.08, 0.1], looks(0, 0.1)) == [True] * 4
-    assert alike([0, 0.001, 0.08, 0.1], PAIR) == [True, True, False, False]
-
-
-def test_what_is_very_far_off_is_unlike_without_any_gap():
-    ladder = [0, 0.024, 0.037, 0.055, 0.08, 0.11, 0.14, 0.17, 0.2]
-    assert alike(ladder, PAIR) == [True] * 7 + [False] * 2
-
-
-def test_a_lone_exemplar_leaves_more_room():
-    distances = [0, 0.02, 0.09, 0.3]
-    assert alike(distances, looks(0)) == [True, True, True, False]
-    assert alike(distances, PAIR) == [True, True, False, False]
-
-
-def test_another_size_adds_to_the_distance_and_a_very_different_one_is_unlike_alone():
-    assert alike([0, 0.02, 0.02], PAIR, area=[100, 100, 380]) == [True, True, False]
-    assert alike([0, 0, 0], looks(0), area=[100, 490, 510]) == [True, True, False]
-    several = looks(0, 0.08, area=[100.0, 300.0])
-    assert alike([0, 0, 0], several, area=[22, 1400, 1600]) == [True, True, False]
-
-
-def test_what_is_more_like_a_negative_exemplar_goes():
-    distances = [0, 0.02, 0.05, 0.06]
-    assert alike(distances, looks(0)) == [True] * 4
-    assert alike(distances, looks(0), looks(0.1)) == [True, True, False, False]
-
-
-@pytest.mark.parametrize("source", ["handcrafted", "resnet50"])
-def test_no_candidates_are_no_matter(source):
-    assert alike([], PAIR, source=source) == []
-
-
-def like(likeness, shown=(0, 1)):
-    return are_like(np.array(likeness, np.float32), list(shown)).tolist()
-
-
-def test_a_gap_in_the_engines_likeness_parts_what_is_like_from_the_rest():
-    assert like([0.9, 0.8, 0.7, 0.1, 0.02]) == [True, True, True, False, False]
-
-
-def test_likenesses_that_fall_by_and_by_are_of_one_kind():
-    assert like([0.9, 0.75, 0.5, 0.3, 0.14, 0.05]) == [True] * 6
-
-
-def test_no_gap_above_the_exemplars_own_likeness_parts_anything():
-    assert like([0.95, 0.3, 0.28]) == [True] * 3
-    assert like([0.95, 0.3, 0.05]) == [True, True, False]
-
-
-def test_likenesses_that_are_all_high_are_not_parted():
-    assert like([0.99, 0.99, 0.6]) == [True] * 3
-
-
-def other_kind(distances, wanted=PAIR):
-    return are_another_kind(seen(distances), wanted, "handcrafted").tolist()
-
-
-def test_another_kind_lies_beyond_a_clear_gap_and_is_more_than_an_odd_one():
-    near = [0, 0.02, 0.04, 0.05]
-    assert other_kind([*near, 0.2, 0.22]) == [False] * 4 + [True] * 2
-    assert other_kind([*near, 0.01, 0.03, 0.2]) == [False] * 7
-    assert other_kind([*near, 0.1, 0.12, 0.2]) == [False] * 7
-    assert other_kind([*near, 0.2, 0.22], looks(0, 0.3)) == [False] * 6
-    assert not are_another_kind(seen([*near, 0.2, 0.22]), PAIR, "resnet50").any()
-
-
-def test_the_nearer_exemplar_decides():
-    wanted, unwanted = looks(0), looks(0.5)
-    assert are_nearer(seen([0.1, 0.45]), wanted, unwanted).tolist() == [True, False]
-    assert are_nearer(seen([0.1, 0.45]), wanted, NONE).tolist() == [True, True]
-
-
-def test_the_key_of_exemplars_holds_all_positive_ones_in_any_order():
-    box, point = Exemplar((1, 2, 3.5, 4)), Exemplar(point_xy=(5.0, 6))
-    assert exemplar_key([box, point]) == exemplar_key([point, box]) == "1,2,3.5,4 5,6"
-    assert exemplar_key([box, Exemplar(point_xy=(7, 8), positive=False)]) == exemplar_key([box])
-    assert exemplar_key([]) == ""
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 15), st.integers(0, 2**32 - 1))
+def test_what_is_not_meant_never_adds_anything(n, seed):
+    rng = np.random.default_rng(seed)
+    rows, area = rng.normal(0, 1, (n, 3)).astype(np.float16), rng.integers(50, 800, n)
+    features = kind_features((rows, area), "looks")
+    wanted, unwanted = rng.integers(0, n, 2), rng.integers(0, n, 2)
+    before, after = readings(features, wanted), readings(features, wanted, unwanted)
+    assert (after.meant <= before.meant).all()
+    assert (readings(features, [], unwanted).meant <= readings(features, [], unwanted[:1]).meant).all()

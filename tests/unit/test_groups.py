@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.contract import CountSettings, Exemplar, GroupChoice, SettingsError
 from pipeline.count import clustered, count, summarise
+from pipeline.ops.kinds import SIZE_WEIGHT
 from pipeline.types import Candidates, Classification, Instances, TypeProbs
-from tests.candidates import PROVENANCE, batch_of, disc
+from tests.candidates import PROVENANCE, batch_of, disc, looking
 
 SIZE = (200, 400)
 RED, GREEN, BLUE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
@@ -163,6 +164,20 @@ def test_things_alike_in_other_images_go_the_same_way_and_unknown_things_stay() 
     ]
     large = tray((4, (0.6, 0.6, 0.6), 16))
     assert summary(large, settings, other) == "4 part", "like nothing that was chosen"
+
+
+@pytest.mark.parametrize(("apart", "n_left"), [(0.9, 0), (1.1, 3)], ids=["within reach", "beyond it"])
+def test_what_is_as_near_as_one_kind_goes_the_same_way_in_other_images(apart: float, n_left: int) -> None:
+    chosen_in, here = tray((3, RED, 8)), tray((3, tuple(looking(apart)[0]), 8))
+    settings = chosen(GroupChoice(0, file_id="a", counted=False), scope="job")
+    assert len(decided(here, settings, {"a": chosen_in}).counted) == n_left
+
+
+def test_how_much_larger_things_are_parts_them_too() -> None:
+    assert decided(tray((4, RED, 8), (5, RED, 7)), CountSettings()).group_ids.tolist() == [0] * 9
+    sized = tray((4, RED, 19), (5, RED, 2))
+    assert SIZE_WEIGHT * np.log(sized.batch.area[0] / sized.batch.area[-1]) < 1
+    assert decided(sized, CountSettings()).group_ids.tolist() == [1] * 4 + [0] * 5, "by the gap"
 
 
 def test_what_is_said_of_a_group_itself_wins_over_what_is_said_elsewhere() -> None:

@@ -34,11 +34,9 @@ def seen(rows: list[dict[int, float]]) -> Classification:
     return Classification(ids, probs, np.ones((len(rows), 4), np.float16), "resnet50")
 
 
-def unseen(n: int) -> Classification:
+def unseen(n: int, source: str = "handcrafted") -> Classification:
     none = np.zeros((n, 0))
-    return Classification(
-        none.astype(np.int16), none.astype(np.float32), np.ones((n, 4), np.float16), "handcrafted"
-    )
+    return Classification(none.astype(np.int16), none.astype(np.float32), np.ones((n, 4), np.float16), source)
 
 
 def alike(n: int) -> CandidateBatch:
@@ -72,8 +70,9 @@ def mapped(
     )
 
 
-def test_without_any_classifier_the_request_is_the_only_label() -> None:
-    found = map_labels(blank(4), unseen(4), alike(4), "coins", default_object_types())
+@pytest.mark.parametrize("source", ["handcrafted", "looks"])
+def test_without_any_classifier_the_request_is_the_only_label(source: str) -> None:
+    found = map_labels(blank(4), unseen(4, source), alike(4), "coins", default_object_types())
     assert found.types == ("coin",)
     assert found.labelled_by == "request"
     np.testing.assert_allclose(found.probs[:, 0], HIGHEST, atol=0.01)

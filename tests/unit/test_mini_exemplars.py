@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -48,10 +50,30 @@ PAIRS = grid(4, 3, 110, start=70)
 DOTS = [(x + dx, y) for x, y in PAIRS for dx in (-18, 18)]
 
 
-@pytest.mark.parametrize(("exemplar", "n"), [(around(PAIRS[0], 37, 19), 12), (around(DOTS[0], 19, 19), 24)])
-def test_an_exemplar_says_what_one_object_is(engine, exemplar, n):
-    found = segment(engine, discs(ground(), DOTS, 18), exemplar)
+PAIR_BOXES, DOT_BOXES = [around(c, 37, 19) for c in PAIRS[:2]], [around(c, 19, 19) for c in DOTS[:2]]
+
+
+@pytest.mark.parametrize(("exemplars", "n"), [(PAIR_BOXES, 12), (DOT_BOXES, 24)], ids=["pairs", "dots"])
+def test_exemplars_say_what_one_object_is(engine, exemplars, n):
+    found = segment(engine, discs(ground(), DOTS, 18), *exemplars)
     assert len(found) == n
+
+
+@pytest.mark.parametrize(
+    "box",
+    [DOT_BOXES[0], PAIR_BOXES[0], around((DOTS[0][0] + 9, DOTS[0][1]), 19, 19), around(DOTS[0], 14, 14)],
+    ids=["a dot", "a pair", "beside a dot", "the middle of a dot"],
+)
+def test_a_lone_box_that_meets_something_seen_anyway_changes_no_outline(engine, box):
+    pixels = discs(ground(), DOTS, 18)
+    assert same(segment(engine, pixels, box), segment(engine, pixels))
+
+
+def test_a_lone_box_of_what_is_not_seen_as_one_thing_says_what_one_object_is(engine):
+    rows = grid(3, 3, 190, start=100)
+    pixels = discs(ground(480, 640), [(x + dx, y) for x, y in rows for dx in (-54, -18, 18, 54)], 18)
+    assert len(segment(engine, pixels)) == 36
+    assert len(segment(engine, pixels, around(rows[4], 73, 19))) == 9
 
 
 def test_a_point_means_the_thing_under_it(engine):
@@ -96,8 +118,9 @@ def test_sizes_that_this_image_has_nothing_of_are_not_used(engine):
 
 def test_the_images_own_name_means_the_image_itself(engine):
     pixels = discs(ground(), DOTS, 18)
-    own, plain = around(PAIRS[0], 37, 19, file_id="drawn"), around(PAIRS[0], 37, 19)
-    assert same(segment(engine, pixels, own), segment(engine, pixels, plain))
+    found = segment(engine, pixels, *(replace(box, file_id="drawn") for box in PAIR_BOXES))
+    assert same(found, segment(engine, pixels, *PAIR_BOXES))
+    assert not same(found, segment(engine, pixels))
 
 
 def test_the_contrast_picture_is_bright_where_the_exemplars_colours_are():

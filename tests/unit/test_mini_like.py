@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.contract import CountSettings, Exemplar
-from pipeline.count import count
 from pipeline.segment import mini
 from pipeline.segment.mini_like import LikeMaps, exemplar_mask
-from pipeline.types import Image
-from tests.candidates import candidates_of
-from tests.drawn import discs, grid, ground
-
-CENTRES = grid(6, 4, 90, start=60)
-DISCS, SQUARES = CENTRES[::2], CENTRES[1::2]
-HALF = 22
-
-
-def tray():
-    """Return a picture of 12 dark discs and 12 blue squares in turn."""
-    drawn = discs(ground(400, 570), DISCS, HALF)
-    for x, y in SQUARES:
-        cv2.rectangle(drawn, (x - HALF, y - HALF), (x + HALF, y + HALF), (40, 60, 150), -1)
-    return drawn
+from pipeline.sessions import open_session
+from tests.drawn import DISCS, HALF, SQUARES, tray
 
 
 def boxes_around(centres):
@@ -35,7 +18,7 @@ def boxes_around(centres):
 
 @pytest.fixture(scope="module")
 def like():
-    return mini.open_session(mini.LIKE_MODEL)
+    return open_session(mini.LIKE_MODEL)
 
 
 def mean_at(maps, centres):
@@ -56,39 +39,6 @@ def test_a_part_of_the_picture_shows_the_same_as_the_whole(like):
     maps = LikeMaps(like, pixels, boxes_around(DISCS[:2]))
     whole, part = maps.at(0.5, pixels), maps.at(0.5, pixels[:256, :320])
     np.testing.assert_allclose(whole.foreground[8:40, 8:56], part.foreground[8:40, 8:56], atol=0.1)
-
-
-@pytest.mark.parametrize("shown", [DISCS, SQUARES])
-def test_of_two_kinds_the_one_shown_is_counted(shown):
-    boxes = tuple(Exemplar((x - HALF, y - HALF, 2.0 * HALF, 2.0 * HALF)) for x, y in shown[:3])
-    settings = CountSettings(exemplars=boxes, count_what="exemplars")
-    (batch,) = mini.load(None).segment([Image("tray", tray())], settings)
-    assert len(batch) == len(CENTRES)
-    n, found = len(batch), candidates_of([], batch.size_hw)
-    probs = np.ones((n, 1), np.float32)
-    seen = replace(
-        found.classification,
-        class_ids=np.zeros((n, 0), np.int16),
-        class_probs=np.zeros((n, 0), np.float32),
-        embeddings=np.ones((n, 4), np.float16),
-    )
-    alike = replace(
-        found, batch=batch, classification=seen, type_probs=replace(found.type_probs, probs=probs)
-    )
-    decided = count(alike, settings)
-    assert decided.rejections.count("unlike_exemplar") == len(CENTRES) - len(shown)
-    centres = batch.bbox_xyxy[decided.counted].reshape(-1, 2, 2).mean(1)
-    assert all(min(np.hypot(x - a, y - b) for a, b in shown) < 4 for x, y in centres)
-    assert len(decided.counted) == len(shown)
-
-
-@pytest.mark.parametrize(("boxes", "elsewhere", "judged"), [(1, 0, False), (2, 0, True), (2, 1, False)])
-def test_likeness_is_worked_out_where_the_count_asks_for_it(boxes, elsewhere, judged):
-    here = [Exemplar((x - HALF, y - HALF, 2.0 * HALF, 2.0 * HALF)) for x, y in DISCS[:boxes]]
-    there = [Exemplar((1, 1, 2.0 * HALF, 2.0 * HALF), file_id="another") for _ in range(elsewhere)]
-    (batch,) = mini.load(None).segment([Image("tray", tray())], CountSettings(exemplars=(*here, *there)))
-    assert len(batch)
-    assert (batch.likeness is not None) == judged
 
 
 class Recorded:

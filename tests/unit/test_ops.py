@@ -1,4 +1,4 @@
-"""Boxes, suppression, intervals, regions and clusters, by hand."""
+"""Boxes, suppression, intervals, regions and what exemplars point at, by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 
 from pipeline.contract import Exemplar
 from pipeline.ops.boxes import bbox_xywh_to_xyxy, bbox_xyxy_to_xywh, box_area, box_iou
-from pipeline.ops.cluster import cluster
 from pipeline.ops.exemplars import find_exemplar, match_box, match_point
 from pipeline.ops.interval import central_interval, poisson_binomial
 from pipeline.ops.nms import suppress
@@ -82,31 +81,6 @@ def test_points_in_a_concave_polygon():
     arrow = [(0, 0), (10, 0), (10, 10), (5, 5), (0, 10)]
     points = np.array([(5.0, 2.0), (5.0, 7.0), (1.0, 7.0), (11.0, 1.0)])
     assert points_in_polygon(points, arrow).tolist() == [True, False, True, False]
-
-
-def test_two_kinds_become_two_groups_whatever_their_order():
-    rng = np.random.default_rng(0)
-    kind = rng.permutation(np.repeat([0, 1], [20, 50]))
-    features = (kind[:, None] * [1.0, 0, 0.5] + rng.normal(0, 0.05, (70, 3))).astype(np.float32)
-    assert np.array_equal(cluster(features), 1 - kind)  # the larger group is 0
-
-
-def test_three_kinds_become_three_groups():
-    rng = np.random.default_rng(1)
-    kind = np.repeat([0, 1, 2], [30, 20, 10])
-    features = (np.eye(3)[kind] + rng.normal(0, 0.05, (60, 3))).astype(np.float32)
-    assert np.array_equal(cluster(features), kind)
-
-
-@pytest.mark.parametrize("spread", [0.01, 0.2, 1.0])
-def test_one_kind_stays_one_group_however_it_varies(spread):
-    features = np.random.default_rng(2).normal(0, spread, (200, 5)).astype(np.float32)
-    assert set(cluster(features).tolist()) == {0}
-
-
-@pytest.mark.parametrize("n", [0, 1, 2, 3])
-def test_a_few_things_are_one_group(n):
-    assert cluster(np.eye(4, dtype=np.float32)[:n]).tolist() == [0] * n
 
 
 def test_a_drawn_box_means_the_candidate_it_meets_best():

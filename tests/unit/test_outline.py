@@ -7,7 +7,6 @@ import pytest
 
 from pipeline.ops.rle import rle_to_mask
 from pipeline.segment.outline import (
-    CandidateBuilder,
     candidates_from_label_map,
     candidates_from_masks,
     outline_xy,
@@ -69,18 +68,3 @@ def test_stacked_pages_keep_masks_where_their_page_lies():
     want[7:9, 2:4] = True
     assert np.array_equal(rle_to_mask(stacked.rle(1), (12, 8)), want)
     assert stacked.polygon(1)[:, 1].min() == 7
-
-
-def test_likeness_goes_with_its_mask_and_is_unknown_unless_known_of_all():
-    told, untold = CandidateBuilder((20, 40)), CandidateBuilder((20, 40))
-    mask = np.ones((4, 4), np.bool_)
-    for x, score, like in ((0, 0.4, 0.1), (10, 0.9, 0.8), (20, 0.6, 0.5)):
-        told.add(mask, (x, 0), score, 1.0, like)
-        untold.add(mask, (x, 0), score)
-    np.testing.assert_array_equal(told.finish().likeness, np.float32([0.8, 0.5, 0.1]))
-    assert untold.finish().likeness is None
-    pages, at = [told.finish(), told.finish()], [(0, 0), (0, 20)]
-    np.testing.assert_array_equal(
-        stack_batches(pages, (40, 40), at).likeness, np.float32([0.8, 0.5, 0.1] * 2)
-    )
-    assert stack_batches([pages[0], untold.finish()], (40, 40), at).likeness is None

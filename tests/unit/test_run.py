@@ -9,14 +9,14 @@ import pytest
 from PIL import Image as PillowImage
 
 from pipeline.archive import read_candidates, write_candidates
-from pipeline.classify import FULL_SIDE_PX, SMALL_SIDE_PX, classify
+from pipeline.classify import classify
 from pipeline.contract import STAGES, CountRequest, CountSettings, ErrorCode, Exemplar, ObjectType
 from pipeline.count import count
 from pipeline.explain import DrawnObject
 from pipeline.patches import extract_patches
 from pipeline.preprocess import preprocess
 from pipeline.run import count_batch, render
-from tests.drawn import CENTRES, discs, ground
+from tests.drawn import CENTRES, DISCS, HALF, SQUARES, discs, ground, tray
 
 CLASSICAL = CountSettings(engine="classical")
 
@@ -121,7 +121,7 @@ def test_pages_of_a_tiff_add_up_in_one_tall_picture(tmp_path):
     assert lower.sum() == 5
 
 
-def test_an_exemplar_on_the_second_page_of_a_tiff_says_there_what_one_object_is(tmp_path):
+def test_exemplars_on_the_second_page_of_a_tiff_say_there_what_one_object_is(tmp_path):
     pairs = [(x, y) for y in (80, 200, 320) for x in (80, 220, 360)]
     dots = discs(ground(), [(x + dx, y) for x, y in pairs for dx in (-18, 18)], 18)
     path = tmp_path / "stack.tif"
@@ -130,8 +130,9 @@ def test_an_exemplar_on_the_second_page_of_a_tiff_says_there_what_one_object_is(
     counts = []
     for half_width in (37.0, 19.0):
         left = 80 + (0 if half_width > 20 else 18) - half_width
-        box = Exemplar((left, len(ground()) + 80 - 19.0, 2 * half_width, 38.0))
-        settings = CountSettings("mini", pages="all", exemplars=(box,), count_what="exemplars")
+        top = len(ground()) + 80 - 19.0
+        boxes = tuple(Exemplar((left + dx, top, 2 * half_width, 38.0)) for dx in (0, 140))
+        settings = CountSettings("mini", pages="all", exemplars=boxes, count_what="exemplars")
         counts.append(count_batch([CountRequest("a", str(path), "dot", settings)])[0].result.count)
     assert counts == [9, 18]
 
@@ -155,6 +156,19 @@ def test_exemplars_of_a_later_image_are_waited_for(scene):
     assert alone[0].error.code == ErrorCode.INVALID_CONFIG
     known = count_batch(requests[:1], known={"later": outcomes[1].candidates})
     assert known[0].result.count == 14
+
+
+@pytest.mark.parametrize("shown", [DISCS, SQUARES], ids=["discs", "squares"])
+@pytest.mark.parametrize("n_examples", [1, 3])
+def test_of_two_kinds_the_one_shown_is_counted(tmp_path, shown, n_examples):
+    PillowImage.fromarray(tray()).save(path := tmp_path / "tray.png")
+    boxes = tuple(Exemplar((x - HALF, y - HALF, 2.0 * HALF, 2.0 * HALF)) for x, y in shown[:n_examples])
+    settings = CountSettings("mini", exemplars=boxes, count_what="exemplars")
+    (outcome,) = count_batch([CountRequest("a", str(path), "thing", settings)])
+    centres = outcome.candidates.batch.bbox_xyxy[outcome.instances.counted].reshape(-1, 2, 2).mean(1)
+    assert len(centres) == len(shown)
+    assert all(min(np.hypot(x - a, y - b) for a, b in shown) < 4 for x, y in centres)
+    assert outcome.instances.rejections.count("unlike_exemplar") == len(DISCS + SQUARES) - len(shown)
 
 
 def test_rules_are_run_once_and_their_effects_stored(scene):
@@ -189,18 +203,21 @@ def test_a_synonym_is_counted_as_its_type(scene):
     assert outcome.result.by_type == {"coin": 3}
 
 
-def test_without_a_network_patches_are_as_small_as_the_handcrafted_look(scene, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("radius", "want", "other"), [(14, 32, 64), (20, 64, 96), (39, 96, 64)])
+def test_patches_are_cut_as_large_as_the_bundled_network_needs(
+    scene, tmp_path, monkeypatch, radius, want, other
+):
     monkeypatch.setenv("TALLY_WEIGHTS_DIR", str(tmp_path / "none"))
-    path = scene(5)
+    path = scene(5, radius)
     (outcome,) = count_batch([CountRequest("a", path, "disc", CLASSICAL)])
     (image,) = preprocess("a", path, CLASSICAL)
     batch = outcome.candidates.batch
-    small, full = (
+    right, wrong = (
         classify([extract_patches(image, batch, CLASSICAL, side_px=side)])[0].embeddings
-        for side in (SMALL_SIDE_PX, FULL_SIDE_PX)
+        for side in (want, other)
     )
-    assert np.array_equal(outcome.candidates.classification.embeddings, small)
-    assert not np.array_equal(small, full)
+    assert np.array_equal(outcome.candidates.classification.embeddings, right)
+    assert not np.array_equal(right, wrong)
 
 
 def test_without_overlays_only_the_thumbnail_is_made(scene):

