@@ -19,7 +19,8 @@ from pipeline.classify import FULL_SIDE_PX
 from pipeline.consistency import consistency
 from pipeline.contract import CountSettings
 from pipeline.embedding import handcrafted_embeddings
-from pipeline.looks import SIDES_PX, looks_embeddings
+from pipeline.looks import SIDE_PX as LOOKS_SIDE_PX
+from pipeline.looks import SMALL_SIDE_PX, looks_embeddings
 from pipeline.patches import extract_patches
 from pipeline.resnet import ResNet50
 from pipeline.rules import apply_rules
@@ -42,23 +43,23 @@ def rows_for(n: int, repeats: int, network: ResNet50 | None) -> list[dict[str, o
     settings = CountSettings()
     cut = {
         side: extract_patches(image, candidates.batch, settings, side_px=side)
-        for side in (*SIDES_PX, FULL_SIDE_PX)
+        for side in (SMALL_SIDE_PX, LOOKS_SIDE_PX, FULL_SIDE_PX)
     }
     none = np.zeros((n, 0))
     seen = Classification(
         none.astype(np.int16),
         none.astype(np.float32),
-        handcrafted_embeddings(cut[64]),
+        handcrafted_embeddings(cut[SMALL_SIDE_PX]),
         "handcrafted",
     )
     steps = {
-        "patches, 64 px": lambda: extract_patches(image, candidates.batch, settings, side_px=64),
+        "patches, 64 px": lambda: extract_patches(image, candidates.batch, settings, side_px=SMALL_SIDE_PX),
         "patches, 224 px": lambda: extract_patches(image, candidates.batch, settings, side_px=FULL_SIDE_PX),
-        "handcrafted embedding": lambda: handcrafted_embeddings(cut[64]),
+        "handcrafted embedding": lambda: handcrafted_embeddings(cut[SMALL_SIDE_PX]),
         "consistency": lambda: consistency(candidates.batch, seen),
         "rules, typical_size": lambda: apply_rules(candidates, "typical_size"),
     }
-    for side in SIDES_PX:
+    for side in (SMALL_SIDE_PX, LOOKS_SIDE_PX):
         steps[f"EfficientNet-Lite0, {side} px"] = partial(looks_embeddings, cut[side])
     if network is not None:
         steps[f"ResNet-50, {network.device}"] = lambda: network.classify([cut[FULL_SIDE_PX]])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline import looks, resnet, weights
 from pipeline.embedding import handcrafted_embeddings
-from pipeline.portions import OnPart, each, unheard
+from pipeline.portions import OnPart, each, span, unheard
 from pipeline.types import Classification, PatchBatch
 
 FULL_SIDE_PX = 224
@@ -32,8 +32,12 @@ def classify(patches: Sequence[PatchBatch], on_part: OnPart = unheard) -> list[C
     source, _ = classifier_choice()
     if source == "resnet50":
         return resnet.load().classify(patches, on_part)
-    describe = looks.looks_embeddings if source == "looks" else handcrafted_embeddings
-    return [_unclassified(describe(batch), source) for batch in each(patches, on_part)]
+    if source == "looks":
+        parts = (span(on_part, k / len(patches), (k + 1) / len(patches)) for k in range(len(patches)))
+        described = [looks.looks_embeddings(*one) for one in zip(patches, parts, strict=True)]
+    else:
+        described = [handcrafted_embeddings(batch) for batch in each(patches, on_part)]
+    return [_unclassified(embeddings, source) for embeddings in described]
 
 
 def classifier_choice() -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Stage 6 of 7: decide on each candidate, and add up. numpy only, so that a recount needs no worker.
+"""Stage 6 of 7: decide on each candidate, and add up. numpy and scipy only: a recount needs no worker.
 
 In: Candidates.  Out: Instances, CountResult (``summarise``).  Device: CPU.  Settings: CountSettings.
 """
@@ -320,7 +320,7 @@ def _meant(here: Clustered, shown: Mapping[bool, list[int]], guests: Sequence[Gu
         features = _joined([features, *(features_of(image)[np.array([k])] for image, k in guests)])
         tree = kind_tree(features, len(guests))
     wanted, unwanted = (np.array(shown[side], np.int64) for side in (True, False))
-    found = what_is_meant(tree, features, wanted, unwanted)
+    found = what_is_meant(tree, features, wanted, unwanted, n)
     return Readings(found.meant[:n], found.narrow[:n], found.wide[:n])
 
 

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.portions import OnPart, each, unheard
 from pipeline.sessions import DATA, open_session
 from pipeline.types import PatchBatch
 
 MODEL = DATA / "looks.onnx"
 EMBEDDING_SIZE = 320
-SIDES_PX = (32, 64, 96)
-"""Patch sides: the least that is more than the usual thing's, which loses nothing, or the last."""
+SIDE_PX, SMALL_SIDE_PX = 96, 64
+"""Patch sides; the smaller one where the usual thing is no larger. Still less makes all things look alike."""
 _CHUNK = 64
 
 
@@ -33,8 +34,7 @@ def available() -> tuple[bool, str]:
 def side_px(bbox_xyxy: NDArray[np.float32]) -> int:
     """Return the patch side worth cutting for (N, 4) boxes in px."""
     longest = (bbox_xyxy[:, 2:] - bbox_xyxy[:, :2]).max(axis=1, initial=0)
-    usual = np.median(longest) if len(longest) else 0
-    return next((side for side in SIDES_PX if usual < side), SIDES_PX[-1])
+    return SMALL_SIDE_PX if len(longest) and np.median(longest) < SMALL_SIDE_PX else SIDE_PX
 
 
 @cache
@@ -42,14 +42,18 @@ def _session() -> Any:
     return open_session(MODEL)
 
 
-def looks_embeddings(patches: PatchBatch) -> NDArray[np.float16]:
+def looks_embeddings(patches: PatchBatch, on_part: OnPart = unheard) -> NDArray[np.float16]:
     """Return (N, ``EMBEDDING_SIZE``) float16 of N patches; lengths say nothing.
+
+    Args:
+        patches: with or without the background around the mask.
+        on_part: told the share that is done, between two passes of the network; may raise, to stop.
 
     Raises:
         PipelineError: MODEL_LOAD_ERROR when the file is damaged.
     """
     rows = [np.zeros((0, EMBEDDING_SIZE), np.float16)]
-    for start in range(0, len(patches.patches), _CHUNK):
+    for start in each(range(0, len(patches.patches), _CHUNK), on_part):
         (values,) = _session().run(None, {"patches": patches.patches[start : start + _CHUNK]})
         rows.append(values.astype(np.float16))
     return np.concatenate(rows)

@@ -72,7 +72,7 @@ def _holds(rle: NDArray[np.uint32], flat: int) -> bool:
 
 
 def what_is_meant(
-    tree: KindTree, features: Features, wanted: NDArray[np.int64], unwanted: NDArray[np.int64]
+    tree: KindTree, features: Features, wanted: NDArray[np.int64], unwanted: NDArray[np.int64], n_here: int
 ) -> Readings:
     """Return which of N things exemplars mean.
 
@@ -84,18 +84,20 @@ def what_is_meant(
         features: of the same.
         wanted: things that positive exemplars point at.
         unwanted: things that negative ones point at.
+        n_here: the first so many things are of the image that is counted.
     """
     if not len(wanted):
         left = np.ones(len(tree.row), np.bool_)
         for thing in unwanted:
             alone, none = np.array([thing]), np.zeros(0, np.int64)
             kind = tree.kind_of(alone, none)
-            left &= ~(tree.kind_of(alone, none, SURE) if kind.all() else kind)
+            left &= ~(tree.kind_of(alone, none, SURE) if kind[:n_here].all() else kind)
         return Readings(left, left, left)
     fits = _fits_in_size(features, wanted)
     if len(unwanted):
         near, far = (distances(features, features[side]).min(axis=1) for side in (wanted, unwanted))
         fits &= near <= far
+    fits[unwanted] = False
     fits[wanted] = True
     narrow, meant, wide = (tree.kind_of(wanted, unwanted, limit) & fits for limit in (NARROW, 1.0, WIDE))
     return Readings(meant, narrow, wide)

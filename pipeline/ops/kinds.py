@@ -19,9 +19,12 @@ DEFAULT_DISTANCE = 0.3
 """The same for embeddings that were not measured (anchors: VIRG count-anything)."""
 SIZE_WEIGHT = 1 / 7
 """Share of that distance that a factor of e in area adds."""
-GAP, GAP_LEAST, GAP_FLOOR = 1.7, 3, 0.1
+GAP, GAP_LEAST, GAP_FLOOR = 1.7, 3, 0.25
 """Nearer than that, two groups of so many are two kinds if they are so many times as far apart as the looser
-is within itself, or as this floor: plain things on plain ground differ little, but clearly."""
+is within itself, or as this floor: plain things on plain ground differ little, but clearly;
+the same drawn thing, half a pixel further, by up to 0.2."""
+FAR = 1.4
+"""Examples further apart than this are of kinds that have nothing in common."""
 MOST_ROWS = 2_000
 """More things are told apart by so many of them, spread evenly; the others go with the nearest of these."""
 
@@ -66,7 +69,7 @@ class KindTree:
         """Return (N,) bool: of the kind that at least one shown thing is of.
 
         That is what all of these have in common, and what joins it before kinds part, as long as nothing
-        unwanted comes with it.
+        unwanted comes with it. Things of clearly different kinds mean the kind of each.
 
         Args:
             shown: things, at least one.
@@ -77,6 +80,9 @@ class KindTree:
         wanted = self._beneath(np.unique(self.row[shown]))
         away = self._beneath(np.unique(self.row[unwanted]))
         node = int(np.argmax(wanted == wanted[-1]))
+        if node >= n and self.height[node - n] > FAR:
+            kinds = [self.kind_of(np.array([one]), unwanted, limit) for one in shown]
+            return np.asarray(np.any(kinds, axis=0), np.bool_)
         above = np.full(2 * n - 1, -1)
         above[self.left], above[self.right] = (np.arange(n, 2 * n - 1),) * 2
         while (up := int(above[node])) >= 0 and not parts[up - n] and away[up] == away[node]:

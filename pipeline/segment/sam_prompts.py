@@ -51,7 +51,7 @@ class MiniPrompter:
     No scale is chosen: objects of several sizes are proposed together.
 
     Args:
-        session: onnxruntime session of mini's model (``pipeline.segment.mini.open_session``).
+        session: onnxruntime session of mini's model (``pipeline.sessions.open_session``).
     """
 
     def __init__(self, session: Any) -> None:

@@ -26,9 +26,9 @@ def no_gaps():
         yield
 
 
-def readings(features, wanted, unwanted=()):
+def readings(features, wanted, unwanted=(), n_here=None):
     sides = (np.array(side, np.int64) for side in (wanted, unwanted))
-    return what_is_meant(kind_tree(features), features, *sides)
+    return what_is_meant(kind_tree(features), features, *sides, n_here or len(features.rows))
 
 
 def things(apart, area=None):
@@ -53,10 +53,25 @@ def test_an_example_on_something_that_is_alone_of_its_kind_means_it_alone():
 
 
 def test_examples_of_several_kinds_mean_what_these_have_in_common():
-    three_kinds = [0, 0, 2, 2, inf, inf]
+    three_kinds = [0, 0, 1.2, 1.2, inf, inf]
     assert meant(three_kinds, [0, 2]) == [0, 1, 2, 3]
     assert meant(three_kinds, [0, 1]) == [0, 1]
-    assert meant(three_kinds, [1, 5]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_examples_of_kinds_that_have_nothing_in_common_mean_each_of_these_and_nothing_between():
+    three_kinds = [0, 0, 2, 2, inf, inf]
+    assert meant(three_kinds, [1, 5]) == [0, 1, 4, 5]
+    assert meant(three_kinds, [0, 2, 4]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_what_is_shown_as_not_meant_goes_though_it_is_just_like_what_is():
+    assert meant([0, 0, 0], [0, 2], [1]) == [0, 2]
+
+
+def test_not_everything_here_goes_however_many_others_are_shown_as_not_meant_elsewhere():
+    here_and_away = things([0, 0, 0.6, 0.6, 0, inf])
+    left = readings(here_and_away, [], [4, 5], n_here=4).meant
+    assert np.flatnonzero(left[:4]).tolist() == [2, 3]
 
 
 def test_what_is_many_times_as_large_or_as_small_does_not_fit():

@@ -13,7 +13,7 @@ from pipeline import looks
 from pipeline.classify import FULL_SIDE_PX, classifier_choice, classify, patch_side_px
 from pipeline.contract import ErrorCode, PipelineError
 from pipeline.embedding import handcrafted_embeddings
-from pipeline.looks import EMBEDDING_SIZE, SIDES_PX, looks_embeddings, side_px
+from pipeline.looks import EMBEDDING_SIZE, SIDE_PX, SMALL_SIDE_PX, looks_embeddings, side_px
 from pipeline.ops.kinds import KIND_DISTANCE
 from pipeline.sessions import open_session
 from pipeline.types import PatchBatch
@@ -76,7 +76,7 @@ def coins(side):
 
 
 @needs_onnxruntime
-@pytest.mark.parametrize("side", [*SIDES_PX, 56, 80])
+@pytest.mark.parametrize("side", [SMALL_SIDE_PX, SIDE_PX, 56, 80])
 @pytest.mark.parametrize("photo", [data.coffee, data.chelsea])
 def test_coins_are_nearer_to_each_other_than_to_anything_in_another_photo(photo, side):
     found = coins(side)
@@ -85,7 +85,7 @@ def test_coins_are_nearer_to_each_other_than_to_anything_in_another_photo(photo,
 
 
 @needs_onnxruntime
-@pytest.mark.parametrize("side", SIDES_PX)
+@pytest.mark.parametrize("side", [SMALL_SIDE_PX, SIDE_PX])
 def test_coins_are_of_one_kind_on_average_and_a_cat_is_of_another(side):
     found = coins(side)
     among, away = (1 - cosine(found, other) for other in (found, looks_of(data.chelsea(), TILES, side)))
@@ -95,18 +95,17 @@ def test_coins_are_of_one_kind_on_average_and_a_cat_is_of_another(side):
 @pytest.mark.parametrize(
     ("sides", "want"),
     [
-        ([], 32),
-        ([31], 32),
-        ([32], 64),
+        ([], 96),
+        ([5], 64),
         ([63.5], 64),
         ([64], 96),
         ([500], 96),
-        ([20, 20, 300], 32),
+        ([20, 20, 300], 64),
         ([20, 300, 300], 96),
     ],
     ids=str,
 )
-def test_the_patch_side_is_more_than_the_longer_side_of_the_usual_thing(sides, want):
+def test_the_patch_side_follows_the_longer_side_of_the_usual_thing(sides, want):
     box = np.array([(7, 5, 7 + 10, 5 + side) for side in sides], np.float32).reshape(-1, 4)
     assert side_px(box) == side_px(box[:, [1, 0, 3, 2]]) == want
     assert patch_side_px(box) == want
@@ -161,3 +160,18 @@ def test_a_file_that_is_no_model_is_named(tmp_path, content):
     with pytest.raises(PipelineError, match=r"want a model in odd\.onnx") as caught:
         open_session(path)
     assert caught.value.code == ErrorCode.MODEL_LOAD_ERROR
+
+
+def test_what_is_done_is_told_between_passes_and_may_stop_them():
+    told = []
+    looks_embeddings(noise(130), told.append)
+    assert told == pytest.approx([1 / 3, 2 / 3, 1])
+    told.clear()
+    classify([noise(70), noise(10)], told.append)
+    assert told == pytest.approx([0.25, 0.5, 1])
+
+    def stop(share):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        looks_embeddings(noise(70), stop)

@@ -203,7 +203,7 @@ def test_a_synonym_is_counted_as_its_type(scene):
     assert outcome.result.by_type == {"coin": 3}
 
 
-@pytest.mark.parametrize(("radius", "want", "other"), [(14, 32, 64), (20, 64, 96), (39, 96, 64)])
+@pytest.mark.parametrize(("radius", "want", "other"), [(14, 64, 96), (20, 64, 96), (39, 96, 64)])
 def test_patches_are_cut_as_large_as_the_bundled_network_needs(
     scene, tmp_path, monkeypatch, radius, want, other
 ):
