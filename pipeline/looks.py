@@ -1,7 +1,8 @@
-"""What a patch looks like to a bundled network that learned from photos: EfficientNet-Lite0, headless.
+"""What a patch looks like: to a bundled network that learned from photos, and by colour, texture and shape.
 
-Model: ``looks.onnx`` (docs/models.md). Like things are near each other by cosine, whatever they are: it knows
-kinds apart that colour and shape alone do not. What ``classify`` uses where ResNet-50 is not installed.
+Model: ``looks.onnx`` (docs/models.md), EfficientNet-Lite0, headless. It tells kinds apart that colour and
+shape alone do not; plain red and blue discs it does not tell apart, so what is made by hand stands beside it.
+What ``classify`` uses where ResNet-50 is not installed.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.embedding import EMBEDDING_SIZE as HANDCRAFTED_SIZE
+from pipeline.embedding import handcrafted_embeddings
+from pipeline.ops.kinds import unit_rows
 from pipeline.portions import OnPart, each, unheard
 from pipeline.sessions import DATA, open_session
 from pipeline.types import PatchBatch
 
 MODEL = DATA / "looks.onnx"
-EMBEDDING_SIZE = 320
+NETWORK_SIZE = 320
+EMBEDDING_SIZE = NETWORK_SIZE + HANDCRAFTED_SIZE
+HANDCRAFTED_WEIGHT = 0.5
+"""What the cosine of looks made by hand counts beside that of the network's."""
 SIDE_PX, SMALL_SIDE_PX = 96, 64
 """Patch sides; the smaller one where the usual thing is no larger. Still less makes all things look alike."""
 _CHUNK = 64
@@ -43,7 +50,7 @@ def _session() -> Any:
 
 
 def looks_embeddings(patches: PatchBatch, on_part: OnPart = unheard) -> NDArray[np.float16]:
-    """Return (N, ``EMBEDDING_SIZE``) float16 of N patches; lengths say nothing.
+    """Return (N, ``EMBEDDING_SIZE``) float16 of N patches: the network's looks, then those made by hand.
 
     Args:
         patches: with or without the background around the mask.
@@ -52,8 +59,9 @@ def looks_embeddings(patches: PatchBatch, on_part: OnPart = unheard) -> NDArray[
     Raises:
         PipelineError: MODEL_LOAD_ERROR when the file is damaged.
     """
-    rows = [np.zeros((0, EMBEDDING_SIZE), np.float16)]
+    rows = [np.zeros((0, NETWORK_SIZE), np.float32)]
     for start in each(range(0, len(patches.patches), _CHUNK), on_part):
         (values,) = _session().run(None, {"patches": patches.patches[start : start + _CHUNK]})
-        rows.append(values.astype(np.float16))
-    return np.concatenate(rows)
+        rows.append(values)
+    by_hand = np.float32(HANDCRAFTED_WEIGHT**0.5) * handcrafted_embeddings(patches).astype(np.float32)
+    return np.concatenate([unit_rows(np.concatenate(rows)), by_hand], axis=1).astype(np.float16)

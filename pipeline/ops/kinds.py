@@ -7,19 +7,20 @@ members are on average, so that one thing between two kinds does not join them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
-KIND_DISTANCE = {"looks": 0.7, "handcrafted": 0.25}
+KIND_DISTANCE = {"looks": 0.5, "handcrafted": 0.25}
 """Cosine distance at which kinds part, by source of the embeddings; measured on photos (docs/accuracy.md)."""
 DEFAULT_DISTANCE = 0.3
 """The same for embeddings that were not measured (anchors: VIRG count-anything)."""
 SIZE_WEIGHT = 1 / 7
 """Share of that distance that a factor of e in area adds."""
-GAP, GAP_LEAST, GAP_FLOOR = 1.7, 3, 0.25
+GAP, GAP_LEAST, GAP_FLOOR = 1.7, 3, 0.2
 """Nearer than that, two groups of so many are two kinds if they are so many times as far apart as the looser
 is within itself, or as this floor: plain things on plain ground differ little, but clearly;
 the same drawn thing, half a pixel further, by up to 0.2."""
@@ -167,7 +168,7 @@ def _nearest(features: Features, chosen: Features) -> NDArray[np.int64]:
     return np.concatenate([np.argmin(distances(features[b], chosen), axis=1) for b in blocks])
 
 
-def unit_rows(embeddings: NDArray[np.float16]) -> NDArray[np.float32]:
+def unit_rows(embeddings: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Return (N, D) float32 rows of unit length; zero rows stay zero."""
     wide = embeddings.astype(np.float32)
     length = np.linalg.norm(wide, axis=1, keepdims=True)
