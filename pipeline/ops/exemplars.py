@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Exemplar
 from pipeline.ops.boxes import box_iou
-from pipeline.ops.kinds import Features, KindTree, distances
+from pipeline.ops.kinds import GAP_FLOOR, Features, KindTree, distances
 from pipeline.ops.rle import rle_to_runs
 from pipeline.types import CandidateBatch, Readings
 
@@ -97,7 +97,9 @@ def what_is_meant(
     if len(unwanted):
         near, far = (distances(features, features[side]).min(axis=1) for side in (wanted, unwanted))
         fits &= near <= far
-    fits[unwanted] = False
+        fits[unwanted] = False
+        unlike = distances(features[unwanted], features[wanted]).min(axis=1) > GAP_FLOOR
+        unwanted = unwanted[unlike]  # one that is just like what is meant says nothing of its kind
     fits[wanted] = True
     narrow, meant, wide = (tree.kind_of(wanted, unwanted, limit) & fits for limit in (NARROW, 1.0, WIDE))
     return Readings(meant, narrow, wide)

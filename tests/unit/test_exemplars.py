@@ -66,6 +66,7 @@ def test_examples_of_kinds_that_have_nothing_in_common_mean_each_of_these_and_no
 
 def test_what_is_shown_as_not_meant_goes_though_it_is_just_like_what_is():
     assert meant([0, 0, 0], [0, 2], [1]) == [0, 2]
+    assert meant([0, 0, 0, 0, inf, inf], [0, 4], [1]) == [0, 2, 3, 4, 5], "and only that one"
 
 
 def test_not_everything_here_goes_however_many_others_are_shown_as_not_meant_elsewhere():
