@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.ops.kinds import unit_rows
 from pipeline.types import CandidateBatch, Classification
 
 SIZE_KERNEL = 0.35
@@ -46,7 +47,7 @@ def consistency(batch: CandidateBatch, classification: Classification) -> NDArra
     if len(batch) == 0:
         return np.zeros(0, np.float32)
     log_area = np.log(np.maximum(batch.area, 1)).astype(np.float32)
-    unit = _unit(classification.embeddings)
+    unit = unit_rows(classification.embeddings)
     quality = batch.predicted_iou * batch.stability_score
     weight = np.asarray(batch.area**_MASS_POWER * quality, np.float32)
     kernel = APPEARANCE_KERNEL[classification.source]
@@ -56,12 +57,6 @@ def consistency(batch: CandidateBatch, classification: Classification) -> NDArra
     alike = 1.0 / np.sqrt(1.0 + far)
     evidence = (support - 1.0) / (support - 1.0 + _PRIOR_WEIGHT)
     return np.asarray(HIGHEST * (1.0 - evidence * (1.0 - alike)), np.float32)
-
-
-def _unit(embeddings: NDArray[np.float16]) -> Floats:
-    wide = embeddings.astype(np.float32)
-    norms = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.asarray(wide / np.maximum(norms, 1e-9), np.float32)
 
 
 def _dominant_kinship(log_area: Floats, unit: Floats, weight: Floats, kernel: float) -> Floats:

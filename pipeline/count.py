@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError
-from pipeline.groups import Clustered, Grouping, clustered, features_of, group
+from pipeline.groups import Clustered, Grouping, clustered, group
 from pipeline.object_types import asks_for_everything
 from pipeline.ops.exemplars import find_exemplar, what_is_meant
-from pipeline.ops.kinds import Features, kind_tree
+from pipeline.ops.kinds import kind_features, kind_tree
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.ops.overlap import mask_overlaps
 from pipeline.ops.regions import points_in_regions
@@ -317,15 +317,11 @@ def _meant(here: Clustered, shown: Mapping[bool, list[int]], guests: Sequence[Gu
     if tree is None or not (shown[True] or shown[False]):
         return Readings(*(np.ones(n, np.bool_),) * 3)
     if guests:
-        features = _joined([features, *(features_of(image)[np.array([k])] for image, k in guests)])
+        everyone = [(here.candidates, slice(None)), *((image, slice(k, k + 1)) for image, k in guests)]
+        rows = np.concatenate([image.classification.embeddings[which] for image, which in everyone])
+        area = np.concatenate([image.batch.area[which] for image, which in everyone])
+        features = kind_features((rows, area), here.candidates.classification.source)
         tree = kind_tree(features, len(guests))
     wanted, unwanted = (np.array(shown[side], np.int64) for side in (True, False))
     found = what_is_meant(tree, features, wanted, unwanted, n)
     return Readings(found.meant[:n], found.narrow[:n], found.wide[:n])
-
-
-def _joined(features: Sequence[Features]) -> Features:
-    rows, sizes = (
-        np.concatenate(parts) for parts in zip(*((f.rows, f.log_area) for f in features), strict=True)
-    )
-    return Features(rows, sizes, features[0].kind_distance)

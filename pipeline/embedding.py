@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.ops.kinds import unit_rows
 from pipeline.types import PatchBatch
 
 _SIDE = 32
@@ -46,13 +47,8 @@ def _embed(patches: NDArray[np.uint8], masks: NDArray[np.bool_]) -> NDArray[np.f
         "gradient": _gradient_histogram(lab[..., 0], inside),
         "shape": _shape(masks),
     }
-    vector = np.concatenate([_WEIGHTS[name] * _unit(part) for name, part in parts.items()], axis=1)
-    return _unit(vector).astype(np.float16)
-
-
-def _unit(vectors: Floats) -> Floats:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(norms, 1e-9), np.float32)
+    vector = np.concatenate([_WEIGHTS[name] * unit_rows(part) for name, part in parts.items()], axis=1)
+    return unit_rows(vector).astype(np.float16)
 
 
 def _shrink(patches: NDArray[np.uint8], masks: NDArray[np.bool_]) -> tuple[Floats, Floats]:

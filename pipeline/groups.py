@@ -71,7 +71,8 @@ def clustered(settings: CountSettings, others: Mapping[str, Candidates]) -> dict
 
 
 def _clustered(candidates: Candidates) -> Clustered:
-    features = features_of(candidates)
+    seen = candidates.classification
+    features = kind_features((seen.embeddings, candidates.batch.area), seen.source)
     tree = kind_tree(features) if len(candidates) else None
     return Clustered(candidates, features, tree, tree.groups() if tree else np.zeros(0, np.int64))
 
@@ -115,12 +116,6 @@ def group(
             for i, choice in zip(ids.tolist(), chosen, strict=True)
         ),
     )
-
-
-def features_of(candidates: Candidates) -> Features:
-    """Return what tells an image's candidates apart in looks and size."""
-    seen = candidates.classification
-    return kind_features((seen.embeddings, candidates.batch.area), seen.source)
 
 
 def _is_of(choice: GroupChoice, candidates: Candidates, others: Mapping[str, Candidates]) -> bool:

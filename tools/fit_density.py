@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from pipeline.contract import CountSettings
 from pipeline.density import EVIDENCE, LEAST_COUNTED, LEAST_DOUBT, TABLE, Crowd, DensityModel, seen_in
 from pipeline.segment.registry import load
 from tools.drawn_crowds import draw_crowd
@@ -54,8 +53,8 @@ def observe(seed: int) -> Drawn:
     cv2.setNumThreads(1)
     scene = draw_crowd(seed)
     segmenter, _ = load(ENGINE, None)
-    candidates, instances, _ = find(segmenter, scene.image)
-    crowd = seen_in(candidates, instances, CountSettings())
+    candidates, instances, settings = find(segmenter, scene.image)
+    crowd = seen_in(candidates, instances, settings)
     return Drawn(seed, scene.true, len(instances.counted), scene.hidden, scene.radius_px, crowd)
 
 

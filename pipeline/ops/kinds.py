@@ -40,13 +40,15 @@ class KindTree:
     Attributes:
         row: (N,) int64. Leaf of each thing.
         left, right: (M - 1,) int64. What each merge joins: leaf 0 to M - 1, or M and the number of a merge.
-        height: (M - 1,) float64, rising. How far apart the two are; 1 is where kinds part.
+        height: (M - 1,) float64, rising. How far apart the two are; beyond 1 they are two kinds.
+        size: (M - 1,) int64. How many leaves they have together.
     """
 
     row: NDArray[np.int64]
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     height: NDArray[np.float64]
+    size: NDArray[np.int64]
 
     def groups(self) -> NDArray[np.int64]:
         """Return (N,) the kind of each thing: 0 is the most frequent; equal ones by their first thing."""
@@ -97,7 +99,8 @@ class KindTree:
     def _parts(self, limit: float) -> NDArray[np.bool_]:
         """Return (M - 1,) bool: what a merge joins are two kinds: far apart, or with a gap between them."""
         n = len(self.height) + 1
-        size, inner = self._beneath(np.arange(n)), np.concatenate([np.zeros(n), self.height])
+        size = np.concatenate([np.ones(n, np.int64), self.size])
+        inner = np.concatenate([np.zeros(n), self.height])
         several = np.minimum(size[self.left], size[self.right]) >= GAP_LEAST
         looser = np.maximum(np.maximum(inner[self.left], inner[self.right]), GAP_FLOOR)
         return np.asarray((self.height > limit) | (several & (self.height > GAP * limit * looser)))
@@ -157,8 +160,8 @@ def kind_tree(features: Features, n_last: int = 0) -> KindTree:
     apart = squareform(distances(chosen, chosen), checks=False)
     merges = linkage(apart, "average") if len(some) > 1 else np.zeros((0, 4))
     row = some if len(some) == n else _nearest(features, chosen)
-    left, right = merges[:, :2].T.astype(np.int64)
-    return KindTree(row.astype(np.int64), left, right, merges[:, 2])
+    left, right, size = merges[:, [0, 1, 3]].T.astype(np.int64)
+    return KindTree(row.astype(np.int64), left, right, merges[:, 2], size)
 
 
 def _nearest(features: Features, chosen: Features) -> NDArray[np.int64]:

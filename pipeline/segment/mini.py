@@ -7,7 +7,6 @@ In: Images.  Out: one CandidateBatch an image.  Device: CPU.  Settings: CountSet
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline import sessions
 from pipeline.contract import CountSettings, Exemplar
 from pipeline.portions import OnPart, each, unheard
 from pipeline.segment.base import EngineInfo
@@ -27,20 +27,16 @@ from pipeline.segment.mini_maps import STRIDE_PX
 from pipeline.segment.mini_peaks import MIN_QUALITY, Found
 from pipeline.segment.mini_search import ScaleSearch
 from pipeline.segment.outline import CandidateBuilder, stack_batches
-from pipeline.sessions import DATA, open_session
 from pipeline.types import CandidateBatch, Image
 
-MODEL = DATA / "mini.onnx"
+MODEL = sessions.DATA / "mini.onnx"
 LIKE_MODEL = MODEL.with_name("mini_like.onnx")
 """What is told of exemplars (``pipeline.segment.mini_like``)."""
 
 
 def available() -> tuple[bool, str]:
     """Return whether the engine can run here, and why not."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        return False, "onnxruntime is not installed"
-    missing = [path.name for path in (MODEL, LIKE_MODEL) if not path.exists()]
-    return (not missing, f"{' and '.join(missing)} not in this installation" if missing else "")
+    return sessions.available(MODEL, LIKE_MODEL)
 
 
 def load(model: str | None = None) -> MiniSegmenter:
@@ -69,7 +65,7 @@ class MiniSegmenter:
         Raises:
             PipelineError: MODEL_LOAD_ERROR.
         """
-        self._session, self._like = open_session(path), open_session(LIKE_MODEL)
+        self._session, self._like = sessions.open_session(path), sessions.open_session(LIKE_MODEL)
         self.info = EngineInfo("mini", path.stem, _sha256(path, LIKE_MODEL), "float32", "cpu")
 
     def segment(

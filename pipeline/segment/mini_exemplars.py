@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Exemplar
 from pipeline.ops.boxes import box_iou
+from pipeline.ops.exemplars import MIN_MATCH_IOU
 from pipeline.segment.exemplar_contrast import contrast_picture
 from pipeline.segment.mini_like import LikeMaps, surroundings
 from pipeline.segment.mini_likeness import (
@@ -42,8 +43,6 @@ DEAR_PX, COST_WEIGHT = 2_000_000, 0.25
 """Input px from which a level takes long; a finer one must meet the boxes better by so much."""
 WELL_MET, OTHER_MARGIN = -0.25, 0.15
 """Below this score other ways to see the exemplars are tried; they must be better by this much."""
-MET_IOU = 0.3
-"""From this IoU on a lone box is met by what is seen anyway; it says too little of its kind for more."""
 EXPLAINED = 0.5
 """Share of what is seen without exemplars that things of a size known from other pictures cover at least."""
 USUAL_SOLIDITY = 0.85
@@ -139,13 +138,13 @@ def steer(
 
 
 def _seen_anyway(views: Views, pyramid: Pyramid) -> Steered | None:
-    """Return what is seen anyway where it meets a lone exemplar."""
+    """Return what is seen anyway where it meets a lone exemplar: one says too little of its kind for more."""
     if len(views.boxes) > 1:
         return None
     found = pyramid.at(pyramid.best())
     centre = views.boxes.reshape(2, 2).mean(axis=0).tolist()
     under = np.array(_boxes_under(found, [centre]), np.float32).reshape(-1, 4)
-    if not len(under) or box_iou(under, views.boxes)[0, 0] < MET_IOU:
+    if not len(under) or box_iou(under, views.boxes)[0, 0] < MIN_MATCH_IOU:
         return None
     return Steered(found, PLAIN_QUALITY)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.ops.boxes import box_iou
+from pipeline.ops.exemplars import MIN_MATCH_IOU
 from pipeline.segment.mini_maps import Maps
 from pipeline.segment.mini_peaks import Found
 from pipeline.segment.mini_tree import RegionTree, build_tree, choose, label_map
@@ -26,8 +27,6 @@ FILL = 0.7
 """Usual share of its box that an object fills."""
 MISSED = 0.05
 """What an exemplar that is not found is worth; a found one is worth its IoU times its clearness."""
-MIN_IOU = 0.3
-"""An exemplar is found when a region's box meets its own at least this much."""
 
 SIZE_SLACK, SIZE_WIDTH = 0.25, 0.4
 SLENDER_SLACK, SLENDER_WIDTH = 0.15, 0.5
@@ -89,7 +88,7 @@ def region_met(tree: RegionTree, box: Box) -> Region | None:
         return None
     iou = box_iou(tree.box_xyxy.astype(np.float32), box[None])[:, 0]
     best = int(np.argmax(iou))
-    if iou[best] < MIN_IOU:
+    if iou[best] < MIN_MATCH_IOU:
         return None
     clear = float(_clearness(tree)[best])
     shape = float(tree.slenderness[best]), float(tree.solidity[best])

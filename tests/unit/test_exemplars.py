@@ -36,6 +36,11 @@ def things(apart, area=None):
     return kind_features((looking(*apart), np.array(areas, np.int64)), "handcrafted")
 
 
+def any_things(rng, n):
+    rows, area = rng.normal(0, 1, (n, 3)).astype(np.float16), rng.integers(50, 800, n)
+    return kind_features((rows, area), "looks")
+
+
 def meant(apart, wanted, unwanted=(), area=None):
     return np.flatnonzero(readings(things(apart, area), wanted, unwanted).meant).tolist()
 
@@ -164,8 +169,7 @@ def test_nothing_is_read_in_two_ways_where_no_example_is_wanted():
 @given(st.integers(1, 15), st.integers(0, 2**32 - 1))
 def test_readings_lie_in_each_other_and_hold_the_examples(n, seed):
     rng = np.random.default_rng(seed)
-    rows, area = rng.normal(0, 1, (n, 3)).astype(np.float16), rng.integers(50, 800, n)
-    features = kind_features((rows, area), "looks")
+    features = any_things(rng, n)
     wanted, unwanted = (rng.integers(0, n, size) for size in rng.integers((1, 0), 4))
     found = readings(features, wanted, unwanted)
     assert found.narrow.dtype == found.meant.dtype == found.wide.dtype == np.bool_
@@ -180,8 +184,7 @@ def test_readings_lie_in_each_other_and_hold_the_examples(n, seed):
 @given(st.integers(1, 15), st.integers(0, 2**32 - 1))
 def test_what_is_not_meant_never_adds_anything(n, seed):
     rng = np.random.default_rng(seed)
-    rows, area = rng.normal(0, 1, (n, 3)).astype(np.float16), rng.integers(50, 800, n)
-    features = kind_features((rows, area), "looks")
+    features = any_things(rng, n)
     wanted, unwanted = rng.integers(0, n, 2), rng.integers(0, n, 2)
     before, after = readings(features, wanted), readings(features, wanted, unwanted)
     assert (after.meant <= before.meant).all()
