@@ -160,6 +160,8 @@ def _describe(
             "count_before": current_count(image),
             "count_interval_before": current_interval(image),
             "density_estimate": c["result"]["density_estimate"],
+            "needs_review": c["needs_review"],
+            "review_reason": c["review_reason"],
             "version": image.version if dry_run else image.version + 1,
             "counted": [one.object_id for one in f.objects],
             "rejected": f.rejected,

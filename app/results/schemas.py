@@ -208,6 +208,8 @@ class RecountedImageSchema(ma.Schema):
     count_before = fields.Integer(required=True, metadata=described(24))
     count_interval_before = fields.List(fields.Integer(), required=True, metadata=described([23, 25]))
     density_estimate = fields.Nested(DensitySchema, required=True, allow_none=True, metadata=ESTIMATE)
+    needs_review = fields.Boolean(required=True, metadata=described(False))
+    review_reason = fields.String(required=True, allow_none=True, metadata=described(None))
     version = fields.Integer(required=True, metadata=described(2))
     counted = fields.List(
         fields.String(), required=True, metadata=described(["c0", "c1"], "object ids, in order")

@@ -93,6 +93,22 @@ def test_a_corrected_counts_interval_holds_it_and_is_the_same_through_every_door
     assert data_of(correct(client, job, 3, edits=[edit]))["count_interval"] == [29, 29]
 
 
+def test_a_preview_asks_to_be_checked_as_the_count_then_does(client: Client) -> None:
+    job = client.counted(MIXED)
+    asks = [client.results(job["job_id"])["review_reason"]]
+    url, config = f"/jobs/{job['job_id']}/recount", {"min_area_px": 10**6}
+    for dry_run in (True, False):
+        (image,) = data_of(client.post(url, {"config": config, "dry_run": dry_run}))["images"]
+        asks.append(image["review_reason"])
+        assert image["needs_review"] == (image["review_reason"] is not None)
+    asks.append(client.results(job["job_id"])["review_reason"])
+    assert asks[1:] == [asks[1]] * 3
+    assert asks[0] != asks[1]
+    data_of(correct(client, job, 2, count=30))
+    (image,) = data_of(client.post(url, {"config": {}, "dry_run": True}))["images"]
+    assert (image["needs_review"], image["review_reason"]) == (False, None)
+
+
 def test_the_list_shows_the_first_image(client: Client) -> None:
     job = client.counted(THREE, MIXED)
     (listed,) = data_of(client.get("/jobs"))

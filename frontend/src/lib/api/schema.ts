@@ -1297,6 +1297,10 @@ export interface components {
              * @example null
              */
             density_estimate: components["schemas"]["Density"] | null;
+            /** @example false */
+            needs_review: boolean;
+            /** @example null */
+            review_reason: string | null;
             /** @example 2 */
             version: number;
             /**

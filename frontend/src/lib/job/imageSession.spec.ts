@@ -216,6 +216,7 @@ it("shows a preview instead of the saved count", async () => {
   const preview: RecountedImage = {
     ...{ file_id: "img_1", count: 1, count_interval: [1, 1], version: 1 },
     ...{ count_before: 3, count_interval_before: [2, 4], density_estimate: null },
+    ...{ needs_review: false, review_reason: null },
     counted: ["c1"],
     rejected: { c0: "too_small" },
   };
