@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -137,6 +138,11 @@ def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> No
         store.put(image_key("ab" * 32), Endless())
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
     assert list((tmp_path / INCOMING).iterdir()) == []
+
+
+def test_the_free_share_of_the_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=200, free=10))
+    assert LocalStorage(tmp_path).free_share() == 0.05
 
 
 def test_a_folder_that_cannot_be_made_fails_the_check(tmp_path: Path) -> None:
