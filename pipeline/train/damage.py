@@ -57,12 +57,26 @@ def _compress(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8) if done else image
 
 
+def _enlarged(rng: np.random.Generator, image: Array) -> NDArray[np.uint8]:
+    """Take a smaller photograph and enlarge it with its noise and compression, as small things are seen."""
+    size = image.shape[0]
+    side = round(size / rng.uniform(1.3, 3.5))
+    small: Array = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return np.asarray(cv2.resize(_taken(rng, small), (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _taken(rng: np.random.Generator, image: Array) -> NDArray[np.uint8]:
+    """Add noise, perhaps, and what compression does."""
+    if rng.random() < 0.6:
+        sigma = rng.choice([1, 3, 6, 12, 25], p=[0.24, 0.24, 0.24, 0.2, 0.08])
+        image = image + rng.normal(0, sigma, image.shape).astype(np.float32)
+    out = np.clip(image, 0, 255).astype(np.uint8)
+    return _compress(rng, out) if rng.random() < 0.6 else out
+
+
 def damage(rng: np.random.Generator, image: Array) -> NDArray[np.uint8]:
     """Return the (S, S, 3) uint8 photograph of a clean float32 scene."""
     for chance, step in ((0.5, _uneven), (0.5, _tint), (0.6, _tone), (0.45, _blur)):
         if rng.random() < chance:
             image = step(rng, image)
-    if rng.random() < 0.6:
-        image = image + rng.normal(0, rng.choice([1, 3, 6, 12]), image.shape).astype(np.float32)
-    out = np.clip(image, 0, 255).astype(np.uint8)
-    return _compress(rng, out) if rng.random() < 0.6 else out
+    return (_enlarged if rng.random() < 0.2 else _taken)(rng, image)

@@ -16,7 +16,7 @@ _PHOTOS_MORE = ("retina", "rocket", "text", "ihc", "clock_motion", "gravel")
 
 @cache
 def _photos() -> tuple[NDArray[np.uint8], ...]:
-    """Return the photographs that scikit-image carries in its wheel and that show nothing countable."""
+    """Return those of scikit-image's test photographs that show nothing countable."""
     from pathlib import Path
 
     import skimage.data
@@ -147,13 +147,26 @@ def _soil(rng: np.random.Generator, size: int) -> Array:
     return colour(rng) * np.asarray(0.8 + rng.uniform(0.2, 0.7) * facing, np.float32)[..., None]
 
 
-_KINDS = (_plain, _cloudy, _wood, _weave, _creased, _straw, _gravel, _photo, _soil)
-_WEIGHTS = (0.3, 0.14, 0.08, 0.09, 0.08, 0.08, 0.05, 0.11, 0.07)
+def _noisy(rng: np.random.Generator, size: int) -> Array:
+    """Noise of a camera in a dark or much enlarged picture: blobs that are nothing."""
+    cells = max(8, round(size / rng.uniform(2, 16)))
+    field = rng.normal(0, rng.choice([4, 10, 25, 50]), (cells, cells, int(rng.choice([1, 3]))))
+    way = cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_LINEAR
+    large = cv2.resize(field.astype(np.float32), (size, size), interpolation=way)
+    return colour(rng) + (large if large.ndim == 3 else large[..., None])
 
 
-def draw_ground(rng: np.random.Generator, size: int, busy: bool = False) -> Array:
-    """Return a (size, size, 3) float32 ground in [0, 255]; ``busy`` leaves out the plain ones."""
+_KINDS = (_plain, _cloudy, _wood, _weave, _creased, _straw, _gravel, _photo, _soil, _noisy)
+_WEIGHTS = (0.3, 0.11, 0.07, 0.07, 0.07, 0.07, 0.05, 0.2, 0.06, 0.03)
+
+
+def draw_ground(rng: np.random.Generator, size: int, busy: bool = False, noisy: float = 1.0) -> Array:
+    """Return a (size, size, 3) float32 ground in [0, 255].
+
+    ``busy`` leaves out the plain ones; ``noisy`` says how many times as often noise comes.
+    """
     weights = np.array(_WEIGHTS)
+    weights[-1] *= noisy
     if busy:
         weights[0] = 0
     kind = _KINDS[int(rng.choice(len(_KINDS), p=weights / weights.sum()))]

@@ -6,7 +6,7 @@ on scenes of several kinds of things.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +16,12 @@ from pipeline.train.like_network import LikeNet, is_told
 from pipeline.train.mini import Trainer, main
 from pipeline.train.network import MiniNet
 
-_RATES = {"base.up": 0.6, "base.head": 0.6, "base": 0.4, "": 1.0}
-"""Share of the learning rate for parameters whose names start so; the first that fits."""
-
 
 class LikeTrainer(Trainer):
     """Trains a ``LikeNet``; what was learned before changes more slowly than what is new."""
 
     draw = staticmethod(draw_like_sample)
+    rates: ClassVar = {"base.photos": 0.04, "base.up": 0.6, "base.head": 0.6, "base": 0.4, "": 1.0}
 
     def build(self, start: dict[str, Tensor] | None) -> nn.Module:
         """Return the network: from weights of mini, or to go on from weights of its own."""
@@ -33,13 +31,6 @@ class LikeTrainer(Trainer):
         if start:
             (net if is_told(start) else net.base).load_state_dict(start)
         return net
-
-    def groups(self) -> list[dict[str, Any]]:
-        """Return the optimiser's parameter groups."""
-        groups: dict[str, list[nn.Parameter]] = {name: [] for name in _RATES}
-        for name, weights in self.net.named_parameters():
-            groups[next(start for start in _RATES if name.startswith(start))].append(weights)
-        return [{"params": groups[name], "lr": self.settings.lr * rate} for name, rate in _RATES.items()]
 
 
 if __name__ == "__main__":

@@ -10,14 +10,16 @@ import argparse
 import copy
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.train import things
 from pipeline.train.data import Draw, Replay, augment, draw_sample, drawn_batches
 from pipeline.train.export import averaged, export_onnx
 from pipeline.train.losses import foreground_iou, mini_loss
@@ -83,6 +85,8 @@ class Trainer:
     """Holds the network, its average and the optimiser between steps."""
 
     draw: Draw = staticmethod(draw_sample)
+    rates: ClassVar[Mapping[str, float]] = {"photos": 0.1, "": 1.0}
+    """Share of the learning rate for parameters whose names start so; the first that fits."""
 
     def __init__(self, settings: TrainSettings) -> None:
         """Seed everything and build the network."""
@@ -99,14 +103,18 @@ class Trainer:
 
     def build(self, start: dict[str, Tensor] | None) -> nn.Module:
         """Return the network to train, with the weights it starts from if there are any."""
-        net = MiniNet()
+        net = MiniNet(trained=not start)
         if start:
             net.load_state_dict(start)
         return net
 
     def groups(self) -> list[dict[str, Any]]:
-        """Return the optimiser's parameter groups."""
-        return [{"params": list(self.net.parameters())}]
+        """Return the optimiser's parameter groups; what was learned before changes more slowly."""
+        groups: dict[str, list[nn.Parameter]] = {name: [] for name in self.rates}
+        for name, weights in self.net.named_parameters():
+            if weights.requires_grad:
+                groups[next(start for start in self.rates if name.startswith(start))].append(weights)
+        return [{"params": groups[name], "lr": self.settings.lr * rate} for name, rate in self.rates.items()]
 
     def _next(self) -> list[Tensor]:
         """Return the next step's pictures, targets and what else was drawn, on the device."""
@@ -164,6 +172,7 @@ def save_state(trainer: Trainer, step: int, out: Path) -> None:
         "steps": step,
         "torch": str(torch.__version__),
         "scenes": step * trainer.settings.fresh,
+        "things": things.SHARE if things.folder() else 0,
     }
     if trainer.device.type == "cuda":
         meta["device"] = torch.cuda.get_device_name(trainer.device)

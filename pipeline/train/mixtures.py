@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.train.plans import Plan, draw_palette
+from pipeline.train.plan import Plan, draw_palette
 from pipeline.train.shapes import MAKERS
 
 
@@ -18,4 +18,5 @@ def with_other_kinds(rng: np.random.Generator, plan: Plan) -> Plan:
     palette = plan.palette + draw_palette(rng, plan.ground, len(makers) if own else int(rng.integers(0, 3)))
     spread = float(rng.choice([0.0, 0.25, 0.5]))
     sizes = (1.0, *np.exp(rng.normal(0, spread, more)).tolist())
-    return replace(plan, makers=makers, palette=palette, own_colours=own, sizes=sizes)
+    pictured = len(makers) if plan.pictured else 0
+    return replace(plan, makers=makers, palette=palette, own_colours=own, sizes=sizes, pictured=pictured)

@@ -1,19 +1,22 @@
-"""The network of mini: a small U-shaped fully convolutional net, input stride 16 inside, stride 2 out."""
+"""The network of mini: a small U-shaped fully convolutional net, stride 16 inside, stride 2 out."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.train.photos import WIDTHS as PHOTO_WIDTHS
+from pipeline.train.photos import PhotoEncoder
+
 OUTPUTS = ("foreground", "cone", "contact")
 WIDTHS = (24, 48, 96, 160)
+"""Channels at strides 2, 4, 8 and 16."""
 
 
-def _conv(n_in: int, n_out: int, stride: int = 1, dilation: int = 1, size: int = 3) -> nn.Sequential:
+def _conv(n_in: int, n_out: int, size: int = 3) -> nn.Sequential:
     """Return convolution, batch norm and ReLU."""
-    pad = dilation * (size // 2)
     return nn.Sequential(
-        nn.Conv2d(n_in, n_out, size, stride, pad, dilation, bias=False),
+        nn.Conv2d(n_in, n_out, size, 1, size // 2, bias=False),
         nn.BatchNorm2d(n_out),
         nn.ReLU(inplace=True),
     )
@@ -22,12 +25,10 @@ def _conv(n_in: int, n_out: int, stride: int = 1, dilation: int = 1, size: int =
 class _Residual(nn.Module):
     """Two convolutions around a shortcut."""
 
-    def __init__(self, width: int, dilation: int = 1) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = _conv(width, width, dilation=dilation)
-        self.second = nn.Sequential(
-            nn.Conv2d(width, width, 3, 1, dilation, dilation, bias=False), nn.BatchNorm2d(width)
-        )
+        self.first = _conv(width, width)
+        self.second = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, C, H, W) of the same shape."""
@@ -74,24 +75,21 @@ class MiniNet(nn.Module):
     H and W are multiples of 16.
     """
 
-    def __init__(self) -> None:
-        """Draw new weights from torch's generator."""
+    def __init__(self, *, trained: bool = False) -> None:
+        """Draw new weights from torch's generator; the encoder's are those of photos if ``trained``."""
         super().__init__()
         a, b, c, d = WIDTHS
-        self.stem = nn.Sequential(_conv(3, a, stride=2, size=5), _conv(a, a))
-        self.level2 = nn.Sequential(_conv(a, b, stride=2), _Residual(b))
-        self.level3 = nn.Sequential(_conv(b, c, stride=2), _Residual(c), _Residual(c))
-        self.level4 = nn.Sequential(_conv(c, d, stride=2), _Residual(d), _Residual(d, dilation=2))
+        self.photos = PhotoEncoder(trained=trained)
+        self.adapt = nn.ModuleList(
+            _conv(n_in, n_out, size=1) for n_in, n_out in zip(PHOTO_WIDTHS, WIDTHS, strict=True)
+        )
         self.mix_style = _MixStyle()
         self.up3, self.up2, self.up1 = _Up(d, c), _Up(c, b), _Up(b, a)
         self.head = nn.Sequential(_conv(a, a), nn.Conv2d(a, len(OUTPUTS), 1))
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Return the features at strides 2, 4, 8 and 16."""
-        x1 = self.mix_style(self.stem(x - 0.5))
-        x2 = self.mix_style(self.level2(x1))
-        x3 = self.level3(x2)
-        return [x1, x2, x3, self.level4(x3)]
+        return [adapt(f) for adapt, f in zip(self.adapt, self.photos(x, self.mix_style), strict=True)]
 
     def decode(self, features: list[Tensor]) -> Tensor:
         """Return the logits."""

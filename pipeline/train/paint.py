@@ -14,6 +14,9 @@ from pipeline.train.prototypes import Prototype
 
 Array = NDArray[np.floating[Any]]
 
+LEAST_CONTRAST = 22.0
+"""What a thing of a picture differs from the ground under it in one colour at least, of 255."""
+
 
 @dataclass(frozen=True, slots=True)
 class Material:
@@ -80,6 +83,7 @@ class Sprite:
     Attributes:
         filled: bool, what is counted (holes filled). alpha: coverage. tone: first to second colour.
         shade: factor on the colour. shine: light added, in [0, 1].
+        skin: (S, S, 3) RGB in [0, 255], its own colours in place of all that.
     """
 
     filled: NDArray[np.bool_]
@@ -87,6 +91,7 @@ class Sprite:
     tone: Array
     shade: Array
     shine: Array
+    skin: Array | None = None
 
 
 def draw_sprite(
@@ -151,9 +156,22 @@ def paste(image: Array, sprite: Sprite, at: tuple[int, int], colours: tuple[Arra
         return
     rows, cols, r, c = meet
     tone, alpha = sprite.tone[r, c, None], sprite.alpha[r, c, None]
-    body = (colours[0] + (colours[1] - colours[0]) * tone) * sprite.shade[r, c, None]
-    body = body + 255 * sprite.shine[r, c, None]
+    if sprite.skin is not None:
+        body = _told_apart(sprite.skin[r, c], image[rows, cols], alpha)
+    else:
+        body = (colours[0] + (colours[1] - colours[0]) * tone) * sprite.shade[r, c, None]
+        body = body + 255 * sprite.shine[r, c, None]
     image[rows, cols] += (np.clip(body, 0, 255) - image[rows, cols]) * alpha
+
+
+def _told_apart(body: Array, ground: Array, alpha: Array) -> Array:
+    """Return the colours of a thing, lighter or darker where they are those of the ground."""
+    inside = max(float(alpha.sum()), 1e-3)
+    off = ((body - ground) * alpha).sum((0, 1)) / inside
+    if np.abs(off).max() > LEAST_CONTRAST:
+        return body
+    level = float((ground * alpha).sum() / (3 * inside))
+    return np.asarray(body + np.float32(2 * LEAST_CONTRAST if level < 128 else -2 * LEAST_CONTRAST))
 
 
 def mark(labels: NDArray[np.int32], sprite: Sprite, at: tuple[int, int], value: int) -> tuple[int, int]:

@@ -3,89 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.train import things
 from pipeline.train.grounds import colour, draw_furniture, draw_ground, fractal
-from pipeline.train.paint import Material, draw_material
-from pipeline.train.shapes import MAKERS
+from pipeline.train.plan import Palette, Plan, draw_generic, draw_palette
 
 Array = NDArray[np.floating[Any]]
-Palette = tuple[tuple[Array, Array], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The choices of one scene before anything is placed.
-
-    Attributes:
-        ground: (S, S, 3) float32 picture so far. makers: names of shapes, one prototype each.
-        palette: pairs of first and second colour (3,) RGB. colour_spread: jitter in [0, 255].
-        layout: name of a layout; gap: its spacing. spread: log size spread. aligned: one direction.
-        holder: what lies under each object: "none", "ring", "dimple" or "cell".
-        brightness_spread: per-object log brightness spread. n_max: most objects.
-        own_colours: each kind has its own of the colour pairs, instead of each object any of them.
-        sizes: factor on the radius of each kind, the same for all kinds when empty.
-    """
-
-    ground: Array
-    makers: tuple[str, ...]
-    palette: Palette
-    colour_spread: float
-    layout: str
-    gap: float
-    spread: float
-    aligned: bool
-    holder: str
-    brightness_spread: float
-    material: Material
-    n_max: int = 110
-    own_colours: bool = False
-    sizes: tuple[float, ...] = ()
-
-
-def draw_palette(rng: np.random.Generator, ground: Array, n: int) -> Palette:
-    """Return ``n`` colour pairs that can be told from the ground, a quarter of them only just."""
-    base = ground.reshape(-1, 3).mean(0)
-    pairs = []
-    for _ in range(n):
-        first = colour(rng)
-        if rng.random() < 0.25:
-            first = np.clip(base + rng.normal(0, 35, 3), 0, 255).astype(np.float32)
-        if np.abs(first - base).max() < 28:
-            first = np.clip(first + (45 if base.mean() < 128 else -45), 0, 255).astype(np.float32)
-        second = colour(rng) if rng.random() < 0.5 else first * np.float32(rng.uniform(0.3, 0.9))
-        pairs.append((first, second))
-    return tuple(pairs)
-
-
-def _generic(rng: np.random.Generator, size: int) -> Plan:
-    ground = draw_ground(rng, size)
-    draw_furniture(rng, ground)
-    kinds = int(rng.choice([1, 1, 1, 2, 3]))
-    layout = str(rng.choice(["scattered", "scattered", "clumped", "gridded", "heaped"]))
-    return Plan(
-        ground=ground,
-        makers=tuple(rng.choice(list(MAKERS), kinds)),
-        palette=draw_palette(rng, ground, int(rng.choice([1, 1, 2, 4]))),
-        colour_spread=rng.choice([0.0, 8.0, 25.0]),
-        layout=layout,
-        gap=rng.uniform(1.0, 1.5) if layout == "scattered" else rng.uniform(0.95, 1.15),
-        spread=rng.choice([0.0, 0.08, 0.2, 0.35]),
-        aligned=rng.random() < 0.25,
-        holder=str(rng.choice(["none", "none", "none", "none", "ring", "dimple", "cell"])),
-        brightness_spread=rng.choice([0.0, 0.1, 0.25]),
-        material=draw_material(rng),
-    )
 
 
 def _glowing(rng: np.random.Generator, size: int) -> Plan:
     """Fluorescent nuclei: soft, dim and bright ones on black, often touching."""
-    plan = _generic(rng, size)
+    plan = draw_generic(rng, size)
     tint = rng.choice(
         [[255, 255, 255], [255, 255, 255], [80, 140, 255], [80, 255, 120], [255, 80, 80]]
     ).astype(np.float32)
@@ -117,7 +51,7 @@ def _glowing(rng: np.random.Generator, size: int) -> Plan:
 
 def _stained(rng: np.random.Generator, size: int) -> Plan:
     """Stained tissue: dark blue to purple bodies in pale pink stuff with fibres."""
-    plan = _generic(rng, size)
+    plan = draw_generic(rng, size)
     pale = np.array([rng.uniform(190, 245), rng.uniform(150, 220), rng.uniform(190, 240)], np.float32)
     rose = pale * np.array([0.9, 0.72, 0.88], np.float32)
     amount = np.clip(0.5 + (fractal(rng, size) - 0.5) * rng.uniform(2, 6), 0, 1)[..., None]
@@ -146,7 +80,7 @@ def _stained(rng: np.random.Generator, size: int) -> Plan:
 
 def _dish(rng: np.random.Generator, size: int) -> Plan:
     """Colonies on agar: small round spots, a large rim through the picture, pen marks."""
-    plan = _generic(rng, size)
+    plan = draw_generic(rng, size)
     ground = np.ascontiguousarray(np.broadcast_to(colour(rng), (size, size, 3)), dtype=np.float32)
     agar, centre = colour(rng), rng.uniform(-0.2, 1.2, 2) * size
     radius = size * rng.uniform(0.45, 1.6)
@@ -180,7 +114,7 @@ def _dish(rng: np.random.Generator, size: int) -> Plan:
 
 def _stacked(rng: np.random.Generator, size: int) -> Plan:
     """Log and pipe piles, cans and bottles from above: round ends shoulder to shoulder."""
-    plan = _generic(rng, size)
+    plan = draw_generic(rng, size)
     ground = draw_ground(rng, size, busy=True) * np.float32(rng.uniform(0.25, 0.9))
     maker = str(rng.choice(["log_end", "log_end", "pipe_mouth", "pipe_mouth", "disc", "blob"]))
     brown = np.array([rng.uniform(150, 240), rng.uniform(110, 190), rng.uniform(60, 140)], np.float32)
@@ -203,7 +137,7 @@ def _stacked(rng: np.random.Generator, size: int) -> Plan:
 
 def _packed(rng: np.random.Generator, size: int) -> Plan:
     """Trays, blisters, crates and lots: things in their places, in rows, each in its holder or alone."""
-    plan = _generic(rng, size)
+    plan = draw_generic(rng, size)
     maker = str(rng.choice(["disc", "disc", "plate", "pipe_mouth", "capsule", "blob", "coin"]))
     matter = replace(
         plan.material, diffuse=float(rng.uniform(0.1, 0.6)), gloss=float(rng.choice([0.0, 0.4, 0.8]))
@@ -222,7 +156,7 @@ def _packed(rng: np.random.Generator, size: int) -> Plan:
 
 def _hardware(rng: np.random.Generator, size: int) -> Plan:
     """Metal parts and coins of many sizes on a plain ground: shiny, with shadows."""
-    plan = _generic(rng, size)
+    plan = draw_generic(rng, size)
     metal = np.array(
         rng.choice([[190, 190, 195], [205, 180, 120], [150, 150, 155], [190, 120, 80], [120, 100, 60]]),
         np.float32,
@@ -255,7 +189,7 @@ def _hardware(rng: np.random.Generator, size: int) -> Plan:
 
 def _heap(rng: np.random.Generator, size: int) -> Plan:
     """Heaps and baskets of things like fruit, potatoes, sweets and stones that cover each other."""
-    plan = _generic(rng, size)
+    plan = draw_generic(rng, size)
     matter = replace(
         plan.material,
         ambient=float(rng.uniform(0.4, 0.7)),
@@ -288,7 +222,7 @@ def _heap(rng: np.random.Generator, size: int) -> Plan:
 
 def _capsules(rng: np.random.Generator, size: int) -> Plan:
     """Capsules, one half clear or pale, spread on paper, cloth or a table, some upon others."""
-    plan = _generic(rng, size)
+    plan = draw_generic(rng, size)
     ground = draw_ground(rng, size)
     if rng.random() < 0.6:
         ground = 215 + 40 * (ground - ground.mean()) / np.float32(np.abs(ground - ground.mean()).max() + 1)
@@ -315,7 +249,7 @@ def _capsules(rng: np.random.Generator, size: int) -> Plan:
 
 def _parked(rng: np.random.Generator, size: int) -> Plan:
     """Cars from above in rows between painted lines, each in its own colour."""
-    plan = _generic(rng, size)
+    plan = draw_generic(rng, size)
     ground = np.float32(rng.uniform(40, 200)) * (0.85 + 0.3 * fractal(rng, size)[..., None]) * np.ones(3)
     ground = np.ascontiguousarray(ground, dtype=np.float32)
     if rng.random() < 0.6:
@@ -337,7 +271,7 @@ def _parked(rng: np.random.Generator, size: int) -> Plan:
 
 def _composed(rng: np.random.Generator, size: int) -> Plan:
     """Things of parts that differ from each other as much as from the ground, with hard shadows."""
-    plan = _generic(rng, size)
+    plan = draw_generic(rng, size)
     maker = str(
         rng.choice(["compound", "compound", "compound", "screw", "worm", "capsule", "car", "cluster"])
     )
@@ -362,8 +296,52 @@ def _composed(rng: np.random.Generator, size: int) -> Plan:
     )
 
 
+def _printed(rng: np.random.Generator, size: int) -> Plan:
+    """Flat things with straight edges, often upright: tiles, labels, boxes, windows, shapes on paper."""
+    plan = draw_generic(rng, size)
+    ground = draw_ground(rng, size)
+    if rng.random() < 0.3:
+        draw_furniture(rng, ground)
+    matter = replace(
+        plan.material,
+        ambient=float(rng.uniform(0.85, 1.0)),
+        diffuse=float(rng.choice([0.0, 0.0, 0.3])),
+        gloss=0.0,
+        opacity=1.0,
+        opacity_second=1.0,
+        rim=0.0,
+        shadow=float(rng.choice([0.0, 0.0, rng.uniform(0.2, 0.7)])),
+    )
+    return replace(
+        plan,
+        ground=ground,
+        makers=tuple(
+            rng.choice(["tile", "tile", "tile", "tile", "plate", "disc"], int(rng.choice([1, 1, 1, 2])))
+        ),
+        palette=draw_palette(rng, ground, int(rng.choice([1, 1, 2, 5]))),
+        layout=str(rng.choice(["scattered", "scattered", "gridded"])),
+        gap=float(rng.uniform(1.0, 1.5)),
+        spread=float(rng.choice([0.0, 0.0, 0.15])),
+        aligned=rng.random() < 0.8,
+        holder="none",
+        material=matter,
+    )
+
+
+def _pictured(rng: np.random.Generator, size: int) -> Plan:
+    """Things that others rendered: food, animals, faces, plants, tools."""
+    plan = draw_generic(rng, size)
+    return replace(
+        plan,
+        pictured=int(rng.choice([1, 1, 1, 2, 4])),
+        spread=float(rng.choice([0.05, 0.15, 0.3])),
+        aligned=rng.random() < 0.35,
+        material=replace(plan.material, opacity=1.0),
+    )
+
+
 _PLANS: tuple[Callable[[np.random.Generator, int], Plan], ...] = (
-    _generic,
+    draw_generic,
     _glowing,
     _stained,
     _dish,
@@ -374,10 +352,13 @@ _PLANS: tuple[Callable[[np.random.Generator, int], Plan], ...] = (
     _capsules,
     _parked,
     _composed,
+    _printed,
 )
-_WEIGHTS = (0.22, 0.1, 0.07, 0.05, 0.08, 0.09, 0.11, 0.1, 0.06, 0.03, 0.09)
+_WEIGHTS = (0.15, 0.17, 0.07, 0.05, 0.07, 0.08, 0.13, 0.1, 0.05, 0.03, 0.1, 0.2)
 
 
 def draw_plan(rng: np.random.Generator, size: int) -> Plan:
     """Draw the plan of one scene."""
-    return _PLANS[int(rng.choice(len(_PLANS), p=_WEIGHTS))](rng, size)
+    if things.folder() and rng.random() < things.SHARE:
+        return _pictured(rng, size)
+    return _PLANS[int(rng.choice(len(_PLANS), p=np.array(_WEIGHTS) / sum(_WEIGHTS)))](rng, size)

@@ -22,6 +22,8 @@ class Prototype:
 def make_prototype(rng: np.random.Generator, name: str) -> Prototype:
     """Draw the parameters of one kind of object and measure it on a coarse grid."""
     field = MAKERS[name](rng)
+    if rng.random() < 0.2:
+        field = _stretched(field, rng.uniform(1.2, 2.1))
     if rng.random() < 0.25:
         field = _marked(rng, field)
     axis = np.linspace(-5.0, 5.0, 161, dtype=np.float32)
@@ -31,6 +33,12 @@ def make_prototype(rng: np.random.Generator, name: str) -> Prototype:
     unit = float(np.sqrt(max(1, int(inside.sum())) * step * step / np.pi))
     reach = float(np.hypot(x, y)[inside].max()) if inside.any() else 1.0
     return Prototype(name, field, unit, reach + step)
+
+
+def _stretched(plain: Field, by: float) -> Field:
+    """Return the field longer along x by the square of ``by``."""
+    k = np.float32(by)
+    return lambda x, y: plain(x / k, y * k)
 
 
 def _marked(rng: np.random.Generator, plain: Field) -> Field:

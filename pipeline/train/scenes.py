@@ -9,14 +9,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.train.cutouts import Cutout, make_cutout
 from pipeline.train.damage import damage
 from pipeline.train.grounds import colour, draw_furniture, draw_ground
 from pipeline.train.layouts import LAYOUTS
 from pipeline.train.mixtures import with_other_kinds
-from pipeline.train.paint import Sprite, cast_shadow, draw_material, draw_sprite, mark, paste
-from pipeline.train.plans import Plan, draw_plan
+from pipeline.train.paint import Material, Sprite, cast_shadow, draw_material, draw_sprite, mark, paste
+from pipeline.train.plan import Plan
+from pipeline.train.plans import draw_plan
 from pipeline.train.prototypes import Prototype, make_prototype
 from pipeline.train.shapes import MAKERS
+from pipeline.train.things import draw_things
 
 Array = NDArray[np.floating[Any]]
 
@@ -26,6 +29,8 @@ COUNTED_RADII = (6.0, 27.0)
 IGNORED_RADII = (4.6, 35.0)
 IGNORE = -1
 _VARIANTS = 14
+
+Kind = Prototype | Cutout
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +123,33 @@ def _jitter(rng: np.random.Generator, plan: Plan, pair: int) -> tuple[Array, Arr
     return tuple(np.clip((c + shift) * gain, 0, 255).astype(np.float32) for c in (first, second))
 
 
+def _draw_kinds(rng: np.random.Generator, plan: Plan) -> list[Kind]:
+    """Return the scene's kinds of objects, drawn or from pictures."""
+    if plan.pictured:
+        return [make_cutout(rng, picture) for picture in draw_things(rng, plan.pictured)]
+    return [make_prototype(rng, name) for name in plan.makers]
+
+
+def _sprite(rng: np.random.Generator, kind: Kind, radius: float, angle: float, matter: Material) -> Sprite:
+    if isinstance(kind, Cutout):
+        return kind.draw(rng, radius, angle, matter)
+    return draw_sprite(rng, kind, radius, angle, matter)
+
+
 def _draw_variants(
-    rng: np.random.Generator, plan: Plan, kinds: list[Prototype], radii: NDArray[np.float64]
+    rng: np.random.Generator, plan: Plan, kinds: list[Kind], radii: NDArray[np.float64]
 ) -> list[tuple[Sprite, float, int]]:
     """Return a sprite, its radius and the number of its kind for up to ``_VARIANTS`` different objects."""
-    base = rng.uniform(0, 2 * np.pi)
+    upright = rng.random() < 0.6
+    base = rng.integers(4) * np.pi / 2 if upright else rng.uniform(0, 2 * np.pi)
+    wobble = rng.choice([0.0, 0.06])
     out = []
     for i in range(min(len(radii), _VARIANTS)):
         kind = i % len(kinds)
-        angle = base + rng.normal(0, 0.06) if plan.aligned else rng.uniform(0, 2 * np.pi)
+        angle = base + rng.normal(0, wobble) if plan.aligned else rng.uniform(0, 2 * np.pi)
         radius = float(radii[i]) * (plan.sizes[kind] if plan.sizes else 1.0)
-        out.append((draw_sprite(rng, kinds[kind], radius, angle, plan.material), radius, kind))
+        sprite = _sprite(rng, kinds[kind], radius, angle, plan.material)
+        out.append((sprite, radius, kind))
     return out
 
 
@@ -146,7 +167,7 @@ def _place(
     rng: np.random.Generator, plan: Plan, image: Array, labels: NDArray[np.int32], radius: float
 ) -> NDArray[np.int32]:
     """Draw the scene's objects over ``image`` and their numbers into ``labels``; return ``Scene.kinds``."""
-    kinds = [make_prototype(rng, name) for name in plan.makers]
+    kinds = _draw_kinds(rng, plan)
     n = _draw_number(rng, radius, plan)
     radii = np.clip(radius * np.exp(rng.normal(0, plan.spread, n)), 0.45 * radius, 2.2 * radius)
     variants = _draw_variants(rng, plan, kinds, radii)
@@ -190,7 +211,7 @@ def draw_scene(seed: int, *, several: bool = False) -> Scene:
     labels = np.zeros((SCENE_PX, SCENE_PX), np.int32)
     radius = _draw_counted(rng) if several else _draw_radius(rng)
     if radius == 0.0:
-        image = draw_ground(rng, SCENE_PX, busy=True)
+        image = draw_ground(rng, SCENE_PX, busy=True, noisy=20.0)
         draw_furniture(rng, image)
         draw_furniture(rng, image)
         return Scene(damage(rng, image), labels, np.zeros((1, 2), np.int32))

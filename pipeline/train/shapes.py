@@ -217,6 +217,19 @@ def plate(rng: np.random.Generator) -> Field:
     return field
 
 
+def tile(rng: np.random.Generator) -> Field:
+    """Flat things with sharp corners: squares, rectangles, triangles, other polygons, perhaps framed."""
+    sides, framed = int(rng.choice([3, 4, 4, 4, 4, 5, 6])), rng.random() < 0.2
+    aspect, frame = 1.0 if rng.random() < 1 / 3 else rng.uniform(0.22, 1.0), rng.uniform(0.1, 0.4)
+
+    def field(x: Array, y: Array) -> Form:
+        outer = _box(x, y, 1.0, aspect) if sides == 4 else _polygon(x, y / np.float32(aspect), sides)
+        tone = (outer > -frame * aspect).astype(np.float32) if framed else np.zeros_like(x)
+        return Form(outer, outer, _dome(outer, 0.15), tone)
+
+    return field
+
+
 def car(rng: np.random.Generator) -> Field:
     """Cars from above: two windows across, two along, a roof between them, perhaps stripes."""
     aspect, rounding = rng.uniform(0.38, 0.52), rng.uniform(0.3, 0.9)
@@ -358,6 +371,7 @@ MAKERS: dict[str, Maker] = {
         nut,
         screw,
         plate,
+        tile,
         car,
         cluster,
         coin,

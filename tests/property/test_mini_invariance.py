@@ -12,9 +12,17 @@ from pipeline.contract import CountSettings
 from pipeline.segment import mini
 from pipeline.types import Image
 from tests.doubles.drawn_discs import drawn_discs
+from tests.drawn import DARK, OBJECT, RED, ground
 
 ENGINE = mini.load(None)
 N = 40
+CORNERS_XY = {
+    "square": [(-1, -1), (1, -1), (1, 1), (-1, 1)],
+    "diamond": [(0, -1.4), (1.4, 0), (0, 1.4), (-1.4, 0)],
+    "rectangle": [(-1.6, -0.6), (1.6, -0.6), (1.6, 0.6), (-1.6, 0.6)],
+    "triangle": [(-1.2, 0.9), (1.2, 0.9), (0, -1.2)],
+}
+"""In units of 16 px, about the middle."""
 
 
 def counted(pixels):
@@ -31,6 +39,25 @@ def jpeg(pixels, quality):
 @given(st.integers(0, 300), st.integers(0, 1000))
 def test_things_well_apart_are_counted_exactly(n, seed):
     assert counted(drawn_discs(n, seed, size_hw=(640, 640))) == n
+
+
+@pytest.mark.parametrize("colour", [OBJECT, RED, DARK, (40, 90, 200), (250, 240, 90)])
+@pytest.mark.parametrize("shape", CORNERS_XY)
+def test_plain_shapes_are_all_counted(shape, colour):
+    image = ground()
+    for x in range(60, 560, 80):
+        for y in range(60, 360, 80):
+            corners = np.rint(np.array(CORNERS_XY[shape]) * 16 + (x, y)).astype(np.int32)
+            cv2.fillPoly(image, [corners], colour, cv2.LINE_AA)
+    assert counted(image) == 28
+
+
+@pytest.mark.parametrize("sigma", [8, 25, 60])
+@pytest.mark.parametrize("enlarged", [1, 4, 10])
+def test_noise_is_nothing(sigma, enlarged):
+    side = 600 // enlarged
+    noise = np.clip(128 + np.random.default_rng(0).normal(0, sigma, (side, side, 3)), 0, 255)
+    assert counted(cv2.resize(noise.astype(np.uint8), (600, 600), interpolation=cv2.INTER_CUBIC)) <= 1
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])

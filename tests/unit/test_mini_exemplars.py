@@ -71,7 +71,7 @@ def test_a_lone_box_that_meets_something_seen_anyway_changes_no_outline(engine, 
 
 def test_a_lone_box_of_what_is_not_seen_as_one_thing_says_what_one_object_is(engine):
     rows = grid(3, 3, 190, start=100)
-    pixels = discs(ground(480, 640), [(x + dx, y) for x, y in rows for dx in (-54, -18, 18, 54)], 18)
+    pixels = discs(ground(580, 640), [(x + dx, y) for x, y in rows for dx in (-54, -18, 18, 54)], 18)
     assert len(segment(engine, pixels)) == 36
     assert len(segment(engine, pixels, around(rows[4], 73, 19))) == 9
 
