@@ -18,7 +18,8 @@ _CHUNK = 512
 _COLOUR_BINS = (8, 12, 12)  # L, a, b
 _GRADIENT_BINS = 8
 _RINGS = 4
-_WEIGHTS = {"colour": 1.0, "rings": 0.8, "gradient": 0.6, "shape": 0.8}
+WEIGHTS = {"lightness": 0.2, "chroma": 0.65, "rings": 0.1, "gradient": 0.1, "shape": 0.1}
+"""What the cosine of each part counts, beside 1 for that of a network's looks (docs/accuracy.md)."""
 
 Floats = NDArray[np.float32]
 
@@ -26,8 +27,9 @@ Floats = NDArray[np.float32]
 def handcrafted_embeddings(patches: PatchBatch) -> NDArray[np.float16]:
     """Return one unit vector a patch, from the pixels inside its mask only.
 
-    Parts, each of unit length before its weight: square roots of soft Lab histograms; mean Lab of four
-    rings from the outline inwards; histogram of gradient magnitude; log Hu moments and fill of the mask.
+    Parts, each of unit length before its weight: square roots of soft histograms of L, and of a and b;
+    mean Lab of four rings from the outline inwards; histogram of gradient magnitude; log Hu moments and
+    fill of the mask.
 
     Returns:
         (N, D) float16, D = ``EMBEDDING_SIZE``. A patch with an empty mask is described as if filled.
@@ -41,13 +43,15 @@ def handcrafted_embeddings(patches: PatchBatch) -> NDArray[np.float16]:
 
 def _embed(patches: NDArray[np.uint8], masks: NDArray[np.bool_]) -> NDArray[np.float16]:
     lab, inside = _shrink(patches, masks)
+    lightness, *chroma = _lab_histograms(lab, inside)
     parts = {
-        "colour": _lab_histograms(lab, inside),
+        "lightness": lightness,
+        "chroma": np.concatenate(chroma, axis=1),
         "rings": _ring_means(lab, inside),
         "gradient": _gradient_histogram(lab[..., 0], inside),
         "shape": _shape(masks),
     }
-    vector = np.concatenate([_WEIGHTS[name] * unit_rows(part) for name, part in parts.items()], axis=1)
+    vector = np.concatenate([WEIGHTS[name] ** 0.5 * unit_rows(part) for name, part in parts.items()], axis=1)
     return unit_rows(vector).astype(np.float16)
 
 
@@ -74,16 +78,14 @@ def _soft_histogram(values: Floats, weights: Floats, n_bins: int) -> Floats:
     return np.asarray(histogram / np.maximum(histogram.sum(axis=1, keepdims=True), 1e-9), np.float32)
 
 
-def _lab_histograms(lab: Floats, inside: Floats) -> Floats:
+def _lab_histograms(lab: Floats, inside: Floats) -> list[Floats]:
+    """Return the square roots of the histograms of L, a and b, (n, bins) each."""
     flat, weights = lab.reshape(len(lab), -1, 3), inside.reshape(len(lab), -1)
     spread = np.array([[1.0, 0.0], [2.0, -0.5], [2.0, -0.5]])  # a and b seldom leave the middle half
-    return np.concatenate(
-        [
-            np.sqrt(_soft_histogram(flat[..., c] * spread[c, 0] + spread[c, 1], weights, n_bins))
-            for c, n_bins in enumerate(_COLOUR_BINS)
-        ],
-        axis=1,
-    )
+    return [
+        np.sqrt(_soft_histogram(flat[..., c] * spread[c, 0] + spread[c, 1], weights, n_bins))
+        for c, n_bins in enumerate(_COLOUR_BINS)
+    ]
 
 
 def _ring_means(lab: Floats, inside: Floats) -> Floats:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline import sessions
 from pipeline.embedding import EMBEDDING_SIZE as HANDCRAFTED_SIZE
-from pipeline.embedding import handcrafted_embeddings
+from pipeline.embedding import WEIGHTS, handcrafted_embeddings
 from pipeline.ops.kinds import unit_rows
 from pipeline.portions import OnPart, each, unheard
 from pipeline.types import PatchBatch
@@ -23,7 +23,7 @@ from pipeline.types import PatchBatch
 MODEL = sessions.DATA / "looks.onnx"
 NETWORK_SIZE = 320
 EMBEDDING_SIZE = NETWORK_SIZE + HANDCRAFTED_SIZE
-HANDCRAFTED_WEIGHT = 0.5
+HANDCRAFTED_WEIGHT = sum(WEIGHTS.values())
 """What the cosine of looks made by hand counts beside that of the network's."""
 SIDE_PX, SMALL_SIDE_PX = 96, 64
 """Patch sides; the smaller one where the usual thing is no larger. Still less makes all things look alike."""

@@ -17,8 +17,11 @@ MIN_MATCH_IOU = 0.3
 SIZE_FACTOR = 5.0
 """Areas this many times outside of the exemplars' range do not fit, however alike the rest is."""
 
+CLOSER = (1.0, 0.9, 0.8)
+"""Where kinds part for one, two, and three exemplars and more: one says little of how its kind varies."""
+
 NARROW, WIDE = 0.8, 1.4
-"""Where kinds part when exemplars are read more closely, and less so, than ``ops.kinds`` says."""
+"""Factors on that when exemplars are read more closely, and less so."""
 
 SURE = 0.5
 """Where they part when an exemplar says what is not meant, and all there is would go with it."""
@@ -101,7 +104,9 @@ def what_is_meant(
         unlike = distances(features[unwanted], features[wanted]).min(axis=1) > GAP_FLOOR
         unwanted = unwanted[unlike]  # one that is just like what is meant says nothing of its kind
     fits[wanted] = True
-    narrow, meant, wide = (tree.kind_of(wanted, unwanted, limit) & fits for limit in (NARROW, 1.0, WIDE))
+    closer = CLOSER[min(len(wanted), len(CLOSER)) - 1]
+    limits = NARROW * closer, closer, WIDE * closer
+    narrow, meant, wide = (tree.kind_of(wanted, unwanted, limit) & fits for limit in limits)
     return Readings(meant, narrow, wide)
 
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
-KIND_DISTANCE = {"looks": 0.5, "handcrafted": 0.25}
+KIND_DISTANCE = {"looks": 0.465, "handcrafted": 0.3}
 """Cosine distance at which kinds part, by source of the embeddings; measured on photos (docs/accuracy.md)."""
 DEFAULT_DISTANCE = 0.3
 """The same for embeddings that were not measured (anchors: VIRG count-anything)."""
 SIZE_WEIGHT = 1 / 7
 """Share of that distance that a factor of e in area adds."""
-GAP, GAP_LEAST, GAP_FLOOR = 1.7, 3, 0.2
+GAP, GAP_LEAST, GAP_FLOOR = 1.5, 3, 0.2
 """Nearer than that, two groups of so many are two kinds if they are so many times as far apart as the looser
 is within itself, or as this floor: plain things on plain ground differ little, but clearly;
 the same drawn thing, half a pixel further, by up to 0.2."""

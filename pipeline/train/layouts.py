@@ -1,4 +1,4 @@
-"""Where drawn objects lie: apart, in clumps, in grids and rows, stacked, or heaped over each other."""
+"""Where drawn objects lie: apart, in clumps, in grids and rows, stacked, heaped, or cut by the edge."""
 
 from __future__ import annotations
 
@@ -91,9 +91,28 @@ def heaped(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap:
     return np.array(placed).reshape(-1, 2)
 
 
+def edged(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap: float) -> Places:
+    """Return rows that the picture's edge cuts, along one side or more, and others scattered."""
+    radius = float(np.median(radii))
+    pitch = 2 * radius * gap * rng.choice([1.0, rng.uniform(1.0, 1.5)])
+    across = radius * rng.uniform(-0.35, 0.6)
+    rows = []
+    for side in rng.permutation(4)[: int(rng.integers(1, 5))].tolist():
+        along = np.arange(rng.uniform(-0.5, 0.5) * pitch, size + 0.3 * pitch, pitch)
+        way_in = np.full(len(along), across if side % 2 else size - 1 - across)
+        rows.append(np.stack([along, way_in] if side < 2 else [way_in, along], 1))
+    points = np.concatenate([*rows, scattered(rng, size, radii, gap)])
+    keep = np.ones(len(points), bool)
+    for i, p in enumerate(points):
+        before = points[:i][keep[:i]]
+        keep[i] = not len(before) or np.hypot(*(before - p).T).min() > 1.9 * radius * gap
+    return np.asarray(points[keep][: len(radii)], np.float64)
+
+
 LAYOUTS: dict[str, Layout] = {
     "scattered": scattered,
     "clumped": clumped,
     "gridded": gridded,
     "heaped": heaped,
+    "edged": edged,
 }

@@ -29,6 +29,8 @@ COUNTED_RADII = (6.0, 27.0)
 IGNORED_RADII = (4.6, 35.0)
 IGNORE = -1
 _VARIANTS = 14
+_SOME_EMPTY = 0.2
+"""Share of the scenes with holders in which some hold nothing."""
 
 Kind = Prototype | Cutout
 
@@ -184,6 +186,8 @@ def _place(
     if plan.holder != "none":
         for (x, y), reach in zip(places.tolist(), room, strict=False):
             _draw_holder(rng, image, (x, y), float(np.clip(reach, 3, 200)), plan, tint)
+        if rng.random() < _SOME_EMPTY:
+            places = places[rng.random(len(places)) > rng.uniform(0.1, 0.6)]
     full: dict[int, tuple[int, int]] = {}
     looks = [(0, 0)]
     for number, ((x, y), (sprite, r, kind)) in enumerate(zip(places.tolist(), chosen, strict=False), start=1):
