@@ -1,5 +1,7 @@
 """What are one, two or three boxes around objects worth? Engine steered by them, beside only filtering.
 
+Without any box also: whether some group has the right number, and whether nine in ten are one group.
+
 Drawn scenes of one kind (as in training, other seeds) and of several kinds of which one is boxed; with a
 folder of photos with true counts, its photos too. A count is right within 10 % of the truth or one.
 python -m bench.exemplars [FOLDER] [--engine mini] [--quick] [--json PATH]
@@ -33,6 +35,15 @@ LEAST = 5
 """Scenes with fewer objects say little: three of them are boxed."""
 MET_IOU = 0.5
 MAX_BOXES = 3
+MEANS = (
+    "right",
+    "only_filtered",
+    "error",
+    "found_once",
+    "found_once_before",
+    "a_group_right",
+    "nine_in_ten_one_group",
+)
 
 
 @dataclass(frozen=True)
@@ -130,10 +141,17 @@ def measure(segmenter: Segmenter, engine: str, picture: Picture) -> list[dict[st
     """Return a row for each number of boxes."""
     plain = CountSettings(engine=engine, count_what="everything", visualize=False)
     unsteered = candidates_of(segmenter, picture.pixels, plain)
-    n = len(count(unsteered, plain).counted)
-    error = abs(n - picture.true) / picture.true
+    instances = count(unsteered, plain)
+    n, sizes = len(instances.counted), np.bincount(instances.group_ids[instances.counted], minlength=1)
     rows: list[dict[str, object]] = [
-        {"scene": picture.scene, "boxes": 0, "right": is_right(n, picture.true), "error": error}
+        {
+            "scene": picture.scene,
+            "boxes": 0,
+            "right": is_right(n, picture.true),
+            "error": abs(n - picture.true) / picture.true,
+            "a_group_right": any(is_right(size, picture.true) for size in sizes.tolist()),
+            "nine_in_ten_one_group": n > 0 and int(sizes.max()) >= 0.9 * n,
+        }
     ]
     for boxes in range(1, len(picture.boxes) + 1):
         exemplars = tuple(Exemplar(box) for box in picture.boxes[:boxes])
@@ -163,7 +181,7 @@ def summary(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     for scene, boxes in sorted({(r["scene"], r["boxes"]) for r in rows}):
         some = [r for r in rows if (r["scene"], r["boxes"]) == (scene, boxes)]
         line = {"scene": scene, "boxes": boxes, "pictures": len(some)}
-        for key in ("right", "only_filtered", "error", "found_once", "found_once_before"):
+        for key in MEANS:
             if key in some[0]:
                 line[key] = statistics.fmean(r[key] for r in some)
         if "seconds" in some[0]:

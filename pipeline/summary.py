@@ -42,6 +42,9 @@ MANY_LEFT_OUT, SAME_SIZE = 0.15, 2.0
 MANY_LITTLE_LIKE = 0.2
 """Counted things that are little like the examples, more than this share of all: perhaps not meant."""
 
+HARDLY_ANY = 2
+"""Where nothing but the request names the objects, so few ask for a look."""
+
 MANY_LARGE = 0.15
 LARGE_FACTOR = 1.8
 SMALL_OBJECT_PX = 64
@@ -215,6 +218,7 @@ def _review_reason(
     told_apart = candidates.type_probs.labelled_by != "request" or settings.shown or settings.groups
     if settings.count_what in ("type", "everything") and not told_apart:
         reasons.append(_kinds_reason(instances.group_ids[counted]))
+        reasons.append(_few_reason(n))
     return next((reason for reason in reasons if reason), None)
 
 
@@ -272,6 +276,11 @@ def _kinds_reason(group_ids: NDArray[np.int64]) -> str | None:
     sizes = np.unique(group_ids, return_counts=True)[1]
     large = int((sizes >= max(SMALLEST_KIND, SHARE_OF_KIND * len(group_ids))).sum())
     return f"several kinds of things: {large} groups" if large > 1 else None
+
+
+def _few_reason(n: int) -> str | None:
+    """Who has a picture counted has more to count: the many may be what the engine cannot see."""
+    return f"hardly anything was found: {n} object{'s' if n > 1 else ''}" if n <= HARDLY_ANY else None
 
 
 def _cut_reason(box: NDArray[np.float32], size_hw: tuple[int, int]) -> str | None:

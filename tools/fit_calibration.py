@@ -47,6 +47,7 @@ CHECK_SEED = 8_000_000_000
 HIT_IOU = 0.4
 SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0, 2.5)
 FACTORS = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)
+NEARLY = 0.97
 MIN_KNOT = 40
 """Candidates that a knot of the reliability curve stands for, at least."""
 
@@ -267,11 +268,11 @@ def best_choice(tried: Choices, which: NDArray[np.bool_] | slice = slice(None)) 
     """Return the least surprising choice for some pictures of those whose intervals hold what they promise.
 
     One picture less is as good, or a single one would widen all intervals. Where none does, it is one of
-    those that hold most.
+    those that hold nearly as many as the widest: the last few are held only by what is too wide for all.
     """
     held = {pair: int(inside[which].sum()) for pair, (_, inside) in tried.items()}
     n = len(next(iter(tried.values()))[1][which])
-    least = min(INTERVAL_LEVEL * n, max(held.values())) - 1
+    least = min(INTERVAL_LEVEL * n, NEARLY * max(held.values())) - 1
     good = [pair for pair in tried if held[pair] >= least]
     return min(good, key=lambda pair: float(tried[pair][0][which].mean()))
 

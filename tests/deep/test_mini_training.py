@@ -15,8 +15,9 @@ from pipeline.train import mini as training  # noqa: E402
 from pipeline.train import prototypes  # noqa: E402
 from pipeline.train.data import augment  # noqa: E402
 from pipeline.train.export import averaged, network_of  # noqa: E402
+from pipeline.train.layouts import LAYOUTS  # noqa: E402
 from pipeline.train.network import MiniNet  # noqa: E402
-from pipeline.train.scenes import COUNTED_RADII, IGNORE, draw_scene  # noqa: E402
+from pipeline.train.scenes import COUNTED_RADII, IGNORE, SCENE_PX, draw_scene  # noqa: E402
 from pipeline.train.shapes import MAKERS  # noqa: E402
 from pipeline.train.targets import make_targets  # noqa: E402
 
@@ -141,3 +142,15 @@ def test_checkpoints_are_averaged_weight_by_weight(tmp_path):
         first, second = (net.state_dict()[name] for net in nets)
         torch.testing.assert_close(value, ((first.double() + second.double()) / 2).to(first.dtype))
     assert mean["meta"] == {"seed": 0, "averaged": 2}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_are_cut_by_the_edge_and_their_things_apart(seed):
+    radius = 9.0
+    places = LAYOUTS["edged"](np.random.default_rng(seed), SCENE_PX, np.full(200, radius), 1.0)
+    to_edge = np.minimum(places, SCENE_PX - 1 - places).min(axis=1)
+    assert (np.abs(to_edge) < radius).sum() > 0.7 * SCENE_PX / (3 * radius)
+    apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
+    assert apart[np.triu_indices(len(places), 1)].min() > 1.9 * radius
+    few = LAYOUTS["edged"](np.random.default_rng(seed), SCENE_PX, np.full(3, radius), 1.0)
+    assert few.shape == (3, 2)

@@ -52,6 +52,17 @@ def test_plain_shapes_are_all_counted(shape, colour):
     assert counted(image) == 28
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("radius", [14, 20, 28])
+def test_a_row_that_the_edge_cuts_in_half_is_counted(radius, turns):
+    image = ground()
+    places = range(2 * radius, 560, 3 * radius)
+    for x in places:
+        cv2.circle(image, (x, 0), radius, OBJECT, -1, cv2.LINE_AA)
+        cv2.circle(image, (x, 200), radius, OBJECT, -1, cv2.LINE_AA)
+    assert counted(np.rot90(image, turns)) == 2 * len(places)
+
+
 @pytest.mark.parametrize("sigma", [8, 25, 60])
 @pytest.mark.parametrize("enlarged", [1, 4, 10])
 def test_noise_is_nothing(sigma, enlarged):

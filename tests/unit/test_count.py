@@ -334,6 +334,13 @@ def test_kinds_that_the_request_cannot_tell_apart_ask_for_a_look():
     assert not summary_of(named).needs_review
 
 
+def test_so_few_that_the_many_may_have_been_missed_ask_for_a_look():
+    assert summary_of(candidates(ROW[:2])).review_reason == "hardly anything was found: 2 objects"
+    assert not summary_of(candidates(ROW[:3])).needs_review
+    shown = CountSettings(exemplars=tuple(Exemplar(point_xy=(20 + 40 * i, 50)) for i in range(2)))
+    assert "hardly" not in (summary_of(candidates(ROW[:2]), shown).review_reason or "")
+
+
 def test_there_is_one_reason_and_the_cause_comes_before_the_interval():
     touching = [box(10 + 15 * i, 10, 20, 20) for i in range(8)]
     result = summary_of(candidates(touching, quality=[0.5] * 8))
