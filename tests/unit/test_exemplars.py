@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.ops import kinds
-from pipeline.ops.exemplars import NARROW, SIZE_FACTOR, SURE, WIDE, what_is_meant
+from pipeline.ops.exemplars import CLOSER, NARROW, SIZE_FACTOR, SURE, WIDE, what_is_meant
 from pipeline.ops.kinds import SIZE_WEIGHT, distances, kind_features, kind_tree
 from tests.candidates import looking
 
@@ -149,6 +149,13 @@ def test_a_kind_that_just_does_or_does_not_belong_parts_the_readings(apart, coun
     found = readings(things([0] * 4 + [apart] * 3), [1])
     assert (found.narrow.sum(), found.meant.sum(), found.wide.sum()) == counts
     assert found.narrow[:4].all()
+
+
+@pytest.mark.parametrize(("n", "limit"), [(1, CLOSER[0]), (2, CLOSER[1]), (3, CLOSER[2]), (5, CLOSER[2])])
+def test_the_more_examples_there_are_the_more_closely_they_are_read(n, limit):
+    near, away = (meant([0] * 6 + [limit + off] * 3, range(n)) for off in (-0.04, 0.04))
+    assert (len(near), len(away)) == (9, 6)
+    assert list(CLOSER) == sorted(CLOSER, reverse=True)
 
 
 def test_size_and_what_is_not_meant_bound_the_wider_reading_too():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tools import fit_calibration
 from tools.fit_calibration import best_choice
 
 N = 20
@@ -30,6 +31,13 @@ def choices(**held_and_surprise):
 )
 def test_the_least_surprising_of_those_that_hold_is_taken(tried, best):
     assert best_choice(tried) == best
+
+
+def test_the_last_that_can_be_held_are_not_paid_for_by_all(monkeypatch):
+    tried = choices(fair=(14, 1), widest=(16, 2))
+    assert best_choice(tried) == "widest"
+    monkeypatch.setattr(fit_calibration, "NEARLY", 0.9)
+    assert best_choice(tried) == "fair"
 
 
 def test_only_the_pictures_asked_for_count():

@@ -15,7 +15,7 @@ from pipeline.classify import FULL_SIDE_PX, classifier_choice, classify, patch_s
 from pipeline.contract import ErrorCode, PipelineError
 from pipeline.embedding import handcrafted_embeddings
 from pipeline.looks import EMBEDDING_SIZE, SIDE_PX, SMALL_SIDE_PX, looks_embeddings, side_px
-from pipeline.ops.kinds import KIND_DISTANCE
+from pipeline.ops.kinds import KIND_DISTANCE, distances, kind_features, kind_tree
 from pipeline.sessions import open_session
 from pipeline.types import PatchBatch
 
@@ -86,6 +86,29 @@ def test_coins_are_nearer_to_each_other_than_to_anything_in_another_photo(photo,
     found = coins(side)
     among, away = cosine(found, found), cosine(found, looks_of(photo(), TILES, side))
     assert (among.min(axis=1) > away.max(axis=1)).all()
+
+
+@needs_onnxruntime
+@pytest.mark.parametrize("seed", range(3))
+def test_beans_alike_in_all_but_colour_are_of_as_many_kinds_as_colours(seed):
+    rng, side = np.random.default_rng(seed), SMALL_SIDE_PX
+    patches, masks = [], []
+    for colour in np.repeat([(150, 95, 65), (45, 42, 48), (225, 175, 60)], 8, axis=0):
+        tilt, axes = rng.uniform(0, 180), (rng.uniform(22, 28), rng.uniform(14, 18))
+        bean = cv2.ellipse(
+            np.zeros((side, side), np.uint8), ((32, 32), (2 * axes[0], 2 * axes[1]), tilt), 1, -1
+        )
+        light = rng.uniform(0.85, 1.15) * np.linspace(0.8, 1.2, side)[:, None, None]
+        patch = np.where(bean[..., None] > 0, colour * light, (190, 185, 210)) + rng.normal(
+            0, 5, (side, side, 3)
+        )
+        patches.append(patch.clip(0, 255).astype(np.uint8))
+        masks.append(bean > 0)
+    found = looks_embeddings(PatchBatch(np.stack(patches), np.stack(masks)))
+    features = kind_features((found, np.full(24, 1500)), "looks")
+    assert kind_tree(features).groups().tolist() == [0] * 8 + [1] * 8 + [2] * 8
+    apart = distances(features, features).reshape(3, 8, 3, 8).mean(axis=(1, 3))
+    assert apart[~np.eye(3, dtype=np.bool_)].min() > 0.5, "half of what parts kinds, by colour alone"
 
 
 @needs_onnxruntime
