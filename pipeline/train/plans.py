@@ -355,7 +355,6 @@ _PLANS: tuple[Callable[[np.random.Generator, int], Plan], ...] = (
     _printed,
 )
 _WEIGHTS = np.array((0.15, 0.17, 0.07, 0.05, 0.07, 0.1, 0.13, 0.1, 0.05, 0.03, 0.1, 0.18))
-_SHARES = _WEIGHTS / _WEIGHTS.sum()
 _EDGED_SHARE = 0.15
 """Share of scenes, of every plan, that are cut through rows."""
 
@@ -363,6 +362,6 @@ _EDGED_SHARE = 0.15
 def draw_plan(rng: np.random.Generator, size: int) -> Plan:
     """Draw the plan of one scene."""
     pictured = things.folder() and rng.random() < things.SHARE
-    draw = _pictured if pictured else _PLANS[int(rng.choice(len(_PLANS), p=_SHARES))]
+    draw = _pictured if pictured else _PLANS[int(rng.choice(len(_PLANS), p=_WEIGHTS / _WEIGHTS.sum()))]
     plan = draw(rng, size)
     return replace(plan, layout="edged") if rng.random() < _EDGED_SHARE else plan

@@ -14,7 +14,14 @@ from pipeline import looks
 from pipeline.classify import FULL_SIDE_PX, classifier_choice, classify, patch_side_px
 from pipeline.contract import ErrorCode, PipelineError
 from pipeline.embedding import handcrafted_embeddings
-from pipeline.looks import EMBEDDING_SIZE, SIDE_PX, SMALL_SIDE_PX, looks_embeddings, side_px
+from pipeline.looks import (
+    EMBEDDING_SIZE,
+    HANDCRAFTED_WEIGHT,
+    SIDE_PX,
+    SMALL_SIDE_PX,
+    looks_embeddings,
+    side_px,
+)
 from pipeline.ops.kinds import KIND_DISTANCE, distances, kind_features, kind_tree
 from pipeline.sessions import open_session
 from pipeline.types import PatchBatch
@@ -86,6 +93,10 @@ def test_coins_are_nearer_to_each_other_than_to_anything_in_another_photo(photo,
     found = coins(side)
     among, away = cosine(found, found), cosine(found, looks_of(photo(), TILES, side))
     assert (among.min(axis=1) > away.max(axis=1)).all()
+
+
+def test_kinds_part_where_the_cosines_of_the_parts_fall_by_one_in_all():
+    assert KIND_DISTANCE["looks"] == pytest.approx(1 / (1 + HANDCRAFTED_WEIGHT), abs=5e-4)
 
 
 @needs_onnxruntime
