@@ -47,6 +47,8 @@ HARDLY_ANY = 2
 
 MANY_LARGE = 0.15
 LARGE_FACTOR = 1.8
+UNLIKE_FACTOR = 8.0
+"""In area, from which things found at several scales are of very different sizes."""
 SMALL_OBJECT_PX = 64
 MANY_OBJECTS = 5000
 
@@ -210,13 +212,16 @@ def _review_reason(
     box, area = batch.bbox_xyxy[counted], batch.area[counted]
     reasons = [_unmatched(instances, settings), _crowd_reason(estimate), _dense_reason(area)]
     reasons.append(_examples_reason(instances, question))
+    told_apart = candidates.type_probs.labelled_by != "request" or settings.shown or settings.groups
+    only_named = settings.count_what in ("type", "everything") and not told_apart
+    if only_named:
+        reasons.append(_sizes_reason(batch.scales, area))
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
         reasons.append(_touching_reason(box))
     reasons += [_large_reason(area), _cut_reason(box, batch.size_hw)]
     if width > max(MIN_WIDTH, WIDE_INTERVAL * n):
         reasons.append(f"wide interval: {interval[0]} to {interval[1]}")
-    told_apart = candidates.type_probs.labelled_by != "request" or settings.shown or settings.groups
-    if settings.count_what in ("type", "everything") and not told_apart:
+    if only_named:
         reasons.append(_kinds_reason(instances.group_ids[counted]))
         reasons.append(_few_reason(n))
     return next((reason for reason in reasons if reason), None)
@@ -276,6 +281,13 @@ def _kinds_reason(group_ids: NDArray[np.int64]) -> str | None:
     sizes = np.unique(group_ids, return_counts=True)[1]
     large = int((sizes >= max(SMALLEST_KIND, SHARE_OF_KIND * len(group_ids))).sum())
     return f"several kinds of things: {large} groups" if large > 1 else None
+
+
+def _sizes_reason(scales: tuple[float, ...], area: NDArray[np.int64]) -> str | None:
+    """What was found at several scales is counted together: large and much smaller things."""
+    small = int((area * UNLIKE_FACTOR < area.max()).sum())
+    is_both = len(scales) > 1 and small
+    return f"things of very different sizes: {small} of {len(area)} are much smaller" if is_both else None
 
 
 def _few_reason(n: int) -> str | None:

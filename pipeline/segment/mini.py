@@ -26,6 +26,7 @@ from pipeline.segment.mini_input import stretch_contrast
 from pipeline.segment.mini_maps import STRIDE_PX
 from pipeline.segment.mini_peaks import MIN_QUALITY, Found
 from pipeline.segment.mini_search import ScaleSearch
+from pipeline.segment.mini_smaller import smaller_beside
 from pipeline.segment.outline import CandidateBuilder, stack_batches
 from pipeline.types import CandidateBatch, Image
 
@@ -82,7 +83,13 @@ class MiniSegmenter:
         if steered := steer(self._session, self._like, stretched, search, inside, elsewhere):
             batches = [candidates_of(s.found, image.size_hw, s.min_quality) for s in steered]
             return stack_batches(batches, image.size_hw, [(0, 0)] * len(batches))
-        return candidates_of(search.at(search.best()), image.size_hw)
+        best = search.best()
+        seen = candidates_of(search.at(best), image.size_hw)
+        smaller = smaller_beside(search, best)
+        if smaller is None:
+            return seen
+        beside = replace(candidates_of(smaller, image.size_hw), faint=seen.faint[:0])
+        return stack_batches([seen, beside], image.size_hw, [(0, 0)] * 2)
 
 
 def candidates_of(found: Found, size_hw: tuple[int, int], min_quality: float = MIN_QUALITY) -> CandidateBatch:

@@ -43,8 +43,13 @@ def pyramid(size_hw: tuple[int, int]) -> list[float]:
     return [FINEST_SCALE * STEP**k for k in range(-max(0, n), finer + 1)]
 
 
-def _busiest_windows(image_hw3: NDArray[np.uint8], scale: float) -> list[Window]:
-    """Return windows to look at for small things: those with most detail of their size, apart."""
+def _busiest_windows(
+    image_hw3: NDArray[np.uint8], scale: float, away_from: NDArray[np.bool_] | None = None
+) -> list[Window]:
+    """Return windows to look at for small things: those with most detail of their size, apart.
+
+    Detail where ``away_from``, (h, w) of any resolution, is set does not count.
+    """
     side = int(WINDOW_PX / scale)
     height, width = image_hw3.shape[:2]
     grey = cv2.resize(
@@ -52,6 +57,9 @@ def _busiest_windows(image_hw3: NDArray[np.uint8], scale: float) -> list[Window]
     )
     grey = grey.astype(np.float32)
     detail = np.abs(cv2.GaussianBlur(grey, (0, 0), 3) - cv2.GaussianBlur(grey, (0, 0), 10))
+    if away_from is not None:
+        there = cv2.resize(away_from.astype(np.float32), detail.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        detail *= there == 0
     rows, columns = -(-height // side), -(-width // side)
     energy = cv2.resize(detail, (columns, rows), interpolation=cv2.INTER_AREA).ravel()
     order = np.argsort(-energy, kind="stable")
@@ -114,6 +122,27 @@ class ScaleSearch:
             return scale_score(fine) > -np.inf
         coarse = _join([_window_of(best, w) for w in windows])
         return scale_score(fine) > scale_score(coarse) + MARGIN
+
+    def samples(self, level: int, away_from: NDArray[np.bool_]) -> list[tuple[Found, NDArray[np.bool_]]]:
+        """Return a level's instances in windows, or in all of a small picture, with ``away_from`` there.
+
+        Args:
+            level: of ``scales``.
+            away_from: (h, w) of any resolution, over the picture.
+        """
+        height, width = self._image.shape[:2]
+        if level in self._done or height * width * self.scales[level] ** 2 <= CHEAP_PX:
+            return [(self.at(level), away_from)]
+        down, across = away_from.shape[0] / height, away_from.shape[1] / width
+        return [
+            (
+                find_instances(maps_at_scale(self._session, self._image[y0:y1, x0:x1], self.scales[level])),
+                away_from[
+                    int(y0 * down) : int(np.ceil(y1 * down)), int(x0 * across) : int(np.ceil(x1 * across))
+                ],
+            )
+            for x0, y0, x1, y1 in _busiest_windows(self._image, self.scales[level], away_from)
+        ]
 
     def best(self) -> int:
         """Return the level that explains the picture best."""

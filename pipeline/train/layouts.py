@@ -1,4 +1,4 @@
-"""Where drawn objects lie: apart, in clumps, in grids and rows, stacked, heaped, or cut by the edge."""
+"""Where drawn objects lie: apart, in clumps, in grids, in rows that the edge cuts, heaped or piled."""
 
 from __future__ import annotations
 
@@ -109,10 +109,30 @@ def edged(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap: 
     return np.asarray(points[keep][: len(radii)], np.float64)
 
 
+def piled(rng: np.random.Generator, size: int, radii: NDArray[np.float64], gap: float) -> Places:
+    """Return centres in two or three dense layers, later ones over earlier ones: no ground shows between."""
+    layers = int(rng.integers(2, 4))
+    pitch = 2 * float(np.median(radii)) * gap * rng.uniform(0.85, 1.05)
+    reach = min(size * rng.uniform(0.3, 0.9), pitch * np.sqrt(0.87 * len(radii) / (layers * np.pi)))
+    middle, squash = size * rng.uniform(0.3, 0.7, 2), rng.uniform(0.6, 1.0)
+    n = int(np.ceil(reach / pitch)) + 2
+    row, col = np.mgrid[-n : n + 1, -n : n + 1].astype(float)
+    grid = np.stack([(col + 0.5 * (row % 2)) * pitch, row * pitch * 0.87], -1).reshape(-1, 2)
+    placed = []
+    for layer in range(layers):
+        turn = rng.uniform(0, np.pi)
+        across = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        points = grid @ across + rng.uniform(-0.5, 0.5, 2) * pitch + rng.normal(0, 0.1 * pitch, grid.shape)
+        inside = np.hypot(points[:, 0], points[:, 1] / squash) < reach * (1 - layer * rng.uniform(0, 0.25))
+        placed.append(rng.permutation(points[inside]) + middle)
+    return np.concatenate(placed)[: len(radii)]
+
+
 LAYOUTS: dict[str, Layout] = {
     "scattered": scattered,
     "clumped": clumped,
     "gridded": gridded,
     "heaped": heaped,
     "edged": edged,
+    "piled": piled,
 }

@@ -28,6 +28,7 @@ class Plan:
         brightness_spread: per-object log brightness spread. n_max: most objects.
         own_colours: each kind has its own of the colour pairs, instead of each object any of them.
         sizes: factor on the radius of each kind, the same for all kinds when empty.
+        receding: nearer things are larger, lie lower in the picture and cover those behind.
         pictured: how many kinds are pictures of things; then ``makers`` says nothing.
     """
 
@@ -45,6 +46,7 @@ class Plan:
     n_max: int = 110
     own_colours: bool = False
     sizes: tuple[float, ...] = ()
+    receding: bool = False
     pictured: int = 0
 
 

@@ -190,16 +190,20 @@ def _hardware(rng: np.random.Generator, size: int) -> Plan:
 def _heap(rng: np.random.Generator, size: int) -> Plan:
     """Heaps and baskets of things like fruit, potatoes, sweets and stones that cover each other."""
     plan = draw_generic(rng, size)
+    layout = str(rng.choice(["heaped", "clumped", "piled", "piled"]))
+    receding = rng.random() < 0.35
     matter = replace(
         plan.material,
-        ambient=float(rng.uniform(0.4, 0.7)),
+        ambient=float(rng.uniform(0.4, 0.9)),
         diffuse=float(rng.uniform(0.3, 0.8)),
-        rim=float(rng.uniform(0.2, 0.6)),
+        rim=float(rng.uniform(0.1, 0.6)),
         opacity=1.0,
+        shadow_soft=float(rng.choice([0.1, 0.3])),
+        shadow_swept=False,
     )
     matter = replace(
         matter,
-        shadow=float(rng.uniform(0.3, 0.8)),
+        shadow=float(rng.uniform(0.1, 0.45) if layout == "piled" else rng.uniform(0.3, 0.8)),
         shadow_xy=(float(rng.uniform(-0.2, 0.2)), float(rng.uniform(-0.2, 0.2))),
     )
     ground = draw_ground(rng, size, busy=rng.random() < 0.7)
@@ -213,10 +217,13 @@ def _heap(rng: np.random.Generator, size: int) -> Plan:
         makers=tuple(rng.choice(["disc", "blob", "blob", "capsule", "worm", "grain"], 1)),
         palette=palette,
         colour_spread=15.0,
-        layout=str(rng.choice(["heaped", "heaped", "clumped"])),
+        layout=layout,
         gap=float(rng.uniform(0.8, 1.0)),
+        spread=float(rng.uniform(0.3, 0.45)) if receding else plan.spread,
         holder="none",
         material=matter,
+        n_max=300 if layout == "piled" else plan.n_max,
+        receding=receding,
     )
 
 
@@ -316,7 +323,9 @@ def _printed(rng: np.random.Generator, size: int) -> Plan:
         plan,
         ground=ground,
         makers=tuple(
-            rng.choice(["tile", "tile", "tile", "tile", "plate", "disc"], int(rng.choice([1, 1, 1, 2])))
+            rng.choice(
+                ["tile", "tile", "tile", "ring", "ring", "plate", "disc"], int(rng.choice([1, 1, 1, 2]))
+            )
         ),
         palette=draw_palette(rng, ground, int(rng.choice([1, 1, 2, 5]))),
         layout=str(rng.choice(["scattered", "scattered", "gridded"])),
@@ -331,10 +340,14 @@ def _printed(rng: np.random.Generator, size: int) -> Plan:
 def _pictured(rng: np.random.Generator, size: int) -> Plan:
     """Things that others rendered: food, animals, faces, plants, tools."""
     plan = draw_generic(rng, size)
+    piled = rng.random() < 0.15
     return replace(
         plan,
         pictured=int(rng.choice([1, 1, 1, 2, 4])),
         spread=float(rng.choice([0.05, 0.15, 0.3])),
+        layout="piled" if piled else plan.layout,
+        holder="none" if piled else plan.holder,
+        receding=piled and rng.random() < 0.35,
         aligned=rng.random() < 0.35,
         material=replace(plan.material, opacity=1.0),
     )
@@ -354,7 +367,7 @@ _PLANS: tuple[Callable[[np.random.Generator, int], Plan], ...] = (
     _composed,
     _printed,
 )
-_WEIGHTS = np.array((0.15, 0.17, 0.07, 0.05, 0.07, 0.1, 0.13, 0.1, 0.05, 0.03, 0.1, 0.18))
+_WEIGHTS = np.array((0.15, 0.17, 0.07, 0.05, 0.07, 0.1, 0.13, 0.15, 0.05, 0.03, 0.1, 0.22))
 _EDGED_SHARE = 0.15
 """Share of scenes, of every plan, that are cut through rows."""
 

@@ -67,9 +67,9 @@ def _draw_radius(rng: np.random.Generator) -> float:
 
 def _draw_number(rng: np.random.Generator, radius: float, plan: Plan) -> int:
     """Return how many objects to draw, log-uniform, bounded by what fits the picture."""
-    fits = 0.75 * SCENE_PX**2 / (np.pi * radius**2) + 3
+    fits = (2.0 if plan.layout == "piled" else 0.75) * SCENE_PX**2 / (np.pi * radius**2) + 3
     most = min(fits, plan.n_max if radius > IGNORED_RADII[0] else 2.5 * plan.n_max)
-    if rng.random() < 0.35:
+    if rng.random() < (0.7 if plan.layout == "piled" else 0.35):
         return int(most)
     return int(np.exp(rng.uniform(0, np.log(most + 1))))
 
@@ -181,13 +181,18 @@ def _place(
         else np.minimum(slender, 1.15)
     )
     room = np.array([r for _, r, _ in chosen]) * apart
-    places = LAYOUTS[plan.layout](rng, SCENE_PX, room, plan.gap).astype(int)
+    places = LAYOUTS[plan.layout](rng, SCENE_PX, room, plan.gap).astype(int)[:n]
+    if plan.receding:
+        size = np.array([r for _, r, _ in chosen[: len(places)]])
+        nearer = np.argsort(size * np.exp(rng.normal(0, 0.15, len(size))), kind="stable")
+        places, chosen, room = places[np.argsort(places[:, 1])], [chosen[i] for i in nearer], room[nearer]
     tint = np.clip(image.mean((0, 1)) * rng.uniform(0.5, 1.6) + rng.normal(0, 15, 3), 0, 255)
     if plan.holder != "none":
         for (x, y), reach in zip(places.tolist(), room, strict=False):
             _draw_holder(rng, image, (x, y), float(np.clip(reach, 3, 200)), plan, tint)
         if rng.random() < _SOME_EMPTY:
-            places = places[rng.random(len(places)) > rng.uniform(0.1, 0.6)]
+            held = np.flatnonzero(rng.random(len(places)) > rng.uniform(0.1, 0.6))
+            places, chosen = places[held], [chosen[i] for i in held]
     full: dict[int, tuple[int, int]] = {}
     looks = [(0, 0)]
     for number, ((x, y), (sprite, r, kind)) in enumerate(zip(places.tolist(), chosen, strict=False), start=1):

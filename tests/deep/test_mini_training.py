@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ from pipeline.train.data import augment  # noqa: E402
 from pipeline.train.export import averaged, network_of  # noqa: E402
 from pipeline.train.layouts import LAYOUTS  # noqa: E402
 from pipeline.train.network import MiniNet  # noqa: E402
-from pipeline.train.scenes import COUNTED_RADII, IGNORE, SCENE_PX, draw_scene  # noqa: E402
+from pipeline.train.plan import draw_generic  # noqa: E402
+from pipeline.train.scenes import COUNTED_RADII, IGNORE, SCENE_PX, _place, draw_scene  # noqa: E402
 from pipeline.train.shapes import MAKERS  # noqa: E402
 from pipeline.train.targets import make_targets  # noqa: E402
 
@@ -154,3 +157,27 @@ def test_rows_are_cut_by_the_edge_and_their_things_apart(seed):
     assert apart[np.triu_indices(len(places), 1)].min() > 1.9 * radius
     few = LAYOUTS["edged"](np.random.default_rng(seed), SCENE_PX, np.full(3, radius), 1.0)
     assert few.shape == (3, 2)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_between_piled_things_no_ground_shows(seed):
+    radius = 8.0
+    places = LAYOUTS["piled"](np.random.default_rng(seed), SCENE_PX, np.full(200, radius), 1.0)
+    middle, within = np.median(places, axis=0), np.random.default_rng(seed).uniform(-2, 2, (500, 2)) * radius
+    nearest = np.hypot(*(places[:, None] - (middle + within)[None]).transpose(2, 0, 1)).min(axis=0)
+    assert (nearest < radius).mean() > 0.93
+    assert len(places) <= 200
+
+
+def test_what_is_nearer_is_larger_lower_and_covers_what_is_behind():
+    rng = np.random.default_rng(3)
+    plan = replace(draw_generic(rng, SCENE_PX), makers=("disc",), layout="piled", holder="none", n_max=300)
+    plan = replace(plan, spread=0.4, gap=1.0, receding=True, pictured=0)
+    labels = np.zeros((SCENE_PX, SCENE_PX), np.int32)
+    _place(rng, plan, np.ascontiguousarray(plan.ground), labels, 13.0)
+    numbers = [n for n in np.unique(labels) if n > 0]
+    rows, sizes = zip(
+        *[(np.argwhere(labels == n)[:, 0].mean(), (labels == n).sum()) for n in numbers], strict=True
+    )
+    assert np.corrcoef(rows, sizes)[0, 1] > 0.5
+    assert np.corrcoef(rows, numbers)[0, 1] > 0.8

@@ -1,0 +1,68 @@
+"""Finds much smaller things beside those that the scale chosen for a picture shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.segment.mini_peaks import MIN_QUALITY, Found
+from pipeline.segment.mini_scale import scale_score
+from pipeline.segment.mini_search import ScaleSearch
+
+APART = 4
+"""Levels from one scale to another that shows other things: four times finer, and ground to the first."""
+CLEAR, SEVERAL = 0.7, 5
+"""So many instances of such a quality, beside all others, are things; fewer are specks, marks and parts."""
+MOSTLY = 1 / 3
+"""Share of those beside that is clear at least: most are doubtful in a street or a wall."""
+CLEAR_RADII_PX = (7.0, 25.0)
+"""Radii in input px of those that tell."""
+COVERED = 0.1
+"""What is covered more than this by things already found is a part of them."""
+
+
+def smaller_beside(search: ScaleSearch, level: int) -> Found | None:
+    """Return the instances of a finer scale; those not beside the things of ``level`` have a quality of 0.
+
+    None where no finer scale clearly shows several. Fine scales are looked at in samples first.
+
+    Args:
+        search: the pyramid of the picture.
+        level: of ``search.scales``, the one that explains the picture best.
+    """
+    known = search.at(level)
+    things = np.concatenate([[False], known.quality >= MIN_QUALITY])[known.labels]
+    if not things.any():
+        return None
+    scores = {}
+    for finer in range(level + APART, len(search.scales), 2):
+        samples = search.samples(finer, away_from=things)
+        if any(_is_clear(found, cover).any() for found, cover in samples):
+            scores[finer] = max(scale_score(found) for found, _ in samples)
+    for finer in sorted(scores, key=lambda k: -scores[k]):
+        found = search.at(finer)
+        beside = np.where(_is_beside(found, things), found.quality, 0)
+        least = max(SEVERAL, MOSTLY * (beside >= MIN_QUALITY).sum())
+        if _is_clear(found, things).sum() >= least:
+            return replace(found, quality=beside)
+    return None
+
+
+def _is_beside(found: Found, things: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (N,) which instances lie beside things; these are (h, w) of any resolution, of the same area."""
+    n = len(found.area)
+    size_wh = found.labels.shape[1], found.labels.shape[0]
+    under = cv2.resize(things.astype(np.uint8), size_wh, interpolation=cv2.INTER_NEAREST).ravel()
+    labels = found.labels.ravel()
+    cells = np.maximum(np.bincount(labels, minlength=n + 1)[1:], 1)
+    return np.asarray(np.bincount(labels, under, n + 1)[1:] <= COVERED * cells, np.bool_)
+
+
+def _is_clear(found: Found, things: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (N,) which instances beside things are clearly things themselves."""
+    radius = found.radius_px
+    fits = (radius >= CLEAR_RADII_PX[0]) & (radius <= CLEAR_RADII_PX[1])
+    return np.asarray(fits & (found.quality >= CLEAR) & _is_beside(found, things), np.bool_)

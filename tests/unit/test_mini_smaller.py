@@ -1,0 +1,62 @@
+"""Much smaller things beside those that a picture's scale shows: the bundled model, drawn pictures."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image as PillowImage
+
+from pipeline.contract import CountRequest, CountSettings, Exemplar
+from pipeline.run import count_batch
+from pipeline.segment import mini
+from pipeline.types import Image
+from tests.drawn import discs, grid, ground
+
+LARGE = grid(3, 2, 250, start=150)
+SMALL = [(60 + 80 * i, 600 + 70 * j) for i in range(10) for j in range(4)]
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return mini.load(None)
+
+
+def large_and(centres, radius=8):
+    return discs(discs(ground(900, 900), LARGE, 70), centres, radius)
+
+
+def segment(engine, pixels, *exemplars):
+    return engine.segment([Image("drawn", pixels)], CountSettings(exemplars=exemplars))[0]
+
+
+@pytest.mark.parametrize("radius", [6, 8, 11])
+def test_things_of_two_very_different_sizes_are_all_found_once(engine, radius):
+    found = segment(engine, large_and(SMALL, radius))
+    small = found.area < 1000
+    assert (small.sum(), (~small).sum()) == (len(SMALL), len(LARGE))
+    assert len(found.scales) == 2
+
+
+@pytest.mark.parametrize("specks", [SMALL[:3], [(x + d, y + d) for x, y in LARGE for d in (-25, 0, 25)]])
+def test_a_few_specks_and_marks_upon_things_are_not_things(engine, specks):
+    pixels = large_and(specks) if len(specks) == 3 else discs(large_and([]), specks, 8, (200, 190, 180))
+    found = segment(engine, pixels)
+    assert (len(found), len(found.scales)) == (len(LARGE), 1)
+
+
+def test_examples_say_which_of_the_sizes(engine):
+    x, y = SMALL[0]
+    boxes = [Exemplar((x - 9.0 + 80 * i, y - 9.0, 18.0, 18.0)) for i in range(3)]
+    found = segment(engine, large_and(SMALL), *boxes)
+    assert (found.area < 1000).sum() == len(SMALL)
+
+
+def test_such_a_count_says_how_many_are_much_smaller(tmp_path):
+    PillowImage.fromarray(large_and(SMALL)).save(path := tmp_path / "two.png")
+    result = count_batch([CountRequest("two.png", str(path), "disc", CountSettings(engine="mini"))])[0].result
+    assert result.count == len(SMALL) + len(LARGE)
+    assert result.review_reason == "things of very different sizes: 40 of 46 are much smaller"
+    assert sorted(group.count for group in result.groups) == [len(LARGE), len(SMALL)]
+    largest = CountSettings(engine="mini", min_area_px=1000)
+    only = count_batch([CountRequest("two.png", str(path), "disc", largest)])[0].result
+    assert only.count == len(LARGE)
+    assert "sizes" not in (only.review_reason or "")
