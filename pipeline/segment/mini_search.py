@@ -107,6 +107,10 @@ class ScaleSearch:
         self.scales = pyramid((image_hw3.shape[0], image_hw3.shape[1]))
         self._done: dict[int, Found] = {}
 
+    def input_px(self, level: int) -> float:
+        """Return how many px the whole picture has at a level of ``scales``."""
+        return float(self._image.shape[0] * self._image.shape[1] * self.scales[level] ** 2)
+
     def at(self, level: int) -> Found:
         """Return the instances of the whole picture at a level of ``scales``."""
         if level not in self._done:
@@ -130,9 +134,9 @@ class ScaleSearch:
             level: of ``scales``.
             away_from: (h, w) of any resolution, over the picture.
         """
-        height, width = self._image.shape[:2]
-        if level in self._done or height * width * self.scales[level] ** 2 <= CHEAP_PX:
+        if level in self._done or self.input_px(level) <= CHEAP_PX:
             return [(self.at(level), away_from)]
+        height, width = self._image.shape[:2]
         down, across = away_from.shape[0] / height, away_from.shape[1] / width
         return [
             (
@@ -146,14 +150,12 @@ class ScaleSearch:
 
     def best(self) -> int:
         """Return the level that explains the picture best."""
-        area = self._image.shape[0] * self._image.shape[1]
         scores: dict[int, float] = {}
         for level, scale in enumerate(self.scales):
+            input_px = self.input_px(level)
             best = max(scores, key=lambda k: scores[k], default=None)
             known = None if best is None or scores[best] == -np.inf else self.at(best)
-            cheap = area * scale**2 <= CHEAP_PX or level == 0
-            if cheap or (
-                _is_worth_a_look(known, scale, area * scale**2) and self._wins_on_samples(level, known)
-            ):
+            cheap = input_px <= CHEAP_PX or level == 0
+            if cheap or (_is_worth_a_look(known, scale, input_px) and self._wins_on_samples(level, known)):
                 scores[level] = scale_score(self.at(level))
         return max(scores, key=lambda k: scores[k])

@@ -18,6 +18,8 @@ CLEAR, SEVERAL = 0.7, 5
 """So many instances of such a quality, beside all others, are things; fewer are specks, marks and parts."""
 MOSTLY = 1 / 3
 """Share of those beside that is clear at least: most are doubtful in a street or a wall."""
+MOST_INPUT_PX = 8_000_000
+"""Scales with more input px are not looked at: a photo of 12 megapixels would take half a minute."""
 CLEAR_RADII_PX = (7.0, 25.0)
 """Radii in input px of those that tell."""
 COVERED = 0.1
@@ -38,7 +40,8 @@ def smaller_beside(search: ScaleSearch, level: int) -> Found | None:
     if not things.any():
         return None
     scores = {}
-    for finer in range(level + APART, len(search.scales), 2):
+    finest = sum(search.input_px(k) <= MOST_INPUT_PX for k in range(len(search.scales)))
+    for finer in range(level + APART, finest, 2):
         samples = search.samples(finer, away_from=things)
         if any(_is_clear(found, cover).any() for found, cover in samples):
             scores[finer] = max(scale_score(found) for found, _ in samples)

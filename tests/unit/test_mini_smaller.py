@@ -7,7 +7,7 @@ from PIL import Image as PillowImage
 
 from pipeline.contract import CountRequest, CountSettings, Exemplar
 from pipeline.run import count_batch
-from pipeline.segment import mini
+from pipeline.segment import mini, mini_smaller
 from pipeline.types import Image
 from tests.drawn import discs, grid, ground
 
@@ -41,6 +41,11 @@ def test_a_few_specks_and_marks_upon_things_are_not_things(engine, specks):
     pixels = large_and(specks) if len(specks) == 3 else discs(large_and([]), specks, 8, (200, 190, 180))
     found = segment(engine, pixels)
     assert (len(found), len(found.scales)) == (len(LARGE), 1)
+
+
+def test_a_scale_that_would_take_half_a_minute_is_not_looked_at(engine, monkeypatch):
+    monkeypatch.setattr(mini_smaller, "MOST_INPUT_PX", 900 * 900 / 3)
+    assert len(segment(engine, large_and(SMALL)).scales) == 1
 
 
 def test_examples_say_which_of_the_sizes(engine):
