@@ -8,7 +8,7 @@ as the exemplars: pieces are joined and clumps are cut until they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +33,7 @@ from pipeline.segment.mini_likeness import (
 from pipeline.segment.mini_maps import STRIDE_PX, Maps, maps_at_scale
 from pipeline.segment.mini_peaks import MIN_QUALITY as PLAIN_QUALITY
 from pipeline.segment.mini_peaks import Found
+from pipeline.segment.mini_smaller import covered, things_of
 from pipeline.segment.mini_tree import RegionTree, build_tree
 
 RADII_PX = (5.5, 30.0)
@@ -45,6 +46,8 @@ WELL_MET, OTHER_MARGIN = -0.25, 0.15
 """Below this score other ways to see the exemplars are tried; they must be better by this much."""
 EXPLAINED = 0.5
 """Share of what is seen without exemplars that things of a size known from other pictures cover at least."""
+TWICE = 0.5
+"""What is covered more than this by what has the size of the exemplars is the same thing."""
 USUAL_SOLIDITY = 0.85
 
 
@@ -191,7 +194,11 @@ def _steer_by_size(
     ]
     best = max(founds, key=_explained)
     plain = pyramid.at(pyramid.best())
-    return (best,) if _explained(best) >= EXPLAINED * _explained(plain) else (plain, best)
+    if _explained(best) >= EXPLAINED * _explained(plain):
+        return (best,)
+    # What both show would be two kinds of things: the same, seen finely and coarsely.
+    twice = covered(plain, things_of(best, MIN_QUALITY)) > TWICE
+    return replace(plain, quality=np.where(twice, 0, plain.quality)), best
 
 
 def _explained(found: Found) -> float:

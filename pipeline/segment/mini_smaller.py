@@ -36,7 +36,7 @@ def smaller_beside(search: ScaleSearch, level: int) -> Found | None:
         level: of ``search.scales``, the one that explains the picture best.
     """
     known = search.at(level)
-    things = np.concatenate([[False], known.quality >= MIN_QUALITY])[known.labels]
+    things = things_of(known)
     if not things.any():
         return None
     scores = {}
@@ -47,25 +47,30 @@ def smaller_beside(search: ScaleSearch, level: int) -> Found | None:
             scores[finer] = max(scale_score(found) for found, _ in samples)
     for finer in sorted(scores, key=lambda k: -scores[k]):
         found = search.at(finer)
-        beside = np.where(_is_beside(found, things), found.quality, 0)
+        beside = np.where(covered(found, things) <= COVERED, found.quality, 0)
         least = max(SEVERAL, MOSTLY * (beside >= MIN_QUALITY).sum())
         if _is_clear(found, things).sum() >= least:
             return replace(found, quality=beside)
     return None
 
 
-def _is_beside(found: Found, things: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return (N,) which instances lie beside things; these are (h, w) of any resolution, of the same area."""
+def covered(found: Found, things: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return (N,) each instance's share that things cover; these are (h, w) of any resolution."""
     n = len(found.area)
     size_wh = found.labels.shape[1], found.labels.shape[0]
     under = cv2.resize(things.astype(np.uint8), size_wh, interpolation=cv2.INTER_NEAREST).ravel()
     labels = found.labels.ravel()
     cells = np.maximum(np.bincount(labels, minlength=n + 1)[1:], 1)
-    return np.asarray(np.bincount(labels, under, n + 1)[1:] <= COVERED * cells, np.bool_)
+    return np.asarray(np.bincount(labels, under, n + 1)[1:] / cells, np.float64)
+
+
+def things_of(found: Found, min_quality: float = MIN_QUALITY) -> NDArray[np.bool_]:
+    """Return (h, w) where the instances that are proposed lie."""
+    return np.concatenate([[False], found.quality >= min_quality])[found.labels]
 
 
 def _is_clear(found: Found, things: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return (N,) which instances beside things are clearly things themselves."""
     radius = found.radius_px
     fits = (radius >= CLEAR_RADII_PX[0]) & (radius <= CLEAR_RADII_PX[1])
-    return np.asarray(fits & (found.quality >= CLEAR) & _is_beside(found, things), np.bool_)
+    return np.asarray(fits & (found.quality >= CLEAR) & (covered(found, things) <= COVERED), np.bool_)
