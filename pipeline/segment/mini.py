@@ -110,9 +110,8 @@ def candidates_of(found: Found, size_hw: tuple[int, int], min_quality: float = M
 
 def _faint_of(found: Found, min_quality: float) -> NDArray[np.float32]:
     """Return (F, 4) centres, areas (image px) and qualities of the instances that are not proposed."""
-    which = (
-        np.flatnonzero((found.quality > 0) & (found.quality < min_quality)) + 1
-    )  # 0: shown by another scale
+    # A quality of 0: another scale shows it.
+    which = np.flatnonzero((found.quality > 0) & (found.quality < min_quality)) + 1
     # Moments, by bincount: centre_of_mass of a thousand labels takes a second.
     rows, columns = np.nonzero(found.labels)
     labels = found.labels[rows, columns]

@@ -24,7 +24,7 @@ _REACH = 14.0
 _STEPS = 9
 MIN_CELLS = 12
 MIN_QUALITY = 0.38
-"""Instances below this are noise: on drawn scenes about half of them are objects (docs/mini.md)."""
+"""Instances below this are left out: about there half of those in drawn scenes are objects (docs/mini.md)."""
 _STABLE = (0.35, 0.65)
 
 

@@ -43,14 +43,14 @@ def smaller_beside(search: ScaleSearch, level: int) -> Found | None:
     finest = sum(search.input_px(k) <= MOST_INPUT_PX for k in range(len(search.scales)))
     for finer in range(level + APART, finest, 2):
         samples = search.samples(finer, away_from=things)
-        if any(_is_clear(found, cover).any() for found, cover in samples):
+        if any(_is_clear(found, _beside(found, there)).any() for found, there in samples):
             scores[finer] = max(scale_score(found) for found, _ in samples)
     for finer in sorted(scores, key=lambda k: -scores[k]):
         found = search.at(finer)
-        beside = np.where(covered(found, things) <= COVERED, found.quality, 0)
-        least = max(SEVERAL, MOSTLY * (beside >= MIN_QUALITY).sum())
-        if _is_clear(found, things).sum() >= least:
-            return replace(found, quality=beside)
+        quality = _beside(found, things)
+        least = max(SEVERAL, MOSTLY * (quality >= MIN_QUALITY).sum())
+        if _is_clear(found, quality).sum() >= least:
+            return replace(found, quality=quality)
     return None
 
 
@@ -69,8 +69,13 @@ def things_of(found: Found, min_quality: float = MIN_QUALITY) -> NDArray[np.bool
     return np.concatenate([[False], found.quality >= min_quality])[found.labels]
 
 
-def _is_clear(found: Found, things: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return (N,) which instances beside things are clearly things themselves."""
+def _beside(found: Found, things: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return (N,) the quality of the instances beside things, 0 for others."""
+    return np.where(covered(found, things) <= COVERED, found.quality, 0).astype(np.float32)
+
+
+def _is_clear(found: Found, quality: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return (N,) which instances of such a quality, beside others, are clearly things themselves."""
     radius = found.radius_px
     fits = (radius >= CLEAR_RADII_PX[0]) & (radius <= CLEAR_RADII_PX[1])
-    return np.asarray(fits & (found.quality >= CLEAR) & (covered(found, things) <= COVERED), np.bool_)
+    return np.asarray(fits & (quality >= CLEAR), np.bool_)
