@@ -34,13 +34,15 @@ DOUBTFUL_INTERVAL = 0.15
 """Width from which touching objects ask for a look."""
 MANY_TOUCHING = 0.5
 MANY_CUT = 0.25
-SMALLEST_KIND, SHARE_OF_KIND = 3, 0.25
-"""A group is a kind of its own from so many objects and such a share of all."""
+SMALLEST_KIND = 3
+"""A group is a kind of its own from so many objects."""
+SEVERAL_KINDS = 1 / 3
+"""More than this share of all outside of the largest group: several kinds, not one with exceptions."""
 
-MANY_LEFT_OUT, SAME_SIZE = 0.15, 2.0
-"""Things left out as unlike, up to this factor in area as large as those counted: perhaps meant."""
-MANY_LITTLE_LIKE = 0.2
-"""Counted things that are little like the examples, more than this share of all: perhaps not meant."""
+OFF = 0.1
+"""Where more than this share of all is meant otherwise than it was taken, the count is wrong."""
+SAME_SIZE = 2.0
+"""Things left out as unlike, up to this factor in area as large as those counted, are perhaps meant."""
 
 HARDLY_ANY = 2
 """Where nothing but the request names the objects, so few ask for a look."""
@@ -67,7 +69,7 @@ def summarise(
     The interval is the central 90 % of the distribution of the true count: the counted candidates and
     those kept out by their score alone are objects with the probability that the engine's calibration gives
     their score; objects that no candidate stands for come on top. It is widened to hold the count and, where
-    examples leave open what is meant, the count by the other reading.
+    examples leave open what is meant or some objects are unlike most, the count by the other reading.
 
     Args:
         candidates: N candidates.
@@ -114,39 +116,56 @@ def count_interval(
     """Return the lowest and highest number of objects that ``summarise`` states of N candidates."""
     low, high = central_interval(known.distribution(candidates, instances), INTERVAL_LEVEL)
     n = len(instances.counted)
-    return min(low, n - question.little_like), max(high, n + question.left_out)
+    return min(low, n - question.little_like - question.unlike), max(high, n + question.left_out)
 
 
 @dataclass(frozen=True, slots=True)
 class InQuestion:
-    """How many objects examples may mean otherwise than they were taken; 0 where these are few.
+    """How many objects may be meant otherwise than they were taken; 0 where these are few.
 
     Attributes:
         little_like: counted, and little like the examples. left_out: as large as those counted, and unlike.
+        unlike: counted where nothing but the request names them, and unlike most.
     """
 
     little_like: int = 0
     left_out: int = 0
+    unlike: int = 0
 
 
 def in_question(candidates: Candidates, instances: Instances, settings: CountSettings) -> InQuestion:
-    """Return what examples leave open of N candidates: how many more or fewer another reading gives.
+    """Return what is open of N candidates: how many more or fewer another reading gives.
 
     Nothing where a person chose groups; nothing that is left out where an example says what is not meant.
     """
     counted, readings = instances.counted, instances.readings
     n = len(counted)
-    if not n or readings is None or settings.groups:
+    if not n or settings.groups:
         return InQuestion()
+    if readings is None:
+        return InQuestion(unlike=_n_unlike(instances) if _is_only_named(candidates, settings) else 0)
     little = int((~readings.narrow[counted]).sum())
     area = np.log(np.maximum(candidates.batch.area, 1))
     unlike = np.array([why == Rejection.UNLIKE_EXEMPLAR for why in instances.rejections], np.bool_)
     same_size = np.abs(area - np.median(area[counted])) <= np.log(SAME_SIZE)
     is_said = len(settings.shown) < len(settings.exemplars)
     left_out = np.flatnonzero(unlike & readings.wide & same_size & (not is_said))
-    most_little, most_left_out = max(1, MANY_LITTLE_LIKE * n), max(1, MANY_LEFT_OUT * n)
-    n_left_out = _apart(candidates, counted, left_out) if len(left_out) > most_left_out else 0
-    return InQuestion(little * (little > most_little), n_left_out * (n_left_out > most_left_out))
+    few = max(1, OFF * n)
+    n_left_out = _apart(candidates, counted, left_out) if len(left_out) > few else 0
+    return InQuestion(little * (little > few), n_left_out * (n_left_out > few))
+
+
+def _is_only_named(candidates: Candidates, settings: CountSettings) -> bool:
+    """Return whether nothing but the request names the objects."""
+    told_apart = candidates.type_probs.labelled_by != "request" or settings.shown or settings.groups
+    return settings.count_what in ("type", "everything") and not told_apart
+
+
+def _n_unlike(instances: Instances) -> int:
+    """Return how many counted objects are not of the largest group, where these are some and not many."""
+    sizes = np.unique(instances.group_ids[instances.counted], return_counts=True)[1]
+    n, others = int(sizes.sum()), int(sizes.sum() - sizes.max())
+    return others if max(1, OFF * n) < others <= SEVERAL_KINDS * n else 0
 
 
 def _apart(candidates: Candidates, counted: NDArray[np.int64], others: NDArray[np.int64]) -> int:
@@ -212,10 +231,9 @@ def _review_reason(
     box, area = batch.bbox_xyxy[counted], batch.area[counted]
     reasons = [_unmatched(instances, settings), _crowd_reason(estimate), _dense_reason(area)]
     reasons.append(_examples_reason(instances, question))
-    told_apart = candidates.type_probs.labelled_by != "request" or settings.shown or settings.groups
-    only_named = settings.count_what in ("type", "everything") and not told_apart
+    only_named = _is_only_named(candidates, settings)
     if only_named:
-        reasons.append(_sizes_reason(batch.scales, area))
+        reasons += [_sizes_reason(batch.scales, area), _unlike_reason(n, question.unlike)]
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
         reasons.append(_touching_reason(box))
     reasons += [_large_reason(area), _cut_reason(box, batch.size_hw)]
@@ -276,11 +294,16 @@ def _large_reason(area: NDArray[np.int64]) -> str | None:
     return f"{large} of {n} objects are much larger than the others: some may be several" if many else None
 
 
+def _unlike_reason(n: int, n_unlike: int) -> str | None:
+    return f"{n_unlike} of {n} objects look unlike the others: they may not be meant" if n_unlike else None
+
+
 def _kinds_reason(group_ids: NDArray[np.int64]) -> str | None:
     """Nothing but the request names the objects, and they are not alike: some may not be meant."""
-    sizes = np.unique(group_ids, return_counts=True)[1]
-    large = int((sizes >= max(SMALLEST_KIND, SHARE_OF_KIND * len(group_ids))).sum())
-    return f"several kinds of things: {large} groups" if large > 1 else None
+    n, sizes = len(group_ids), np.unique(group_ids, return_counts=True)[1]
+    kinds = int((sizes >= SMALLEST_KIND).sum())
+    many = kinds > 1 and n - sizes.max() > SEVERAL_KINDS * n
+    return f"several kinds of things: {kinds} groups" if many else None
 
 
 def _sizes_reason(scales: tuple[float, ...], area: NDArray[np.int64]) -> str | None:
