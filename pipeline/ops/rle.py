@@ -50,7 +50,7 @@ def runs_to_rle(starts: NDArray[np.int64], ends: NDArray[np.int64], n_px: int) -
     """
     if len(starts):
         apart = starts[1:] > ends[:-1]
-        starts, ends = starts[np.r_[True, apart]], ends[np.r_[apart, True]]
+        starts, ends = np.append(starts[:1], starts[1:][apart]), np.append(ends[:-1][apart], ends[-1:])
     bounds = np.empty(2 * len(starts) + 2, dtype=np.int64)
     bounds[0], bounds[-1] = 0, n_px
     bounds[1:-1:2], bounds[2:-1:2] = starts, ends

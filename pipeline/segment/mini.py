@@ -128,7 +128,8 @@ def _mask_in_image(
     """Return one instance as a crop of the image and where the crop starts (x, y)."""
     rows, columns = window
     inside = found.labels[window] == number
-    soft = np.pad(np.where(inside, found.maps.foreground[window], 0).astype(np.float32), 1)
+    soft = np.zeros((inside.shape[0] + 2, inside.shape[1] + 2), np.float32)
+    np.copyto(soft[1:-1, 1:-1], found.maps.foreground[window], where=inside)
     step = found.maps.scale / STRIDE_PX  # cells an image px
     top, left = ((s.start - 1) / step for s in (rows, columns))
     bottom, right = ((s.stop + 1) / step for s in (rows, columns))
