@@ -26,8 +26,10 @@ WINDOWS = 4
 MARGIN = 0.1
 """By how much a finer scale must win on samples before the whole picture is run at it."""
 DEAR_PX = 1_500_000
-"""Scales above this many input px are run only where the things found so far are very small."""
+"""Of scales above this many input px fewer are looked at."""
 _LARGE_PX, _SMALL_PX = 48.0, 8.0
+"""Scales are looked at until they show what was found with this radius in input px; dear ones where it was
+found smaller than the second, and the one that shows it so large that a third of it fits the network."""
 _CLEAR, _SEVERAL = 0.55, 3
 
 Window = tuple[int, int, int, int]
@@ -95,7 +97,9 @@ def _is_worth_a_look(known: Found | None, scale: float, input_px: float) -> bool
     if sure.sum() < _SEVERAL or np.median(known.quality[sure]) < _CLEAR:
         return True
     radius = float(np.median(known.radius_px[sure]))
-    return radius < _SMALL_PX if input_px > DEAR_PX else radius * scale / known.maps.scale <= _LARGE_PX
+    shown = radius * scale / known.maps.scale
+    is_last = shown <= _LARGE_PX < shown * STEP
+    return is_last or (radius < _SMALL_PX if input_px > DEAR_PX else shown <= _LARGE_PX)
 
 
 class ScaleSearch:

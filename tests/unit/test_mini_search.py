@@ -1,0 +1,34 @@
+"""Which scale is chosen where clumps and what they are made of are both things the network knows."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pipeline.segment import mini, mini_search
+from pipeline.segment.mini_input import stretch_contrast
+from pipeline.segment.mini_peaks import MIN_QUALITY
+from pipeline.segment.mini_search import ScaleSearch
+
+CLUMPS, IN_CLUMP, RADIUS_PX = 36, 7, 9
+
+
+def clumps_of_discs():
+    """Return (1024, 1024, 3) RGB, clumps of seven discs that touch, well apart."""
+    image = np.full((1024, 1024, 3), 215, np.uint8)
+    around = np.linspace(0, 2 * np.pi, IN_CLUMP - 1, endpoint=False)
+    middles = [(0.0, 0.0), *zip(np.cos(around), np.sin(around), strict=True)]
+    for y in range(85, 1024, 170):
+        for x in range(85, 1024, 170):
+            for dx, dy in middles:
+                at = round(x + 2.3 * RADIUS_PX * dx), round(y + 2.3 * RADIUS_PX * dy)
+                cv2.circle(image, at, RADIUS_PX, (90, 60, 40), -1, cv2.LINE_AA)
+    noise = np.random.default_rng(0).normal(0, 3, image.shape)
+    return np.clip(cv2.GaussianBlur(image, (0, 0), 0.7) + noise, 0, 255).astype(np.uint8)
+
+
+def test_a_clump_is_not_taken_for_one_thing_because_finer_scales_are_dear(monkeypatch):
+    monkeypatch.setattr(mini_search, "DEAR_PX", 140_000)  # as all but the coarsest are in a large picture
+    monkeypatch.setattr(mini_search, "CHEAP_PX", 140_000)
+    search = ScaleSearch(mini.load(None)._session, stretch_contrast(clumps_of_discs()))
+    assert (search.at(search.best()).quality >= MIN_QUALITY).sum() == CLUMPS * IN_CLUMP
