@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags, ImageFile, ImageOps
 from PIL import Image as PillowImage
-from PIL import ImageOps
 
-from pipeline.contract import CountSettings
+from pipeline.contract import CountSettings, ErrorCode, PipelineError
 from pipeline.header import open_image, refuse_bomb
 from pipeline.types import Image
 
@@ -25,6 +26,9 @@ STRETCH_PERCENTILES = (0.5, 99.5)
 """What becomes black and white when 16-bit and float pixels become 8-bit."""
 
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_COLOUR_MODES = ("RGB", "RGBA", "LA")
+_PLANAR, _BITS, _SEPARATE = 284, 258, 2
+"""TIFF tags for how samples lie and how deep they are, and the value for one plane after the other."""
 
 
 def preprocess(image_id: str, path: str | Path, settings: CountSettings) -> list[Image]:
@@ -47,13 +51,21 @@ def preprocess(image_id: str, path: str | Path, settings: CountSettings) -> list
                 opened.seek(page)
             size_wh = (max(size_wh[0], opened.size[0]), size_wh[1] + opened.size[1])
             refuse_bomb(size_wh)  # before this page is decoded
-            pages.append(Image(image_id, decode_page(opened)))
+            pages.append(Image(image_id, decode_page(opened, path)))
     return pages
 
 
-def decode_page(opened: PillowImage.Image) -> NDArray[np.uint8]:
-    """Return the current page of an opened Pillow image as (H, W, 3) uint8 RGB, upright."""
-    upright = ImageOps.exif_transpose(opened)
+def decode_page(opened: PillowImage.Image, path: str | Path) -> NDArray[np.uint8]:
+    """Return the current page of an opened Pillow image as (H, W, 3) uint8 RGB, upright.
+
+    Args:
+        opened: the image, its page not yet decoded.
+        path: of the file it was opened from.
+
+    Raises:
+        PipelineError: FILE_ERROR for a TIFF of 16-bit colours that lie one plane after the other.
+    """
+    upright = ImageOps.exif_transpose(_deep_colours(opened, path) or opened)
     if upright.mode in _DEEP_MODES:
         grey = stretch_to_uint8(np.asarray(upright))
         return np.repeat(grey[:, :, None], 3, axis=2)
@@ -64,11 +76,33 @@ def decode_page(opened: PillowImage.Image) -> NDArray[np.uint8]:
     return np.array(upright.convert("RGB"), dtype=np.uint8)
 
 
+def _deep_colours(opened: PillowImage.Image, path: str | Path) -> PillowImage.Image | None:
+    """Return the current page as 8-bit colours if it has 16-bit ones, which Pillow would cut; else None."""
+    if not isinstance(opened, ImageFile.ImageFile) or opened.mode not in _COLOUR_MODES:
+        return None
+    tags = getattr(opened, "tag_v2", {})
+    is_separate = tags.get(_PLANAR) == _SEPARATE and max(tags.get(_BITS, (8,))) > 8
+    if is_separate:
+        raise PipelineError(ErrorCode.FILE_ERROR, "want 16-bit colours pixel by pixel, got plane by plane")
+    if ";16" not in str(opened.tile[:1]):
+        return None
+    page, exif = opened.tell(), opened.getexif()
+    opened.load()  # raises where the file is cut short, which OpenCV does not
+    _, (values, *_) = cv2.imreadmulti(str(path), page, 1, flags=cv2.IMREAD_UNCHANGED)
+    eight = stretch_to_uint8(values[..., 2::-1])
+    if values.shape[2] > 3:
+        eight = np.dstack([eight, (values[..., 3] / 257).astype(np.uint8)])
+    picture = PillowImage.fromarray(eight)
+    if opened.format == "PNG" and ExifTags.Base.Orientation in exif:  # OpenCV has turned TIFFs already
+        picture.getexif()[ExifTags.Base.Orientation] = exif[ExifTags.Base.Orientation]
+    return picture
+
+
 def stretch_to_uint8(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Return (H, W) uint8: the 0.5th percentile becomes 0, the 99.5th 255; one flat value becomes 0.
+    """Return the same shape in uint8: the 0.5th percentile becomes 0, the 99.5th 255; one flat value 0.
 
     Args:
-        values: (H, W) of any number type; not-a-number counts as the darkest.
+        values: (H, W) or (H, W, C) of any number type; not-a-number counts as the darkest.
     """
     wide = values.astype(np.float32)
     finite = wide[np.isfinite(wide)]

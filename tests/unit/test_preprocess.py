@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
+import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as PillowImage
 
 from pipeline.contract import CountSettings, ErrorCode, PipelineError
@@ -164,3 +168,87 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypa
 
 def test_the_largest_allowed_image_is_not_a_bomb():
     refuse_bomb((8192, MAX_DECODED_PX // 8192))
+
+
+@pytest.fixture(scope="module")
+def deep_colours():
+    """(80, 70, 3) uint16 of a 12-bit camera: Pillow alone leaves 16 levels of these."""
+    return np.random.default_rng(0).integers(0, 4096, (80, 70, 3)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tiff"])
+def test_16_bit_colours_are_stretched_together(tmp_path, deep_colours, name):
+    cv2.imwrite(str(tmp_path / name), deep_colours[..., ::-1])
+    np.testing.assert_array_equal(pixels(tmp_path / name), stretch_to_uint8(deep_colours))
+
+
+def test_16_bit_colours_are_read_from_their_page_and_turned_upright(tmp_path, deep_colours):
+    path = tmp_path / "a.tiff"
+    upright = (274, "H", 1, 6, False)  # orientation 6: turn by 90 degrees clockwise
+    with tifffile.TiffWriter(path) as file:
+        for page in (deep_colours[::-1], deep_colours):
+            file.write(page, photometric="rgb", extratags=[upright])
+    got = preprocess("a", path, CountSettings(pages="all"))[1].pixels_hw3
+    np.testing.assert_array_equal(got, np.rot90(stretch_to_uint8(deep_colours), -1))
+
+
+def test_a_16_bit_png_is_turned_upright(tmp_path, deep_colours):
+    cv2.imwrite(str(tmp_path / "plain.png"), deep_colours[..., ::-1])
+    exif = PillowImage.Exif()
+    exif[274] = 6
+    data = exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", zlib.crc32(b"eXIf" + data))
+    plain = (tmp_path / "plain.png").read_bytes()
+    path = tmp_path / "a.png"
+    path.write_bytes(plain[:33] + chunk + plain[33:])
+    np.testing.assert_array_equal(pixels(path), np.rot90(stretch_to_uint8(deep_colours), -1))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tiff"])
+def test_transparent_16_bit_colours_lie_on_white(tmp_path, deep_colours, name):
+    alpha = np.zeros((80, 70, 1), np.uint16)
+    alpha[:40] = 65_535
+    cv2.imwrite(str(tmp_path / name), np.dstack([deep_colours[..., ::-1], alpha]))
+    got = pixels(tmp_path / name)
+    np.testing.assert_array_equal(got[:40], stretch_to_uint8(deep_colours)[:40])
+    assert (got[40:] == 255).all()
+
+
+def test_16_bit_grey_with_alpha_is_stretched(tmp_path, deep_colours):
+    grey = deep_colours[..., 0]
+    png = saved(tmp_path, PillowImage.fromarray(np.zeros((80, 70, 2), np.uint8), "LA"))
+    assert tuple(pixels(png)[0, 0]) == WHITE
+    path = tmp_path / "deep.png"
+    path.write_bytes(_grey_alpha_png(grey))
+    np.testing.assert_array_equal(pixels(path)[..., 1], stretch_to_uint8(grey))
+
+
+def _grey_alpha_png(grey):
+    """Return a PNG of 16-bit grey and full alpha, which no library here writes."""
+    samples = np.dstack([grey, np.full_like(grey, 65_535)]).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in samples)
+    head = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 16, 4, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tiff"])
+def test_16_bit_colours_that_are_cut_short_are_corrupted(tmp_path, deep_colours, name):
+    cv2.imwrite(str(tmp_path / name), deep_colours)
+    path = tmp_path / f"cut_{name}"
+    path.write_bytes((tmp_path / name).read_bytes()[:9_000])
+    with pytest.raises(PipelineError) as caught:
+        pixels(path)
+    assert caught.value.code == ErrorCode.CORRUPTED_FILE
+
+
+def test_16_bit_colours_plane_by_plane_are_refused(tmp_path, deep_colours):
+    path = tmp_path / "a.tiff"
+    planes = deep_colours.transpose(2, 0, 1)
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate")
+    with pytest.raises(PipelineError, match="plane by plane") as caught:
+        pixels(path)
+    assert caught.value.code == ErrorCode.FILE_ERROR
