@@ -37,11 +37,13 @@ from app.results.recount import (
     found_elsewhere,
     keep_exemplars,
     recounted,
+    settings_of,
 )
 from app.results.service import announce_change, change_image, counted_images, replace_instances
 from app.types.service import object_types
 from app.uploads.service import display_name
 from pipeline.contract import CountSettings
+from pipeline.settings import settings_to_json
 
 DECIDED_BEFORE = ("engine", "model", "mode", "sahi", "pages", "mask_background")
 """Settings that decide which candidates there are: a recount cannot change them."""
@@ -53,7 +55,8 @@ def recount(job_id: str, body: Data) -> Data:
     Args:
         job_id: its images that are counted are counted again.
         body: ``RecountRequestSchema``: ``config`` keys that change, the others stay as the job has them;
-            ``file_id`` for this image only, of which the job's own config then keeps the chosen groups alone;
+            ``file_id`` for this image only: the others stay as it is counted with, or as the job has them
+            with ``from_job_config``, and the job's own config then keeps its chosen groups alone;
             ``from_corrections`` takes what humans corrected as exemplars, for images that nobody corrected;
             ``dry_run`` changes nothing.
 
@@ -72,11 +75,13 @@ def _recount(job_id: str, body: Data) -> Data:
         raise TallyError("INVALID_STATE", f"want a job that has ended, this one is {job.status}")
     images, sent = counted_images(job, file_id), _anchored(job, body["config"], file_id)
     lesson: Learned | None = None
-    config, settings = _merged(job, sent)
+    is_own = file_id is not None and not body["from_job_config"]
+    below = settings_to_json(settings_of(images[0])) if is_own else job.config
+    config, settings = _merged(below, sent)
     if body["from_corrections"]:
         lesson = learned(job, settings)
         images = [image for image in images if image.image_id not in lesson.touched]
-        config, settings = _merged(job, sent | {"exemplars": lesson.exemplars})
+        config, settings = _merged(below, sent | {"exemplars": lesson.exemplars})
     types, elsewhere = object_types(db.session()), found_elsewhere(job, settings)
     corrections = corrections_of_images(db.session(), images)
     found = [
@@ -91,16 +96,17 @@ def _recount(job_id: str, body: Data) -> Data:
         keep_exemplars(job, elsewhere)
         changes = [(image.id, image.version, c) for image, c in zip(images, columns, strict=True)]
         if file_id is not None:
-            config = _with_choices_of(job.config, config, file_id)
+            config = _with_choices_of(job.config, sent, file_id)
         _write(job_id, config, changes, [f.objects for f in found])
     return answer
 
 
-def _with_choices_of(config: Data, recounted_with: Data, file_id: str) -> Data:
+def _with_choices_of(config: Data, sent: Data, file_id: str) -> Data:
     """Return a job's config with the groups that were chosen in one image, in place of those of before."""
-    chosen = [choice for choice in config.get("groups", ()) if choice["file_id"] != file_id]
-    chosen += [choice for choice in recounted_with.get("groups", ()) if choice["file_id"] == file_id]
-    return config | {"groups": chosen} if chosen or "groups" in config else config
+    if "groups" not in sent:
+        return config
+    others = [choice for choice in config.get("groups", ()) if choice["file_id"] != file_id]
+    return config | {"groups": others + [one for one in sent["groups"] if one["file_id"] == file_id]}
 
 
 def _anchored(job: Job, sent: Data, file_id: str | None) -> Data:
@@ -131,10 +137,10 @@ def _anchored(job: Job, sent: Data, file_id: str | None) -> Data:
     return sent | {"groups": anchored}
 
 
-def _merged(job: Job, sent: Data) -> tuple[Data, CountSettings]:
-    """Return the job's config with the sent keys in it, and its settings."""
-    config = merged(job.config, sent)
-    settings, before = checked_settings(config), checked_settings(job.config)
+def _merged(below: Data, sent: Data) -> tuple[Data, CountSettings]:
+    """Return the config of before with the sent keys in it, and its settings."""
+    config = merged(below, sent)
+    settings, before = checked_settings(config), checked_settings(below)
     names = {"sahi": "tiling"}
     message = "want it as the job has it: it decides before anything is counted; start a new job"
     changed = [

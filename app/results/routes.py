@@ -57,8 +57,10 @@ def recount_job(body: dict[str, Any], job_id: str) -> Data:
 
     Human edits are kept. `dry_run` changes nothing. Settings that decide before anything is counted
     (engine, model, mode, sahi, pages, mask_background) need a new job. With `file_id` only that image is
-    decided again, and of the config the job keeps what was chosen among its groups. `config.groups` names
-    visual groups, keeps them or leaves them out; it is the whole list each time. With `from_corrections` the
-    images that no human touched are scored by what was added, left standing and removed in the others.
+    decided again, starting from its own settings (from the job's with `from_job_config`), and of the config
+    the job keeps what was chosen among its groups. A recount of all images takes the job's settings for each.
+    `config.groups` names visual groups, keeps them or leaves them out; it is the whole list each time. With
+    `from_corrections` the images that no human touched are scored by what was added, left standing and
+    removed in the others.
     """
     return recount(job_id, body)

@@ -184,12 +184,19 @@ class RecountRequestSchema(ma.Schema):
         load_default=dict,
         metadata=described(
             {"groups": [{"file_id": FILE_ID, "id": 0, "name": "washers", "counted": True}]},
-            "keys that change; the others stay. A template's settings and exemplars come with its name.",
+            "keys that change; the others stay as the job, or with file_id that image, is counted with. "
+            "A template's settings and exemplars come with its name.",
         ),
     )
     dry_run = fields.Boolean(load_default=False, metadata=described(True, "change nothing, only preview"))
     file_id = fields.String(
         load_default=None, allow_none=True, metadata=described(FILE_ID, "this image alone")
+    )
+    from_job_config = fields.Boolean(
+        load_default=False,
+        metadata=described(
+            False, "with file_id: the other settings are the job's, as a recount of all images has them"
+        ),
     )
     from_corrections = fields.Boolean(
         load_default=False,

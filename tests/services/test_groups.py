@@ -152,6 +152,24 @@ def test_choices_sent_for_one_image_are_kept_with_the_job(client: Client) -> Non
     assert client.results(job["job_id"])["count"] == 8
 
 
+def test_one_image_keeps_the_settings_it_is_counted_with(client: Client) -> None:
+    doubtful = [Disc(20 + 25 * i, 100, quality=0.5) for i in range(4)]
+    job = client.counted(painted_png([*NUTS, *RINGS, *doubtful]), TRAY, type="part")
+    url, file_id = f"/jobs/{job['job_id']}/recount", job["images"][0]["file_id"]
+
+    def count(config: dict[str, Any], **body: Any) -> int:
+        answer = data_of(client.post(url, {"config": config, "file_id": file_id} | body))
+        return int(answer["count"])
+
+    assert count({"confidence_threshold": 0.8}) == 8
+    assert count({}, dry_run=True) == 8, "as it is stored"
+    assert count({"groups": [{"id": 1, "counted": False}]}) == 5
+    assert count({"confidence_threshold": 0.1}, dry_run=True) == 9, "the group stays out"
+    assert count({}, dry_run=True, from_job_config=True) == 9, "the job knows the group alone"
+    everywhere = data_of(client.post(url, {"config": {"iou_threshold": 0.6}}))
+    assert [image["count"] for image in everywhere["images"]] == [9, 8], "all images as the job has them"
+
+
 def test_a_later_recount_keeps_the_choice(client: Client, job: dict[str, Any]) -> None:
     data_of(recounted(client, job, [{"id": 1, "counted": False}]))
     body = {"config": {"confidence_threshold": 0.1}}

@@ -48,6 +48,8 @@ export interface RecountRequest {
   config?: api.CountConfig;
   dry_run: boolean;
   file_id?: string;
+  /** With file_id: as a recount of all photos counts it, not from the settings it is counted with. */
+  from_job_config?: boolean;
   /** Score the photos that no human touched by what was corrected in the others. */
   from_corrections?: boolean;
 }

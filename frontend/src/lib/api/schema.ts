@@ -222,9 +222,11 @@ export interface paths {
          * Decide again with other settings, at once and without any model.
          * @description Human edits are kept. `dry_run` changes nothing. Settings that decide before anything is counted
          *     (engine, model, mode, sahi, pages, mask_background) need a new job. With `file_id` only that image is
-         *     decided again, and of the config the job keeps what was chosen among its groups. `config.groups` names
-         *     visual groups, keeps them or leaves them out; it is the whole list each time. With `from_corrections` the
-         *     images that no human touched are scored by what was added, left standing and removed in the others.
+         *     decided again, starting from its own settings (from the job's with `from_job_config`), and of the config
+         *     the job keeps what was chosen among its groups. A recount of all images takes the job's settings for each.
+         *     `config.groups` names visual groups, keeps them or leaves them out; it is the whole list each time. With
+         *     `from_corrections` the images that no human touched are scored by what was added, left standing and
+         *     removed in the others.
          */
         post: operations["recountJob"];
         delete?: never;
@@ -1225,7 +1227,7 @@ export interface components {
         };
         RecountRequest: {
             /**
-             * @description keys that change; the others stay. A template's settings and exemplars come with its name.
+             * @description keys that change; the others stay as the job, or with file_id that image, is counted with. A template's settings and exemplars come with its name.
              * @example {
              *       "groups": [
              *         {
@@ -1252,6 +1254,12 @@ export interface components {
              * @example img_01jz4k8e7b2w3x4y5z6a7b8c9d
              */
             file_id: string | null;
+            /**
+             * @description with file_id: the other settings are the job's, as a recount of all images has them
+             * @default false
+             * @example false
+             */
+            from_job_config: boolean;
             /**
              * @description score the images that no human touched by what was corrected in the others
              * @default false

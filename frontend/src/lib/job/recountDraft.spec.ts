@@ -5,7 +5,7 @@ import type { CountConfig, Exemplar } from "../api/types";
 import { RecountDraft } from "./recountDraft.svelte";
 
 // A real HTTP server that counts 5 with an example, and 9 without.
-type Body = { config: CountConfig; dry_run: boolean; file_id?: string };
+type Body = { config: CountConfig; dry_run: boolean; file_id?: string; from_job_config?: boolean };
 const LIKED: Exemplar = { file_id: "img_1", positive: true, box: [1, 2, 3, 4] };
 const LEARNED: Exemplar = { ...LIKED, box: [9, 9, 3, 4], corrected: true };
 const realFetch = globalThis.fetch;
@@ -62,9 +62,9 @@ it("previews a new example on the photo in view alone, and changes nothing", asy
   draft.add(LIKED);
   await until(() => draft.previewOf("img_1")?.count === 5);
   expect(draft.previewOf("img_2")).toBeNull();
-  expect(asked).toEqual([
-    { config: { exemplars: [LIKED], count_what: "exemplars" }, dry_run: true, file_id: "img_1" },
-  ]);
+  const config = { exemplars: [LIKED], count_what: "exemplars" };
+  const what = "as applying it to all photos would count it, whatever this one is counted with";
+  expect(asked, what).toEqual([{ config, dry_run: true, file_id: "img_1", from_job_config: true }]);
 });
 
 it("previews the photo that a person turns to", async () => {

@@ -1,5 +1,5 @@
 /** Other ways to count a job that a person tries out: previewed on the photo in view, then applied to all. */
-import { recount } from "../api/jobs";
+import { recount, type RecountRequest } from "../api/jobs";
 import type { CountConfig, Exemplar, RecountedImage } from "../api/types";
 import { withExemplar } from "../exemplars/exemplars";
 import { changeOfExemplars, mergedConfig, withChange } from "./changes";
@@ -23,7 +23,7 @@ export class RecountDraft {
   private past = $state.raw<CountConfig[]>([]);
   private fileId = "";
   private readonly runner = new PreviewRunner(
-    async (signal) => this.preview({ file_id: this.fileId }, signal),
+    async (signal) => this.preview({ file_id: this.fileId, from_job_config: true }, signal),
     (failure) => (this.error = failure),
   );
 
@@ -115,7 +115,7 @@ export class RecountDraft {
     });
   }
 
-  private async preview(which: { file_id?: string }, signal?: AbortSignal): Promise<void> {
+  private async preview(which: Partial<RecountRequest>, signal?: AbortSignal): Promise<void> {
     const asked = this.changes;
     const answer = await recount(this.jobId, { config: asked, dry_run: true, ...which }, signal);
     if (asked !== this.changes) return;
