@@ -21,6 +21,7 @@ from app.jobs.asked import (
     with_template,
 )
 from app.jobs.description import current_count, current_interval
+from app.jobs.exemplars import refuse_unanchored
 from app.jobs.models import Job, JobImage
 from app.jobs.service import get_job, lock_known_job
 from app.jobs.states import LIVE, ImageStatus
@@ -78,6 +79,8 @@ def _recount(job_id: str, body: Data) -> Data:
     is_own = file_id is not None and not body["from_job_config"]
     below = settings_to_json(settings_of(images[0])) if is_own else job.config
     config, settings = _merged(below, sent)
+    if "exemplars" in sent:
+        refuse_unanchored(settings.exemplars, len(job.images) if file_id is None else 1)
     if body["from_corrections"]:
         lesson = learned(job, settings)
         images = [image for image in images if image.image_id not in lesson.touched]

@@ -21,12 +21,12 @@ from app.jobs.asked import (
     unsupported,
 )
 from app.jobs.description import describe_file
+from app.jobs.exemplars import unanchored
 from app.jobs.idempotency import Data, RequestKey, once
 from app.jobs.status import rfc3339
 from app.templates.models import Template
 from app.uploads.models import Image
 from app.uploads.service import display_name
-from pipeline.contract import Exemplar
 
 NOT_SAVED = {
     "exemplars": "exemplars stand beside the config, not in it",
@@ -103,7 +103,7 @@ def _write(session: Session, row: Template, values: dict[str, Any]) -> Data:
     refuse(unsupported(row.config, NOT_SAVED))
     with faults_renamed(_beside_the_config):
         settings = checked_settings(row.config | ({"exemplars": row.exemplars} if row.exemplars else {}))
-        refuse(_unanchored(settings.exemplars))
+        refuse(unanchored(settings.exemplars))
         wanted = {exemplar.file_id for exemplar in settings.exemplars}
         row.images = list(session.scalars(select(Image).where(Image.id.in_(wanted)).with_for_update()))
         refuse(missing_files(settings.exemplars))
@@ -116,16 +116,6 @@ def _beside_the_config(fault: Fault) -> Fault:
     """Name exemplars as a template holds them."""
     field = fault["field"]
     return fault | {"field": field.removeprefix("config.") if field.startswith("config.exemplars") else field}
-
-
-def _unanchored(exemplars: tuple[Exemplar, ...]) -> list[dict[str, str]]:
-    """Return what is wrong with exemplars that do not say which image they lie in."""
-    message = "want the id of the image that it lies in, got none"
-    return [
-        {"field": f"config.exemplars[{i}].file_id", "message": message}
-        for i, exemplar in enumerate(exemplars)
-        if exemplar.file_id is None
-    ]
 
 
 def _get(session: Session, template_id: str) -> Template:

@@ -265,6 +265,27 @@ def test_count_again_with_exemplars_needs_no_second_upload(client: Client) -> No
     assert counts(data_of(client.get(f"/jobs/{first['job_id']}"))) == [4, 5, 6]
 
 
+def test_among_several_images_an_exemplar_must_say_which_it_lies_in(client: Client) -> None:
+    config = {"count_what": "exemplars", "exemplars": [{"box": [15, 15, 11, 11]}]}
+    upload_id, ids = uploaded(client, *PHOTOS)
+    job_id = predicted(client, upload_id)["job_id"]
+    recount, sent = f"/jobs/{job_id}/recount", {"config": config, "dry_run": True}
+    for answer in (
+        client.submit(*PHOTOS, config=config),
+        client.submit(PHOTOS[0], b"GIF89a", config=config, query="?partial=true"),
+        predict(client, upload_id, config=config),
+        client.post(recount, sent),
+    ):
+        error = error_of(answer)
+        assert (answer.status_code, error["code"]) == (400, "INVALID_CONFIG")
+        assert error["field"] == "config.exemplars[0].file_id"
+        assert "want the id of the image that it lies in, got none" in error["message"]
+    assert len(data_of(client.get("/jobs"))) == 1, "nothing was begun"
+    assert client.counted(PHOTOS[0], config=config)["count"] == 2, "one image needs no name"
+    assert counts(predicted(client, upload_id, file_ids=ids[1:2], config=config)) == [3]
+    assert data_of(client.post(recount, sent | {"file_id": ids[1]}))["count"] == 3
+
+
 def test_what_is_not_there_is_named(client: Client) -> None:
     upload_id, ids = uploaded(client, PHOTOS[0])
     (stray,) = uploaded(client, PHOTOS[1])[1]
