@@ -14,7 +14,13 @@ from app.database import transaction
 from app.errors import TallyError
 from app.extensions import db
 from app.ids import new_id
-from app.jobs.description import count_source, current_count, current_interval
+from app.jobs.description import (
+    count_source,
+    counted_as,
+    counted_size_wh,
+    current_count,
+    current_interval,
+)
 from app.jobs.idempotency import Data, RequestKey, once
 from app.jobs.models import Job, JobImage
 from app.jobs.service import get_job, lock_known_job
@@ -22,7 +28,7 @@ from app.jobs.status import rfc3339
 from app.monitoring.metrics import CORRECTIONS, COUNT_ERROR
 from app.results.description import describe_object
 from app.results.edits import Edit, EditError, Editor
-from app.results.objects import CountedObject
+from app.results.objects import CountedObject, facts_of
 from app.results.recount import Recounted, bare_number, columns_of, standing_corrections
 from app.results.service import (
     announce_change,
@@ -110,7 +116,8 @@ def list_corrections(
 def _apply(session: Session, job: Job, image: JobImage, correction_id: str, body: Data) -> Data:
     earlier = standing_corrections(session, image)
     now = current(job, image)
-    completed, objects = _completed(now, body.get("edits", ()), _ids(correction_id), job.type)
+    label = facts_of(now.candidates)["type"] or job.type
+    completed, objects = _completed(now, body.get("edits", ()), _ids(correction_id), label)
     before = current_count(image) or 0
     correction = Correction(
         id=correction_id,
@@ -177,7 +184,7 @@ def _write(
     change_image(session, image_id, image.version, columns_of(found, number))
     replace_instances(session, image_id, found.objects)
     session.refresh(image)
-    size_wh, class_ids = (image.image.width, image.image.height), {image.job.type: 0}
+    size_wh, class_ids = counted_size_wh(image), {counted_as(image): 0}
     return {
         "correction_id": correction_id,
         "job_id": image.job_id,

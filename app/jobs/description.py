@@ -39,7 +39,10 @@ def describe_jobs(session: Session, jobs: Sequence[Job]) -> list[dict[str, Any]]
 def describe_image(image: JobImage) -> dict[str, Any]:
     """Return one image of a job."""
     count = current_count(image)
+    width, height = counted_size_wh(image)
     return describe_file(image.image) | {
+        "width": width,
+        "height": height,
         "status": image.status,
         "count": count,
         "count_interval": None if count is None else current_interval(image),
@@ -85,6 +88,17 @@ def count_source(image: JobImage) -> str:
     """Return who the count is from: "human" after any correction, "model" before."""
     is_edited = image.human_count is not None or (image.result or {}).get("edited")
     return "human" if is_edited else "model"
+
+
+def counted_size_wh(image: JobImage) -> tuple[int, int]:
+    """Return the size of what results are in px of: of all pages of a TIFF as one, where they are counted."""
+    width, height = (image.result or {}).get("size_wh") or (image.image.width, image.image.height)
+    return width, height
+
+
+def counted_as(image: JobImage) -> str:
+    """Return the name that objects of the requested type carry: the job may have been asked for a synonym."""
+    return (image.result or {}).get("type") or image.job.type
 
 
 def picture_urls(image: JobImage) -> dict[str, str | None]:

@@ -69,7 +69,8 @@ class JobImage(Base):
         stage, progress: last heartbeat's stage and share of the image done, in [0, 1].
         count: objects counted now (candidates and human edits). human_count: a bare number a human
             gave; it wins over ``count``.
-        result: ``CountResult.to_json()`` of the worker or of the last recount.
+        result: ``CountResult.to_json()`` of the worker or of the last recount, and ``facts_of`` its
+            candidates.
         candidates_key: storage key of the stored candidates.
         version: raised by every change of the result; human corrections must name it.
         pictures_version: version the overlay files show; smaller than ``version`` while re-rendering.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from app.jobs.description import count_source, current_count, current_interval
+from app.jobs.description import count_source, counted_size_wh, current_count, current_interval
 from app.jobs.models import JobImage
-from app.results.objects import CountedObject, size_stats
+from app.results.objects import CountedObject
 from app.results.recount import Recounted
 
 Data = dict[str, Any]
@@ -26,7 +25,7 @@ def describe_result(image: JobImage, objects: Sequence[CountedObject], class_ids
         class_ids: label -> id within the answer; labels that are new get the next one.
     """
     result = image.result or {}
-    size_wh = image.image.width, image.image.height
+    size_wh = counted_size_wh(image)
     return {
         "file_id": image.image_id,
         "filename": image.image.filename,
@@ -39,7 +38,7 @@ def describe_result(image: JobImage, objects: Sequence[CountedObject], class_ids
         "count_source": count_source(image),
         "by_type": dict(Counter(found.label for found in objects).most_common()),
         "groups": _groups(result, objects),
-        "stats": asdict(size_stats(objects, size_wh[0] * size_wh[1])),
+        "stats": result.get("stats"),
         "needs_review": image.needs_review,
         "review_reason": image.review_reason,
         "labelled_by": result.get("labelled_by"),

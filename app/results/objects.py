@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -90,6 +91,16 @@ def human_candidate(candidates: Candidates, index: int, label: str) -> CountedOb
         polygon=tuple(candidates.batch.polygon(index).ravel().tolist()),
         source=HUMAN,
     )
+
+
+def facts_of(candidates: Candidates) -> dict[str, Any]:
+    """Return what a job image's ``result`` says beside the count.
+
+    ``size_wh`` is of what was counted, in px: all pages of a TIFF may be one picture. ``type`` is the name
+    that objects of the requested type carry, "" for none: a job may be asked for a synonym of it.
+    """
+    height, width = candidates.batch.size_hw
+    return {"size_wh": [width, height], "type": "".join(candidates.type_probs.types[:1])}
 
 
 def size_stats(objects: Sequence[CountedObject], n_px: int) -> SizeStats:

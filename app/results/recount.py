@@ -22,7 +22,7 @@ from app.jobs.models import Job, JobImage
 from app.jobs.states import ImageStatus
 from app.jobs.transitions import LIVE_IMAGE
 from app.results.edits import Edit, apply_edits
-from app.results.objects import HUMAN, CountedObject, objects_of, size_stats
+from app.results.objects import HUMAN, CountedObject, facts_of, objects_of, size_stats
 from app.storage import StorageError, storage
 from app.storage.keys import exemplar_key
 from pipeline.archive import read_candidates, write_candidates
@@ -264,5 +264,7 @@ def columns_of(found: Recounted, human_count: int | None) -> dict[str, Any]:
         "average_confidence": round(sum(confidences) / len(confidences), 4) if confidences else 0.0,
         "needs_review": found.result.needs_review and not seen,
         "review_reason": None if seen else (found.result.review_reason or "")[:255] or None,
-        "result": result | {"stats": stats, "edited": found.is_edited, "density_estimate": estimate},
+        "result": result
+        | facts_of(found.candidates)
+        | {"stats": stats, "edited": found.is_edited, "density_estimate": estimate},
     }

@@ -11,7 +11,7 @@ from app.database import one_moment
 from app.errors import TallyError
 from app.events.service import wake
 from app.extensions import db
-from app.jobs.description import picture_urls
+from app.jobs.description import counted_as, picture_urls
 from app.jobs.models import Job, JobImage
 from app.jobs.queue import announce_render
 from app.jobs.service import get_job
@@ -43,7 +43,7 @@ def job_results(job_id: str, file_id: str | None, *, with_rejected: bool) -> Dat
     with one_moment() as session:
         job = get_job(job_id)
         images = counted_images(job, file_id)
-        class_ids: dict[str, int] = {job.type: 0}
+        class_ids = {counted_as(images[0]): 0}
         described = []
         for image, objects in zip(images, _objects_of_images(session, images), strict=True):
             described.append(describe_result(image, objects, class_ids))

@@ -21,7 +21,7 @@ from app.jobs.queue import announce_work
 from app.jobs.states import EventType, ImageStatus, JobStatus
 from app.jobs.transitions import ended_as, execute, lock_job, transition
 from app.monitoring.metrics import DETECTIONS, INFERENCE_DURATION, INFERENCE_JOBS, MODEL_TIME
-from app.results.objects import objects_of
+from app.results.objects import facts_of, objects_of
 from app.results.service import write_instances
 from app.storage import StorageError, storage
 from app.storage.keys import candidates_key, picture_folder, picture_key, thumbnail_key
@@ -223,7 +223,8 @@ def _write(
 ) -> bool:
     if lock_job(session, image.job_id) != JobStatus.PROCESSING:
         return False
-    if not _end_lease(session, image, owner, _columns(image, result)):
+    facts = {} if outcome.candidates is None else facts_of(outcome.candidates)
+    if not _end_lease(session, image, owner, _columns(image, result, facts)):
         return False
     if outcome.candidates is not None and outcome.instances is not None:
         row = session.get_one(JobImage, image.id)
@@ -257,7 +258,7 @@ def _end_lease(session: Session, image: ClaimedImage, owner: str, values: dict[s
     return execute(session, update(JobImage).where(*ours).values(**cleared, **values)) == 1
 
 
-def _columns(image: ClaimedImage, result: CountResult) -> dict[str, Any]:
+def _columns(image: ClaimedImage, result: CountResult, facts: dict[str, Any]) -> dict[str, Any]:
     """The first version of a result is the number of the attempt that made it: files carry it."""
     return {
         "status": ImageStatus.COMPLETED,
@@ -268,7 +269,7 @@ def _columns(image: ClaimedImage, result: CountResult) -> dict[str, Any]:
         "average_confidence": result.average_confidence,
         "needs_review": result.needs_review,
         "review_reason": result.review_reason[:255] if result.review_reason else None,
-        "result": result.to_json(),
+        "result": result.to_json() | facts,
         "candidates_key": candidates_key(image.job_id, image.image_id, image.attempts),
         "version": image.attempts,
         "pictures_version": image.attempts,

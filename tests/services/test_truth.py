@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from PIL import Image as PillowImage
+from skimage import data
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
@@ -19,6 +22,7 @@ from app.files.service import purge_expired
 from app.storage import storage
 from pipeline.contract import CountRequest, ErrorCode, PipelineError
 from pipeline.run import ImageOutcome
+from pipeline.run import count_batch as real_count_batch
 from tests.doubles import painted
 from tests.services.client import Client, data_of, error_of
 from tests.services.conftest import MakeWorkplace
@@ -121,6 +125,50 @@ def test_the_class_of_an_object_is_the_same_through_every_door(client: Client) -
     corrected = data_of(correct(client, job, 1, edits=edits))["detections"]
     assert corrected == client.results(job["job_id"])["detections"]
     assert [d["class_id"] for d in corrected] == [1, 0, 0]
+
+
+def coins() -> PillowImage.Image:
+    return PillowImage.fromarray(data.coins())
+
+
+def encoded(*pages: PillowImage.Image) -> bytes:
+    file = io.BytesIO()
+    pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
+    return file.getvalue()
+
+
+def counted_really(client: Client, photo: bytes, **options: Any) -> dict[str, Any]:
+    job_id = client.accepted(photo, **options)["job_id"]
+    client.workplace.drain(real_count_batch)
+    return data_of(client.get(f"/jobs/{job_id}"))
+
+
+def test_all_pages_of_a_tiff_are_one_picture_through_every_door(client: Client) -> None:
+    config = {"engine": "classical", "pages": "all"}
+    job = counted_really(client, encoded(coins(), coins()), config=config)
+    (image,), result = job["images"], client.results(job["job_id"])
+    assert (image["width"], image["height"]) == (result["width"], result["height"]) == (384, 606)
+    assert image["stats"] == result["stats"]
+    lowest = max(result["detections"], key=lambda one: one["bbox"]["y2"])
+    box, part = lowest["bbox"], lowest["bbox_normalized"]
+    assert box["y2"] > 303
+    assert part["y_center"] == pytest.approx((box["y1"] + box["y2"]) / 2 / 606, abs=1e-5)
+    corrected = data_of(correct(client, job, 1, edits=[{"op": "remove", "object_id": lowest["object_id"]}]))
+    after = client.results(job["job_id"])
+    assert corrected["detections"] == after["detections"]
+    assert after["stats"] == data_of(client.get(f"/jobs/{job['job_id']}"))["images"][0]["stats"]
+    assert 0 < after["stats"]["coverage_percent"] < result["stats"]["coverage_percent"]
+
+
+def test_what_is_added_carries_the_name_that_a_synonym_stands_for(client: Client) -> None:
+    client.post("/types", {"name": "coin"})
+    job = counted_really(client, encoded(coins()), type="coins", config={"engine": "classical"})
+    edits = [{"op": "add", "box": [5, 5, 40, 40]}]
+    corrected = data_of(correct(client, job, 1, edits=edits))["detections"]
+    result = client.results(job["job_id"])
+    assert corrected == result["detections"]
+    assert result["by_type"] == {"coin": result["count"]}
+    assert {one["class_id"] for one in corrected} == {0}, "no class is kept for a name nothing carries"
 
 
 def test_a_cancelled_job_is_counted_in_the_metrics(client: Client) -> None:
