@@ -79,9 +79,21 @@ def _render_image(row_id: int) -> bool:
             .where(JobImage.id == row_id, JobImage.version == version, JobImage.pictures_version < version)
             .values(pictures_version=version),
         )
-    if is_current and shown:
+    if not is_current:
+        _remove_unwanted(row_id, job_id, file_id, version)
+    elif shown:
         storage().delete_prefix(picture_folder(job_id, file_id, shown))
     return bool(is_current)
+
+
+def _remove_unwanted(row_id: int, job_id: str, file_id: str, version: int) -> None:
+    """Delete pictures that were drawn in vain: the result changed, or its job was deleted, meanwhile.
+
+    Those that somebody else drew of the same version, and that are shown, stay.
+    """
+    shown = db.session.scalar(select(JobImage.pictures_version).where(JobImage.id == row_id))
+    if shown != version:
+        storage().delete_prefix(picture_folder(job_id, file_id, version))
 
 
 def _draw(image: JobImage) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ from skimage import data
 from app.corrections.service import correct
 from app.extensions import db
 from app.jobs.models import JobImage
+from app.jobs.service import delete_job
 from app.jobs.states import JobStatus
 from app.monitoring.metrics import BATCH_SIZE, INFERENCE_JOBS, LEASES_EXPIRED
 from app.results.service import read_instances
@@ -52,6 +53,11 @@ def picture(workplace: Workplace, job_id: str, version: int, name: str) -> Any:
     with workplace.app.app_context():
         with storage().open(picture_key(job_id, image.image_id, version, name, "jpg")) as file:
             return np.asarray(PillowImage.open(io.BytesIO(file.read())).convert("RGB"), dtype=np.int16)
+
+
+def drawn_versions(workplace: Workplace, job_id: str) -> set[str]:
+    with workplace.app.app_context():
+        return {key.split("/")[3] for key in storage().keys(f"pictures/{job_id}")}
 
 
 def remove_first(workplace: Workplace, job_id: str) -> str:
@@ -118,9 +124,46 @@ def test_a_picture_is_not_marked_current_when_the_count_changed_while_it_was_dra
         assert render.render_job(job_id) == 0
     (image,) = workplace.images(job_id)
     assert (image.version, image.pictures_version) == (3, 1)
+    assert drawn_versions(workplace, job_id) == {"v1"}, "what is not current leaves no files"
     with workplace.app.app_context():
         assert render.render_job(job_id) == 1
     assert workplace.images(job_id)[0].pictures_version == 3
+    assert drawn_versions(workplace, job_id) == {"v3"}
+
+
+def test_pictures_that_two_draw_at_once_stay(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = counted_coins(workplace)
+    remove_first(workplace, job_id)
+    draw: Callable[..., dict[str, bytes]] = render.render
+
+    def late(*arguments: Any) -> dict[str, bytes]:
+        monkeypatch.setattr(render, "render", draw)
+        assert render.render_job(job_id) == 1, "somebody else was faster"
+        return draw(*arguments)
+
+    monkeypatch.setattr(render, "render", late)
+    with workplace.app.app_context():
+        assert render.render_job(job_id) == 0
+    assert drawn_versions(workplace, job_id) == {"v2"}
+
+
+def test_a_job_deleted_while_its_pictures_are_drawn_leaves_none(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = counted_coins(workplace)
+    remove_first(workplace, job_id)
+    draw: Callable[..., dict[str, bytes]] = render.render
+
+    def too_late(*arguments: Any) -> dict[str, bytes]:
+        pictures = draw(*arguments)
+        with workplace.app.app_context():
+            delete_job(job_id)
+        return pictures
+
+    monkeypatch.setattr(render, "render", too_late)
+    with workplace.app.app_context():
+        assert render.render_job(job_id) == 0
+    assert drawn_versions(workplace, job_id) == set()
 
 
 def test_pictures_of_a_purged_upload_are_given_up(workplace: Workplace) -> None:
