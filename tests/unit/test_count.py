@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from pipeline.contract import CountSettings, Exemplar, GroupChoice, ObjectType, Region, SettingsError
+from pipeline.contract import CountSettings, Exemplar, ObjectType, Region, SettingsError
 from pipeline.count import count, summarise
 from pipeline.rules import program_sha256
 from pipeline.segment.outline import candidates_from_masks
@@ -330,18 +330,6 @@ def test_kinds_that_the_request_cannot_tell_apart_ask_for_a_look():
     assert (summary_of(found, not_these).count, summary_of(found, not_these).needs_review) == (4, False)
     named = replace(found, type_probs=replace(found.type_probs, labelled_by="open_clip"))
     assert not summary_of(named).needs_review
-
-
-def test_some_that_are_unlike_most_ask_for_a_look_and_widen_the_interval():
-    boxes, sure = [*ROW, *(box(10 + 40 * i, 10, 12, 12) for i in range(4))], np.ones(8)
-    two_odd = candidates(boxes, quality=sure, embeddings=[RED] * 6 + [BLUE] * 2)
-    result = summary_of(two_odd)
-    assert result.review_reason == "2 of 8 objects look unlike the others: they may not be meant"
-    assert (result.count, result.count_interval[0]) == (8, 6)
-    left_out = summary_of(two_odd, CountSettings(groups=(GroupChoice(1, counted=False),)))
-    assert (left_out.count, left_out.needs_review, left_out.count_interval[0]) == (6, False, 6)
-    one_odd = summary_of(candidates(boxes, quality=sure, embeddings=[RED] * 7 + [BLUE]))
-    assert (one_odd.needs_review, one_odd.count_interval[0]) == (False, 8)
 
 
 def test_so_few_that_the_many_may_have_been_missed_ask_for_a_look():

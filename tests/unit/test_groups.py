@@ -198,3 +198,19 @@ def test_candidates_that_another_classifier_described_cannot_be_compared() -> No
 def test_an_image_without_candidates_takes_no_harm_from_choices_elsewhere() -> None:
     settings = chosen(GroupChoice(0, file_id="a", counted=False), scope="job")
     assert summary(tray(), settings, {"a": TRAY}) == ""
+
+
+def test_some_that_are_unlike_most_ask_for_a_look_and_widen_the_interval() -> None:
+    found = tray((10, RED, 8), (2, BLUE, 8), quality=0.99)
+    result = summarise(found, decided(found, CountSettings()), CountSettings(), {}, PROVENANCE)
+    assert result.review_reason == "2 of 12 objects look unlike the others: they may not be meant"
+    assert (result.count, result.count_interval[0]) == (12, 10)
+    left_out = chosen(GroupChoice(1, counted=False))
+    settled = summarise(found, decided(found, left_out), left_out, {}, PROVENANCE)
+    assert (settled.count, settled.needs_review) == (10, False)
+
+
+def test_one_that_is_unlike_the_others_asks_for_nothing() -> None:
+    found = tray((11, RED, 8), (1, BLUE, 8), quality=0.99)
+    result = summarise(found, decided(found, CountSettings()), CountSettings(), {}, PROVENANCE)
+    assert (result.count, result.needs_review) == (12, False)
