@@ -7,6 +7,7 @@ from typing import Any
 import marshmallow as ma
 from flask import Response, request
 from marshmallow import fields
+from werkzeug.datastructures import Range
 
 from app.blueprint import Blueprint
 from app.files.service import FileReader, find_file
@@ -48,5 +49,14 @@ def get_file(query: dict[str, Any], file_id: str, kind: str) -> Response:
         f"private, {'max-age=86400, immutable' if found.is_final else 'no-cache'}"
     )
     response.headers.set("Content-Disposition", "inline", filename=found.filename)
-    response.make_conditional(request, accept_ranges=True, complete_length=found.size)
+    response.accept_ranges = "bytes"
+    is_part = _asks_for_a_part(request.range, found.size)
+    response.make_conditional(request, accept_ranges=is_part, complete_length=found.size)
     return response
+
+
+def _asks_for_a_part(asked: Range | None, size: int) -> bool:
+    """Return whether Range names one range of bytes; whatever else it says is ignored (RFC 9110, 14.2)."""
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return False
+    return asked.ranges[0][0] + size >= 0  # the last bytes of a file, and more than it has, are all of it

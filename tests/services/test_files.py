@@ -64,6 +64,16 @@ def test_a_range_beyond_the_end_is_refused(client: Client) -> None:
     assert answer.headers["Content-Range"] == f"bytes */{len(PHOTO)}"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    ["lines=1", "lines=0-3", "bytes=5-2", "bytes=x", "bytes", "bytes=0-1,5-6", f"bytes=-{len(PHOTO) + 1}"],
+)
+def test_a_range_that_is_none_gets_the_whole_file(client: Client, asked: str) -> None:
+    answer = original(client, client.accepted(PHOTO), Range=asked)
+    assert (answer.status_code, answer.data) == (200, PHOTO)
+    assert (answer.headers["Accept-Ranges"], "Content-Range" in answer.headers) == ("bytes", False)
+
+
 def test_a_known_file_is_not_sent_again(client: Client) -> None:
     job = client.accepted(PHOTO)
     etag = original(client, job).headers["ETag"]
