@@ -38,7 +38,8 @@ def load(
         message = f"engine: want one of {', '.join(ENGINES)}, got {engine}"
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message)
     name, reason = choose() if engine == "auto" else (engine, "asked for")
-    model = model if engine != "auto" or name == "sam" else None  # models are variants of sam
+    if engine == "auto" and name != "sam" and model is not None:
+        reason, model = f"{reason}; model {model} is not used: only sam has models", None
     if name == "sam" and model is None:
         model = str(_module("sam").default_model())  # named or not, it is loaded once
     mode = mode if name == "sam" else "fast"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.contract import ErrorCode, PipelineError
+from pipeline.segment import registry
 from pipeline.segment.registry import BEST_FIRST, choose, is_available, load
 
 
@@ -26,9 +27,12 @@ def test_auto_takes_the_first_that_is_available_and_says_what_is_missing():
     assert (engine.info.engine, told) == (name, reason)
 
 
-def test_auto_does_not_mind_a_model_of_another_engine():
-    if choose()[0] != "sam":
-        assert load("auto", "vit_b")[0] is load("auto")[0]
+def test_auto_says_that_it_does_not_use_a_model_of_another_engine(monkeypatch):
+    monkeypatch.setattr(registry, "_has_cuda", lambda: False)
+    engine, reason = load("auto", "vit_b")
+    assert engine is load("auto")[0]
+    assert reason == f"{choose()[1]}; model vit_b is not used: only sam has models"
+    assert "model" not in load("auto")[1]
 
 
 def test_an_unknown_engine_names_the_known_ones():
