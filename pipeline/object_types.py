@@ -24,12 +24,17 @@ def default_object_types() -> tuple[ObjectType, ...]:
 
 
 def find_type(request: str, object_types: Sequence[ObjectType]) -> ObjectType | None:
-    """Return the type whose name or synonym the request is, in singular or plural; None without one."""
-    wanted = set(singulars(request))
-    for candidate in object_types:
-        if wanted & {plain(word) for word in (candidate.name, *candidate.synonyms)}:
-            return candidate
-    return None
+    """Return the type that a request names; None without one.
+
+    A name exactly as written wins; then, whatever the case, the name before the synonym; and what the request
+    says before what it may be the plural of. Of types that are alike in all of this it is the first.
+    """
+    exact = {one.name: one for one in reversed(object_types)}
+    if request in exact:
+        return exact[request]
+    meaning = {plain(word): one for one in reversed(object_types) for word in one.synonyms}
+    meaning |= {plain(one.name): one for one in reversed(object_types)}
+    return next((meaning[word] for word in singulars(request) if word in meaning), None)
 
 
 def asks_for_everything(count_what: str, request: str) -> bool:

@@ -123,6 +123,33 @@ def test_a_request_finds_its_type_by_name_synonym_or_plural(request_type: str, n
     assert (found.name if found else None) == name
 
 
+@pytest.mark.parametrize(
+    ("request_type", "name"),
+    [
+        ("coin", "coin"),
+        ("COIN", "COIN"),
+        ("Coin", "COIN"),
+        ("Coins", "COIN"),
+        ("nut", "nut"),
+        ("Nut", "nut"),
+        ("nuts", "nut"),
+        ("washers", "nut"),
+        ("disc", "AA disc"),
+    ],
+)
+def test_of_types_that_clash_the_name_as_written_wins_then_any_name(request_type: str, name: str) -> None:
+    types = [
+        ObjectType("AA disc", ("nut", "disc", "coin")),
+        ObjectType("COIN"),
+        ObjectType("coin"),
+        ObjectType("nut", ("washers", "disc")),
+        ObjectType("washer"),
+    ]
+    found = find_type(request_type, types)
+    assert found is not None
+    assert found.name == name
+
+
 def test_singulars_keep_the_word_first() -> None:
     assert singulars("Glass")[0] == "glass"
     assert "leaf" in singulars("leaves")
