@@ -86,7 +86,9 @@ ERROR_CODES: dict[str, ErrorKind] = {
     "IDEMPOTENCY_CONFLICT": ErrorKind(
         409, "This Idempotency-Key was used with another request.", "Use a fresh key for each new request."
     ),
-    "TYPE_EXISTS": ErrorKind(409, "There is an object type of this name.", "Change that one with PATCH."),
+    "TYPE_EXISTS": ErrorKind(
+        409, "The name or a synonym means another object type already.", "Change that one with PATCH."
+    ),
     "TEMPLATE_EXISTS": ErrorKind(409, "There is a template of this name.", "Change that one with PATCH."),
     "UNSUPPORTED_MEDIA_TYPE": ErrorKind(
         415, "The body has another media type than this address takes.", "See /docs for the one it takes."

@@ -76,16 +76,21 @@ def checked_settings(sent: Any) -> CountSettings:
         raise invalid_config(error.details) from error
 
 
-def checked_type(sent: str) -> str:
+def checked_type(sent: str, field: str = "type") -> str:
     """Return what to count: a type's name or any other words, which are then only a label.
 
+    Args:
+        sent: the words.
+        field: of the request that they came in.
+
     Raises:
-        TallyError: INVALID_REQUEST when it is empty or too long.
+        TallyError: INVALID_REQUEST when they are empty, too long, or hold what is not shown.
     """
     name = " ".join(sent.split())
     if not name or len(name) > MAX_TYPE_CHARS or display_name(name) != name:
-        message = f"want 1 to {MAX_TYPE_CHARS} printable characters, got {len(name)}"
-        raise TallyError("INVALID_REQUEST", f"type: {message}", field="type")
+        got = f"{len(name)}: {name[:MAX_TYPE_CHARS]!r}"
+        message = f"{field}: want 1 to {MAX_TYPE_CHARS} printable characters, got {got}"
+        raise TallyError("INVALID_REQUEST", message, field=field)
     return name
 
 

@@ -18,9 +18,9 @@ def _name(**kwargs: Any) -> fields.String:
     return fields.String(validate=checks, metadata=described("coin"), **kwargs)
 
 
-def _words(example: list[str], text: str) -> fields.List[str]:
+def _words(example: list[str], text: str, max_chars: int) -> fields.List[str]:
     return fields.List(
-        fields.String(validate=validate.Length(1, 200)),
+        fields.String(validate=validate.Length(1, max_chars)),
         validate=validate.Length(0, 100),
         metadata=described(example, text),
     )
@@ -30,8 +30,8 @@ class TypeChangeSchema(ma.Schema):
     """What can be changed of a type."""
 
     name = _name()
-    synonyms = _words(["coins", "cent"], "other words for it")
-    prompts = _words(["a metal coin"], "what the zero-shot classifier is asked")
+    synonyms = _words(["coins", "cent"], "other words for it", 100)
+    prompts = _words(["a metal coin"], "what the zero-shot classifier is asked", 200)
     colour = fields.String(validate=validate.Regexp(r"#[0-9a-fA-F]{6}\Z"), metadata=described("#c32222"))
     min_area_px = fields.Integer(
         strict=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -14,9 +15,11 @@ from app.columns import LOCAL_OWNER
 from app.database import transaction
 from app.errors import TallyError
 from app.extensions import db
+from app.jobs.asked import checked_type
 from app.jobs.idempotency import Data, RequestKey, once
 from app.types.models import ObjectType
 from pipeline import contract
+from pipeline.object_types import find_type
 
 _SEEDED = ("name", "synonyms", "prompts", "colour", "min_area_px", "max_area_px")
 
@@ -54,40 +57,67 @@ def create_type(values: dict[str, Any], request_key: RequestKey | None) -> Data:
     """Add a type.
 
     Raises:
-        TallyError: TYPE_EXISTS, INVALID_REQUEST when its size limits contradict.
+        TallyError: TYPE_EXISTS when one of its words means another type; INVALID_REQUEST for a word that no
+            job can ask for, and when its size limits contradict.
     """
 
     def work(session: Session) -> Data:
-        row = ObjectType(**values)
-        _check_limits(row)
-        session.add(row)
-        session.flush()
-        return _describe(row)
+        return _write(session, ObjectType(), values)
 
     try:
         return once(request_key, 201, work)[0]
     except IntegrityError as error:
-        raise _exists(values["name"]) from error
+        raise _taken("name", values["name"], values["name"]) from error
 
 
 def change_type(type_id: str, values: dict[str, Any]) -> Data:
     """Change what is given of a type. Jobs that were counted before keep their results.
 
     Raises:
-        TallyError: TYPE_NOT_FOUND, TYPE_EXISTS, INVALID_REQUEST.
+        TallyError: TYPE_NOT_FOUND; TYPE_EXISTS and INVALID_REQUEST as for ``create_type``.
     """
     try:
         with transaction() as session:
             row = session.get(ObjectType, type_id)
             if row is None:
                 raise TallyError("TYPE_NOT_FOUND", "there is no such object type", field="type_id")
-            for name, value in values.items():
-                setattr(row, name, value)
-            _check_limits(row)
-            session.flush()
-            return _describe(row)
+            return _write(session, row, values)
     except IntegrityError as error:
-        raise _exists(values["name"]) from error
+        raise _taken("name", values["name"], values["name"]) from error
+
+
+def _write(session: Session, row: ObjectType, values: dict[str, Any]) -> Data:
+    """Set what is given, once its words and the whole are checked."""
+    others = [other for other in object_types(session) if other.name != row.name]
+    if "name" in values:
+        values = values | {"name": _checked_word("name", values["name"], [row.name], others)}
+    if "synonyms" in values:
+        kept, sent = row.synonyms or [], enumerate(values["synonyms"])
+        synonyms = [_checked_word(f"synonyms.{i}", word, kept, others) for i, word in sent]
+        values = values | {"synonyms": synonyms}
+    for name, value in values.items():
+        setattr(row, name, value)
+    _check_limits(row)
+    session.add(row)
+    session.flush()
+    return _describe(row)
+
+
+def _checked_word(field: str, sent: str, kept: Sequence[str], others: Sequence[contract.ObjectType]) -> str:
+    """Return a word of a type: one that jobs can ask for and that means none of the others.
+
+    Args:
+        field: of the request.
+        sent: the word as it came.
+        kept: what the type has in this place already may stay, also where it clashes.
+        others: all types but this one.
+    """
+    if sent in kept:
+        return sent
+    word = checked_type(sent, field)
+    if (other := find_type(word, others)) is not None:
+        raise _taken(field, word, other.name)
+    return word
 
 
 def _check_limits(row: ObjectType) -> None:
@@ -97,8 +127,9 @@ def _check_limits(row: ObjectType) -> None:
         raise TallyError("INVALID_REQUEST", message, field="min_area_px")
 
 
-def _exists(name: str) -> TallyError:
-    return TallyError("TYPE_EXISTS", f"there is a type named {name!r}; change it with PATCH", field="name")
+def _taken(field: str, word: str, name: str) -> TallyError:
+    message = f"{field}: want a word that means no other type, got {word!r}, which means the type {name!r}"
+    return TallyError("TYPE_EXISTS", message, field=field)
 
 
 def _describe(row: ObjectType) -> Data:
