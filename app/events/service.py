@@ -15,7 +15,7 @@ from app.events.models import JobEvent
 from app.extensions import db, redis_client
 from app.jobs.models import Job
 from app.jobs.states import EventType
-from app.jobs.status import forget_snapshot, job_facts, read_status, write_snapshot
+from app.jobs.status import forget_snapshot, job_facts, renew_status
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def wake(job_id: str) -> None:
     session = db.session()
     session.rollback()
     try:
-        write_snapshot(read_status(session, job_id))
+        renew_status(session, job_id)
     except TallyError:  # deleted since
         forget_snapshot(job_id)
     _publish({"job_id": job_id})
@@ -73,10 +73,9 @@ def publish_progress(job_id: str, data: dict[str, Any]) -> None:
     session = db.session()
     session.rollback()
     try:
-        status = read_status(session, job_id)
+        status = renew_status(session, job_id)
     except TallyError:
         return
-    write_snapshot(status)
     facts = {
         "job_id": job_id,
         "status": status["status"],

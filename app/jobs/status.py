@@ -22,6 +22,14 @@ log = logging.getLogger(__name__)
 SNAPSHOT_S = 5
 """Life of a snapshot: so long at most an outage of Redis can make an old one look new."""
 
+_KEEP = """
+local kept = redis.call('HGET', KEYS[1], 'revision')
+if kept and (ARGV[4] == '1' or tonumber(kept) > tonumber(ARGV[1])) then return end
+redis.call('HSET', KEYS[1], 'revision', ARGV[1], 'facts', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+"""
+"""Redis runs it without anything in between: who read before a change may write after who read it."""
+
 RECENT_IMAGES = 50
 """So many finished images of the same engine say how long the next one takes."""
 
@@ -35,7 +43,7 @@ def status_of(job_id: str) -> dict[str, Any]:
         TallyError: JOB_NOT_FOUND.
     """
     try:
-        found: Any = redis_client().get(snapshot_key(job_id))
+        found: Any = redis_client().hget(snapshot_key(job_id), "facts")
         if found:
             facts: dict[str, Any] = json.loads(found)
             return facts
@@ -45,17 +53,31 @@ def status_of(job_id: str) -> dict[str, Any]:
             extra={"job_id": job_id, "reason": str(error)},
         )
         return read_status(db.session(), job_id)
-    facts = read_status(db.session(), job_id)
-    write_snapshot(facts, only_if_absent=True)
-    return facts
+    return renew_status(db.session(), job_id, only_if_absent=True)
 
 
-def read_status(session: Session, job_id: str) -> dict[str, Any]:
-    """Return the same facts from the database.
+def renew_status(session: Session, job_id: str, *, only_if_absent: bool = False) -> dict[str, Any]:
+    """Return the same facts from the database, and keep them in Redis unless newer ones are there.
 
     Raises:
         TallyError: JOB_NOT_FOUND.
     """
+    revision, facts = _read(session, job_id)
+    _write_snapshot(revision, facts, only_if_absent)
+    return facts
+
+
+def read_status(session: Session, job_id: str) -> dict[str, Any]:
+    """Return the same facts from the database alone.
+
+    Raises:
+        TallyError: JOB_NOT_FOUND.
+    """
+    return _read(session, job_id)[1]
+
+
+def _read(session: Session, job_id: str) -> tuple[int, dict[str, Any]]:
+    """Return the facts after how many events and changes of results they are; neither ever gets fewer."""
     row = session.execute(
         select(
             Job.status,
@@ -64,6 +86,7 @@ def read_status(session: Session, job_id: str) -> dict[str, Any]:
             Job.error_code,
             Job.error_message,
             Job.engine_key,
+            Job.event_seq,
             Job.created_at,
             Job.started_at,
             Job.completed_at,
@@ -74,7 +97,7 @@ def read_status(session: Session, job_id: str) -> dict[str, Any]:
     sums = _sums(session, job_id)
     share = _share(sums, row.total_images)
     is_done = row.status == JobStatus.COMPLETED
-    return {
+    return row.event_seq + sums["version"], {
         "job_id": job_id,
         "status": row.status,
         "partial": row.partial,
@@ -129,10 +152,11 @@ def seconds_per_image(session: Session, engine_key: str) -> float | None:
     return sum(seconds) / len(seconds) if seconds else None
 
 
-def write_snapshot(facts: dict[str, Any], *, only_if_absent: bool = False) -> None:
+def _write_snapshot(revision: int, facts: dict[str, Any], only_if_absent: bool) -> None:
     """Keep the facts in Redis for ``SNAPSHOT_S``; nothing happens when Redis is away."""
     try:
-        redis_client().set(snapshot_key(facts["job_id"]), json.dumps(facts), ex=SNAPSHOT_S, nx=only_if_absent)
+        words = (revision, json.dumps(facts), SNAPSHOT_S, int(only_if_absent))
+        redis_client().eval(_KEEP, 1, snapshot_key(facts["job_id"]), *words)
     except RedisError as error:
         log.warning(
             "redis unavailable, no status snapshot", extra={"job_id": facts["job_id"], "reason": str(error)}
@@ -158,7 +182,7 @@ def rfc3339(time: datetime | None) -> str | None:
 
 
 def _sums(session: Session, job_id: str) -> dict[str, Any]:
-    """Add up a job's images: done, share of the work, objects, confidence weighted by objects."""
+    """Add up a job's images: done, share of the work, objects, confidence weighted by objects, versions."""
     is_done: ColumnElement[bool] = JobImage.status.in_(DONE_IMAGE)
     counted = func.coalesce(JobImage.human_count, JobImage.count, 0)
     row = session.execute(
@@ -168,14 +192,16 @@ def _sums(session: Session, job_id: str) -> dict[str, Any]:
             func.sum(counted),
             func.sum(JobImage.count * JobImage.average_confidence),
             func.sum(case((JobImage.average_confidence.is_not(None), JobImage.count), else_=0)),
+            func.sum(JobImage.version),
         ).where(JobImage.job_id == job_id)
     ).one()
-    processed, share, count, weighted, weight = (float(value or 0) for value in row)
+    processed, share, count, weighted, weight, version = (float(value or 0) for value in row)
     return {
         "processed": int(processed),
         "share": share,
         "count": int(count),
         "confidence": round(weighted / weight, 4) if weight else None,
+        "version": int(version),
     }
 
 

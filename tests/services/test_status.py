@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
 from app.errors import TallyError
-from app.events.service import wake
+from app.events.service import publish_progress, wake
 from app.extensions import db, redis_client
+from app.jobs import status
 from app.jobs.states import EventType
 from app.jobs.status import SNAPSHOT_S, read_status, seconds_per_image, snapshot_key, status_of
+from app.results.service import change_image
 from app.worker.claims import ClaimedImage
 from tests.doubles import pipeline
 from tests.doubles.pipeline import script
@@ -99,6 +102,32 @@ def test_an_old_snapshot_does_not_outlive_an_outage(workplace: Workplace) -> Non
     job_id = workplace.submit(script(count=3))
     with workplace.app.app_context():
         wake(job_id)
+        assert 0 < redis_client().ttl(snapshot_key(job_id)) <= SNAPSHOT_S
+
+
+@pytest.mark.parametrize(
+    "renew", [wake, lambda job_id: publish_progress(job_id, {})], ids=["wake", "progress"]
+)
+def test_who_read_before_a_change_does_not_undo_its_snapshot(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, renew: Callable[[str], None]
+) -> None:
+    job_id = workplace.submit(script(count=3))
+    workplace.drain()
+    last_read = status._current_stage
+
+    def then_a_correction_comes(*of: Any) -> str | None:
+        monkeypatch.setattr(status, "_current_stage", last_read)
+        with workplace.app.app_context():  # as another process does
+            image = db.session.merge(workplace.images(job_id)[0])
+            change_image(db.session(), image.id, image.version, {"human_count": 10})
+            db.session.commit()
+            wake(job_id)
+        return last_read(*of)
+
+    monkeypatch.setattr(status, "_current_stage", then_a_correction_comes)
+    with workplace.app.app_context():
+        renew(job_id)
+        assert status_of(job_id)["summary"]["total_detections"] == 10
         assert 0 < redis_client().ttl(snapshot_key(job_id)) <= SNAPSHOT_S
 
 
