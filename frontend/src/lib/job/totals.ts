@@ -1,0 +1,11 @@
+/** How far the count of a job reaches, in words. Pure. */
+import type { Job } from "../api/types";
+import { formatCount, plural } from "../ui/format";
+
+export const partOf = (n: number, total: number) => `${formatCount(n)} of ${plural(total, "photo")}`;
+
+/** Return in which photos the objects of a job were counted: "all photos", or "1 of 4 photos". */
+export function photosCounted({ images }: Pick<Job, "images">): string {
+  const counted = images.filter((image) => image.status === "completed").length;
+  return counted === images.length ? "all photos" : partOf(counted, images.length);
+}
