@@ -50,6 +50,7 @@ export interface CountConfig {
   /** Whether what is alike in the other photos follows. */
   groups_scope?: "image" | "job";
   template?: string | null;
+  symbolic_reasoning?: { enabled?: boolean };
 }
 
 export type Upload = Schemas["Upload"];

@@ -1,0 +1,33 @@
+import { expect, it } from "vitest";
+import type { CountConfig, ImageResult } from "../api/types";
+import { namingNote } from "./countNotes";
+
+const LIKED = { file_id: "img_1", positive: true };
+const note = (settings: CountConfig, type = "unicorn feathers", more: Partial<ImageResult> = {}) =>
+  namingNote(
+    { labelled_by: "request", count: 30, groups: [], provenance: { settings }, ...more } as never,
+    type,
+  );
+
+it("says that every object was counted where nothing but the request names them", () => {
+  expect(note({})).toBe(
+    "Every object was counted: nothing here can tell which are “unicorn feathers”. Show one to be sure.",
+  );
+  const group = {} as ImageResult["groups"][number];
+  expect(note({}, "coin", { groups: [group, group] })).toContain(
+    "which are “coins”. Show one, or choose a group, to be sure.",
+  );
+});
+
+it("says nothing where anything else chose, or nothing was asked for", () => {
+  const silent = [
+    note({ exemplars: [LIKED] }),
+    note({ groups: [{ file_id: "img_1", id: 0, counted: false }] }),
+    note({ symbolic_reasoning: { enabled: true } }),
+    note({ count_what: "everything" }),
+    note({}, "object"),
+    note({}, "coin", { labelled_by: "imagenet+open_clip" }),
+    note({}, "coin", { count: 0 }),
+  ];
+  expect(silent.filter(Boolean)).toEqual([]);
+});

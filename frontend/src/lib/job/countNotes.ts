@@ -1,0 +1,18 @@
+/** What is said beside a count, about who chose what is in it. Pure. */
+import type { ImageResult } from "../api/types";
+import { nounFor } from "../ui/format";
+
+/** Return a sentence where nothing but the request names what was counted; "" where anything else chose. */
+export function namingNote({ labelled_by, provenance, count, groups }: ImageResult, type: string): string {
+  const {
+    count_what = "type",
+    exemplars = [],
+    groups: choices = [],
+    symbolic_reasoning,
+  } = provenance.settings;
+  const isChosen = exemplars.length || choices.length || symbolic_reasoning?.enabled;
+  const isAsked = count_what === "type" && type.toLowerCase() !== "object";
+  if (labelled_by !== "request" || !isAsked || isChosen || !count) return "";
+  const how = groups.length > 1 ? "Show one, or choose a group," : "Show one";
+  return `Every object was counted: nothing here can tell which are “${nounFor(2, type)}”. ${how} to be sure.`;
+}

@@ -1,0 +1,35 @@
+"""What is said beside a count: who chose what is in it, whose number it is, and what is not marked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Visit
+from tests.e2e.photos import two_kinds
+from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload
+from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL
+
+
+def test_words_that_nothing_can_check_are_said_to_be_so_until_something_is_shown(
+    visit: Visit, tmp_path: Path
+) -> None:
+    page = visit.page
+    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="unicorn feathers")
+    assert count_of(page) == N_LARGE + N_SMALL
+    note = page.get_by_test_id("naming")
+    expect(note).to_contain_text("nothing here can tell which are “unicorn feathers”")
+    page.keyboard.press("l")
+    click_pixel(page, *centre_of_object(visit.url, job_id, SMALL))
+    expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
+    expect(note).to_have_count(0)
+    page.get_by_role("button", name=f"Apply ({N_SMALL})").click()
+    expect(page.get_by_text("Preview;")).to_have_count(0)
+    expect(note).to_have_count(0)
+
+
+def test_every_object_is_what_was_asked_for_where_nothing_was_typed(visit: Visit, tmp_path: Path) -> None:
+    upload(visit.page, visit.url, two_kinds(tmp_path), type_name="")
+    assert count_of(visit.page) == N_LARGE + N_SMALL
+    expect(visit.page.get_by_test_id("naming")).to_have_count(0)
