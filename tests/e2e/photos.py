@@ -43,6 +43,11 @@ def two_kinds(folder: Path, *, name: str = "two-kinds.png") -> Path:
     return _write(folder / name, drawn.discs(scene, centres[5:10], 17, drawn.RED))
 
 
+def empty(folder: Path) -> Path:
+    """Write a photo of nothing but the ground."""
+    return _write(folder / "empty.png", drawn.ground(300, 420, seed=3))
+
+
 def too_small(folder: Path) -> Path:
     """Write a photo below the smallest accepted size."""
     return _write(folder / "tiny.png", np.zeros((30, 30), dtype=np.uint8))

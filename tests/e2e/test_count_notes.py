@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.photos import two_kinds
+from tests.e2e.photos import discs, empty, two_kinds
 from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload
 from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL
 
@@ -33,3 +33,31 @@ def test_every_object_is_what_was_asked_for_where_nothing_was_typed(visit: Visit
     upload(visit.page, visit.url, two_kinds(tmp_path), type_name="")
     assert count_of(visit.page) == N_LARGE + N_SMALL
     expect(visit.page.get_by_test_id("naming")).to_have_count(0)
+
+
+def test_a_number_that_a_person_gave_is_told_from_what_is_marked(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
+    marked = count_of(page)
+    page.get_by_text("I know the number").click()
+    page.get_by_label("The right number").fill(str(marked + 7))
+    page.get_by_role("button", name="Save", exact=True).first.click()
+    expect(page.get_by_test_id("count")).to_have_text(str(marked + 7))
+    expect(page.get_by_test_id("unmarked")).to_have_text("7 not marked in the picture")
+    expect(page.get_by_test_id("interval")).to_have_count(0)
+
+    page.get_by_text("Count again with other settings").click()
+    page.get_by_label("Largest").fill("1")
+    expect(page.get_by_text("A person gave this number")).to_be_visible()
+    expect(page.get_by_test_id("count")).to_have_text(str(marked + 7))
+    expect(page.get_by_test_id("unmarked")).to_have_text(f"{marked + 7} not marked in the picture")
+    expect(page.get_by_test_id("interval")).to_have_count(0)
+
+
+def test_nothing_is_exact_where_somebody_is_asked_to_look(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    upload(page, visit.url, empty(tmp_path), discs(tmp_path, 4), type_name="disc")
+    assert count_of(page) == 0
+    expect(page.get_by_text("Please check:")).to_be_visible()
+    expect(page.get_by_test_id("interval")).to_have_count(0)
+    expect(page.get_by_role("row", name="empty.png")).not_to_contain_text("exactly")

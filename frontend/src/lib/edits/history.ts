@@ -13,6 +13,8 @@ export interface Entry {
   addedIds: string[];
   /** The correction that holds this entry; null while it is not saved. */
   correctionId: string | null;
+  /** Whether it says how many there are, whatever the outlines say. */
+  isNumber?: boolean;
 }
 
 export interface History {
@@ -37,6 +39,7 @@ function entryOf({ correction_id, edits, human_count }: CorrectionRecord): Entry
     edits: isKnown ? known : [],
     addedIds: edits.flatMap((edit) => (edit.op === "add" && edit.object_id ? [edit.object_id] : [])),
     correctionId: correction_id,
+    isNumber: human_count !== null,
   };
 }
 
@@ -45,9 +48,9 @@ function editOf({ op, point, object_id }: StoredEdit): Edit | null {
   return op === "remove" && object_id ? { op, object_id } : null;
 }
 
-/** Append a step that the server has already, and that only it can take back. */
-export function recordSaved(history: History, correctionId: string): History {
-  return { done: [...history.done, { edits: [], addedIds: [], correctionId }], undone: [] };
+/** Append a number that the server has already, and that only it can take back. */
+export function recordNumber(history: History, correctionId: string): History {
+  return { done: [...history.done, { edits: [], addedIds: [], correctionId, isNumber: true }], undone: [] };
 }
 
 /** Append one step; what was undone before is forgotten. */
@@ -107,6 +110,7 @@ export function saved(history: History, batch: Entry[], correctionId: string, id
   batch.flatMap((entry) => entry.addedIds).forEach((id, k) => names.set(id, ids[k] ?? id));
   const name = (id: string) => names.get(id) ?? id;
   const rename = (entry: Entry): Entry => ({
+    ...entry,
     edits: entry.edits.map((edit) =>
       edit.op === "remove" ? { ...edit, object_id: name(edit.object_id) } : edit,
     ),

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { CountConfig, ImageResult } from "../api/types";
-import { namingNote } from "./countNotes";
+import { namingNote, unmarkedNote } from "./countNotes";
 
 const LIKED = { file_id: "img_1", positive: true };
 const note = (settings: CountConfig, type = "unicorn feathers", more: Partial<ImageResult> = {}) =>
@@ -30,4 +30,10 @@ it("says nothing where anything else chose, or nothing was asked for", () => {
     note({}, "coin", { count: 0 }),
   ];
   expect(silent.filter(Boolean)).toEqual([]);
+});
+
+it("says how far a number that a person gave is from what is marked", () => {
+  expect([unmarkedNote(12, 5), unmarkedNote(2, 5), unmarkedNote(5, 5)]).toEqual([
+    ...["7 not marked in the picture", "3 more marked than this number", ""],
+  ]);
 });

@@ -1,6 +1,6 @@
 /** What is said beside a count, about who chose what is in it. Pure. */
 import type { ImageResult } from "../api/types";
-import { nounFor } from "../ui/format";
+import { formatCount, nounFor } from "../ui/format";
 
 /** Return a sentence where nothing but the request names what was counted; "" where anything else chose. */
 export function namingNote({ labelled_by, provenance, count, groups }: ImageResult, type: string): string {
@@ -15,4 +15,10 @@ export function namingNote({ labelled_by, provenance, count, groups }: ImageResu
   if (labelled_by !== "request" || !isAsked || isChosen || !count) return "";
   const how = groups.length > 1 ? "Show one, or choose a group," : "Show one";
   return `Every object was counted: nothing here can tell which are “${nounFor(2, type)}”. ${how} to be sure.`;
+}
+
+/** Return how far a number that a person gave is from the outlines in the picture; "" where they agree. */
+export function unmarkedNote(count: number, marked: number): string {
+  if (count > marked) return `${formatCount(count - marked)} not marked in the picture`;
+  return count < marked ? `${formatCount(marked - count)} more marked than this number` : "";
 }

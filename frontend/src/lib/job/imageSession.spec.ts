@@ -248,10 +248,15 @@ it("takes back what was done before the page was opened", async () => {
 
 it("states a number, and takes it back", async () => {
   await session.setCount(40);
-  expect(session.count).toBe(40);
+  expect([session.count, session.isNumber]).toEqual([40, true]);
   expect(counted()).toHaveLength(3);
+  session.remove("c0");
+  await session.flush();
+  await session.load();
+  expect(session.isNumber).toBe(true);
   await session.undo();
-  expect(session.count).toBe(3);
+  await session.undo();
+  expect([session.count, session.isNumber]).toEqual([3, false]);
   expect(session.canRedo).toBe(false);
 });
 

@@ -24,6 +24,8 @@ export class ImageSession {
   scene = $derived.by<Scene>(() => this.currentScene());
   selected = $derived(this.allShapes().find((shape) => shape.id === this.selectedId) ?? null);
   canUndo = $derived(this.edits.done.length > 0);
+  /** Whether a person said how many there are: that number holds whatever is marked. */
+  isNumber = $derived(this.edits.done.some((entry) => entry.isNumber));
   canRedo = $derived(this.edits.undone.length > 0);
   /** How other settings would count the image; while there is one it is shown, and nothing is edited. */
   preview = $derived.by(() => this.readPreview());
@@ -126,7 +128,7 @@ export class ImageSession {
       if (!this.result) return;
       const place = { job_id: this.jobId, file_id: this.fileId, version: this.result.version };
       const answer = await correct({ ...place, count });
-      this.edits = history.recordSaved(this.edits, answer.correction_id);
+      this.edits = history.recordNumber(this.edits, answer.correction_id);
       this.takeOver(answer);
     });
   }

@@ -24,6 +24,7 @@ it("writes a difference with its sign", () => {
 it("writes an interval of one number as one number", () => {
   expect(formatInterval([24, 24])).toBe("exactly 24");
   expect(formatInterval([22, 26])).toBe("22–26");
+  expect([formatInterval([0, 0], true), formatInterval([0, 4], true)]).toEqual(["0", "0–4"]);
   expect(formatInterval(null)).toBe("");
 });
 

@@ -9,10 +9,12 @@ export const formatCount = (value: number | null | undefined) => (value == null 
 export const formatChange = (value: number) =>
   value === 0 ? "" : `${value > 0 ? "+" : "−"}${whole.format(Math.abs(value))}`;
 
-export function formatInterval(interval: [number, number] | null | undefined): string {
+/** Return an interval as people read it; nothing is exact where somebody is asked to look. */
+export function formatInterval(interval: [number, number] | null | undefined, isAsked = false): string {
   if (!interval) return "";
   const [low, high] = interval;
-  return low === high ? `exactly ${formatCount(low)}` : `${formatCount(low)}–${formatCount(high)}`;
+  if (low === high) return isAsked ? formatCount(low) : `exactly ${formatCount(low)}`;
+  return `${formatCount(low)}–${formatCount(high)}`;
 }
 
 export const formatTime = (iso: string | null) => (iso ? dateTime.format(new Date(iso)) : "");
