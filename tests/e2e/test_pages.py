@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import DESKTOP, PHONE, Product, Visit, visiting
 from tests.e2e.photos import coins, discs, too_small
-from tests.e2e.test_counting import count_of, upload
+from tests.e2e.test_counting import click_pixel, count_of, upload
 
 
 def test_bad_files_are_named_before_anything_is_sent(visit: Visit, tmp_path: Path) -> None:
@@ -37,6 +37,27 @@ def test_a_file_that_only_the_server_can_refuse_is_named(visit: Visit, tmp_path:
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("coins.png")
     expect(alert).to_contain_text(re.compile("CORRUPTED_FILE · request req_"))
+
+
+def test_what_was_chosen_is_kept_while_other_pages_are_looked_at(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    page.goto(visit.url)
+    page.locator("input[type=file][multiple]").first.set_input_files(str(discs(tmp_path, 3)))
+    page.get_by_label("What should be counted?").fill("disc")
+    page.get_by_role("button", name="Draw examples").click()
+    click_pixel(page, 50, 50)
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Jobs", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+    page.go_back()
+    expect(page.get_by_label("What should be counted?")).to_have_value("disc")
+    expect(page.get_by_text("1 like this")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="discs-3.png").first).to_be_visible()
+    page.get_by_role("button", name="Count 1 photo").click()
+    page.wait_for_url("**/jobs/job_*")
+    page.go_back()
+    expect(page.get_by_label("What should be counted?")).to_have_value("")
+    expect(page.get_by_role("listitem")).to_have_count(0)
 
 
 def test_a_mode_is_offered_where_the_engine_has_several(visit: Visit) -> None:

@@ -31,6 +31,10 @@ export class FileSelection {
     this.note = "";
   }
 
+  clear(): void {
+    for (const { key } of this.items) this.remove(key);
+  }
+
   private async addNow(files: File[]): Promise<void> {
     if (!files.length) return;
     const { accepted, left } = selectNew(

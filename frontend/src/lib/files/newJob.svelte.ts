@@ -1,0 +1,61 @@
+/** What is about to be counted, and its way to the server. */
+import type { Template } from "../api/types";
+import { ChosenExamples, localId } from "../exemplars/chosenExamples.svelte";
+import { FileSelection } from "./selection.svelte";
+import { defaultSettings, toConfig } from "./settings";
+import { submit } from "./submit";
+
+export class NewJob {
+  readonly selection = new FileSelection();
+  examples = $state.raw(new ChosenExamples());
+  template = $state.raw<Template | null>(null);
+  settings = $state(defaultSettings());
+  type = $state("");
+  /** How much is sent, null while nothing is. */
+  sentBytes = $state<number | null>(null);
+  error = $state.raw<unknown>(null);
+
+  private controller: AbortController | null = null;
+
+  leaveOut(key: number): void {
+    this.selection.remove(key);
+    this.examples.forget(localId({ key }));
+  }
+
+  /** Return the id of the job that was started, and start anew; null when none was. */
+  async send(): Promise<string | null> {
+    const { selection, template, examples } = this;
+    if (!selection.valid.length || this.sentBytes !== null) return null;
+    const { signal } = (this.controller = new AbortController());
+    [this.error, this.sentBytes] = [null, 0];
+    try {
+      const order = {
+        photos: selection.valid,
+        type: this.type.trim() || template?.type || "object",
+        config: toConfig(this.settings, this.type, template),
+        exemplars: examples.list,
+      };
+      const jobId = await submit(order, (bytes) => (this.sentBytes = bytes), signal);
+      this.clear();
+      return jobId;
+    } catch (failure) {
+      if (!signal.aborted) this.error = failure;
+      return null;
+    } finally {
+      this.sentBytes = null;
+    }
+  }
+
+  stop(): void {
+    this.controller?.abort();
+  }
+
+  private clear(): void {
+    this.selection.clear();
+    this.examples = new ChosenExamples();
+    [this.template, this.settings, this.type] = [null, defaultSettings(), ""];
+  }
+}
+
+/** Kept while the tab is open: other pages can be looked at before it is sent. */
+export const newJob = new NewJob();
