@@ -68,3 +68,28 @@ def test_a_template_is_tried_on_a_counted_job_and_deleted(visit: Visit, tmp_path
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_label("Count by example").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("option", name="for one test")).to_have_count(0)
+
+
+def test_a_template_shows_its_settings_and_what_is_shown_is_sent(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
+    count_of(page)
+    page.get_by_text("Count again with other settings").click()
+    page.get_by_label("Sensitivity").fill("30")
+    page.get_by_label("Leave out what the edge cuts").check()
+    save_template(page, "unsure")
+    expect(page.get_by_text("Saved as “unsure”")).to_be_visible()
+
+    page.goto(visit.url)
+    page.locator("input[type=file][multiple]").first.set_input_files(str(two_kinds(tmp_path)))
+    page.get_by_text("More settings").click()
+    page.get_by_label("Template", exact=True).select_option("unsure")
+    expect(page.get_by_label("Sensitivity")).to_have_value("30")
+    expect(page.get_by_label("Leave out objects cut")).to_be_checked()
+    page.get_by_label("Sensitivity").fill("75")
+    page.get_by_role("button", name="Count 1 photo").click()
+    page.wait_for_url("**/jobs/job_*")
+    count_of(page)
+    config = config_of(visit.url, page.url.rsplit("/", 1)[1])
+    assert config["confidence_threshold"] == 0.25
+    assert config["exclude_edge"] is True

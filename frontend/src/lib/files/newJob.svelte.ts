@@ -2,7 +2,7 @@
 import type { Template } from "../api/types";
 import { ChosenExamples, localId } from "../exemplars/chosenExamples.svelte";
 import { FileSelection } from "./selection.svelte";
-import { defaultSettings, toConfig } from "./settings";
+import { defaultSettings, toConfig, withTemplate } from "./settings";
 import { submit } from "./submit";
 
 export class NewJob {
@@ -16,6 +16,12 @@ export class NewJob {
   error = $state.raw<unknown>(null);
 
   private controller: AbortController | null = null;
+
+  /** Use a template, or none: its settings are shown, and can be changed. */
+  choose(template: Template | null): void {
+    this.settings = withTemplate(this.settings, this.template, template);
+    this.template = template;
+  }
 
   leaveOut(key: number): void {
     this.selection.remove(key);
