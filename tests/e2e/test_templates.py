@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Visit
 from tests.e2e.photos import two_kinds
-from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload
+from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload, wait_until_saved
 from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL, config_of
+from tests.e2e.test_groups import row_of
 
 
 def save_template(page: Page, name: str) -> None:
@@ -93,3 +95,37 @@ def test_a_template_shows_its_settings_and_what_is_shown_is_sent(visit: Visit, t
     config = config_of(visit.url, page.url.rsplit("/", 1)[1])
     assert config["confidence_threshold"] == 0.25
     assert config["exclude_edge"] is True
+
+
+def test_leaving_a_template_takes_back_nothing_else(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    job_id = show_small_discs(visit, tmp_path)
+    save_template(page, "to be left")
+    expect(page.get_by_text("Saved as “to be left”")).to_be_visible()
+    page.get_by_role("button", name="Discard").click()
+    page.keyboard.press("d")
+    click_pixel(page, *centre_of_object(visit.url, job_id, number=1))
+    corrected = N_LARGE + N_SMALL - 1
+    wait_until_saved(page, corrected)
+
+    name = row_of(page, N_SMALL).get_by_role("textbox")
+    name.fill("red discs")
+    name.press("Enter")
+    template = page.get_by_label("Template", exact=True)
+    template.select_option("to be left")
+    expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
+    template.select_option("None")
+    expect(page.get_by_test_id("count")).to_have_text(str(corrected))
+    expect(name).to_have_value("red discs")
+
+    undo = page.get_by_role("button", name="Undo", exact=True)
+    undo.click()
+    expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
+    expect(template).to_have_value(re.compile("."))
+    page.get_by_role("button", name="Discard").click()
+    expect(page.get_by_test_id("count")).to_have_text(str(corrected))
+    undo.click()
+    expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
+    page.get_by_role("button", name="Discard").click()
+    page.reload()
+    assert count_of(page) == corrected

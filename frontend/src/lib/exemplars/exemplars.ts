@@ -28,7 +28,7 @@ export function boundsOf({ box, point }: Exemplar): Bounds {
   return { x1: x, y1: y, x2: x + width, y2: y + height };
 }
 
-const isSamePlace = (a: Exemplar, b: Exemplar) =>
+export const isSamePlace = (a: Exemplar, b: Exemplar) =>
   a.file_id === b.file_id && JSON.stringify([a.box, a.point]) === JSON.stringify([b.box, b.point]);
 
 /** Append an example; the same place shown before is replaced, so that it can change sides. */

@@ -1,7 +1,8 @@
 /** The saved templates of this server, and what saving and using one means. */
 import { listTemplates, saveTemplate } from "../api/jobs";
-import type { CountConfig, Template } from "../api/types";
-import { changeOfExemplars } from "../job/changes";
+import type { CountConfig, Exemplar, Template } from "../api/types";
+import { changeOfExemplars, mergedConfig } from "../job/changes";
+import { isSamePlace } from "./exemplars";
 
 /** Settings that hold for any photo; the others belong to one job. */
 const KEPT = ["confidence_threshold", "min_area_px", "max_area_px", "exclude_edge"] as const;
@@ -46,4 +47,20 @@ export function templateOf(config: CountConfig): Pick<Template, "config" | "exem
 /** Return the change to a job's settings that using a template is. */
 export function changeOfTemplate(base: CountConfig, template: Template): CountConfig {
   return { ...templateOf(template.config).config, ...changeOfExemplars(base, template.exemplars) };
+}
+
+/** Return whether settings are a template's: all its examples are among theirs, or without any its values hold. */
+export function isUsed({ exemplars, config }: Template, now: CountConfig): boolean {
+  if (exemplars.length) {
+    return exemplars.every((one) => now.exemplars?.some((other) => isSamePlace(one, other)));
+  }
+  return KEPT.every((key) => config[key] === undefined || config[key] === now[key]);
+}
+
+/** Return the change to settings that leaving a template is: without its examples, and with the job's own settings. */
+export function changeWithoutTemplate(base: CountConfig, now: CountConfig, template: Template): CountConfig {
+  const isOther = (one: Exemplar) => !template.exemplars.some((other) => isSamePlace(one, other));
+  const named = templateOf(template.config).config;
+  const own = Object.entries(mergedConfig(base, {})).filter(([key]) => key in named);
+  return { ...Object.fromEntries(own), ...changeOfExemplars(base, (now.exemplars ?? []).filter(isOther)) };
 }

@@ -92,13 +92,34 @@ it("takes back one example after the other", () => {
   expect([draft.isDirty, draft.canUndo]).toEqual([false, false]);
 });
 
+it("brings back what was put away, until something else is done", () => {
+  draft.set({ groups: [{ file_id: "img_1", id: 1, name: "nuts", counted: true }] });
+  draft.add(LIKED);
+  draft.discard();
+  expect([draft.isDirty, draft.takesUndo]).toEqual([false, true]);
+  draft.undo();
+  expect([draft.exemplars, draft.config.groups?.[0]?.name]).toEqual([[LIKED], "nuts"]);
+  draft.removeExemplar(LIKED);
+  draft.discard();
+  draft.settle();
+  expect(draft.takesUndo).toBe(false);
+});
+
+it("brings back the last change that was taken back by hand", () => {
+  draft.add(LIKED);
+  draft.removeExemplar(LIKED);
+  expect([draft.isDirty, draft.takesUndo]).toEqual([false, true]);
+  draft.undo();
+  expect(draft.exemplars).toEqual([LIKED]);
+});
+
 it("applies to all photos, and is clean once they are loaded anew", async () => {
   draft.add(LIKED);
   let isDirtyWhileLoading = false;
   await draft.apply(async () => void (isDirtyWhileLoading = draft.isDirty));
   expect(asked.at(-1)).toMatchObject({ dry_run: false });
   expect(asked.at(-1)).not.toHaveProperty("file_id");
-  expect([isDirtyWhileLoading, draft.isDirty]).toEqual([true, false]);
+  expect([isDirtyWhileLoading, draft.isDirty, draft.takesUndo]).toEqual([true, false, false]);
 });
 
 it("keeps what was tried when the server refuses it", async () => {

@@ -19,6 +19,8 @@ export class RecountDraft {
   isDirty = $derived(Object.keys(this.changes).length > 0);
 
   canUndo = $derived.by(() => this.past.length > 0);
+  /** Whether Undo is about these changes, not about the corrections below them. */
+  takesUndo = $derived(this.isDirty || this.canUndo);
 
   private past = $state.raw<CountConfig[]>([]);
   private fileId = "";
@@ -58,7 +60,7 @@ export class RecountDraft {
 
   /** Show the preview anew: the changes, or the saved count below them, are others now. */
   refresh(): void {
-    if (!this.isDirty) return this.discard();
+    if (!this.isDirty) return this.clear();
     this.previews = this.previews.filter((image) => image.file_id === this.fileId);
     this.runner.request();
   }
@@ -71,9 +73,19 @@ export class RecountDraft {
     this.refresh();
   }
 
+  /** Put all changes away; undo brings them back. */
   discard(): void {
-    this.runner.stop();
+    if (this.isDirty) this.past = [...this.past, this.changes];
+    this.clear();
+  }
+
+  /** Undo goes no further back: something else was done since. */
+  settle(): void {
     this.past = [];
+  }
+
+  private clear(): void {
+    this.runner.stop();
     this.change({});
     [this.previews, this.error] = [[], null];
   }
@@ -111,7 +123,8 @@ export class RecountDraft {
     return this.run(async () => {
       await recount(this.jobId, { config: this.changes, dry_run: false });
       await reload();
-      this.discard();
+      this.clear();
+      this.settle();
     });
   }
 
