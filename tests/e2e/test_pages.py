@@ -26,17 +26,26 @@ def test_bad_files_are_named_before_anything_is_sent(visit: Visit, tmp_path: Pat
     expect(page.get_by_role("button", name="Count", exact=True)).to_be_disabled()
 
 
-def test_a_file_that_only_the_server_can_refuse_is_named(visit: Visit, tmp_path: Path) -> None:
+def test_a_file_that_only_the_server_can_refuse_is_marked_and_left_out(visit: Visit, tmp_path: Path) -> None:
     visit.expected = ("400",)
     page = visit.page
     broken = coins(tmp_path)
     broken.write_bytes(broken.read_bytes()[:20_000])
     page.goto(visit.url)
-    page.locator("input[type=file][multiple]").first.set_input_files(str(broken))
-    page.get_by_role("button", name="Count 1 photo").click()
+    photos = [str(broken), str(discs(tmp_path, 3)), str(discs(tmp_path, 5))]
+    page.locator("input[type=file][multiple]").first.set_input_files(photos)
+    page.get_by_role("button", name="Draw examples").click()
+    click_pixel(page, 50, 50)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Count 3 photos").click()
+    tile = page.get_by_role("listitem").filter(has_text="coins.png").first
+    expect(tile).to_contain_text("Refused: the image does not decode to its end.")
     alert = page.get_by_role("alert")
-    expect(alert).to_contain_text("coins.png")
+    expect(alert).not_to_contain_text("coins.png")
     expect(alert).to_contain_text(re.compile("CORRUPTED_FILE · request req_"))
+    page.get_by_role("button", name="Count 2 photos").click()
+    page.wait_for_url("**/jobs/job_*")
+    assert count_of(page) == 3
 
 
 def test_what_was_chosen_is_kept_while_other_pages_are_looked_at(visit: Visit, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 /** What is about to be counted, and its way to the server. */
+import { ApiError } from "../api/client";
 import type { Template } from "../api/types";
 import { ChosenExamples, localId } from "../exemplars/chosenExamples.svelte";
+import { plural } from "../ui/format";
 import { FileSelection } from "./selection.svelte";
 import { defaultSettings, toConfig, withTemplate } from "./settings";
 import { submit } from "./submit";
@@ -45,7 +47,7 @@ export class NewJob {
       this.clear();
       return jobId;
     } catch (failure) {
-      if (!signal.aborted) this.error = failure;
+      if (!signal.aborted) this.error = this.markRefused(failure);
       return null;
     } finally {
       this.sentBytes = null;
@@ -54,6 +56,16 @@ export class NewJob {
 
   stop(): void {
     this.controller?.abort();
+  }
+
+  /** Mark the photos that the server names in an error, and return what is left to say of it. */
+  private markRefused(failure: unknown): unknown {
+    if (!(failure instanceof ApiError)) return failure;
+    const refused = this.selection.refuse(failure.details);
+    if (!refused.length) return failure;
+    for (const { key } of refused) this.examples.forget(localId({ key }));
+    const message = `${plural(refused.length, "photo")} cannot be counted, as marked above. Nothing was sent on yet.`;
+    return new ApiError(failure.status, failure.code, message, failure.requestId);
   }
 
   private clear(): void {

@@ -1,4 +1,5 @@
 /** The photos a person has chosen, checked as they come. */
+import type { ErrorDetail } from "../api/client";
 import { checkFile, LIMITS, selectNew, type CheckedFile } from "./checks";
 import { plural } from "../ui/format";
 
@@ -29,6 +30,16 @@ export class FileSelection {
     if (gone?.preview) URL.revokeObjectURL(gone.preview);
     this.items = this.items.filter((item) => item.key !== key);
     this.note = "";
+  }
+
+  /** Mark the files of these names with what the server found wrong with them, and return them. */
+  refuse(problems: ErrorDetail[]): SelectedFile[] {
+    const problemOf = (item: SelectedFile) => problems.find(({ filename }) => filename === item.file.name);
+    const refused = this.valid.filter(problemOf);
+    this.items = this.items.map((item) =>
+      refused.includes(item) ? { ...item, problem: `Refused: ${problemOf(item)?.message}.` } : item,
+    );
+    return refused;
   }
 
   clear(): void {
