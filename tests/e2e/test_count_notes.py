@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
 from tests.e2e.photos import discs, empty, two_kinds
-from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload
+from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload, wait_until_saved
 from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL
 
 
@@ -61,3 +62,15 @@ def test_nothing_is_exact_where_somebody_is_asked_to_look(visit: Visit, tmp_path
     expect(page.get_by_text("Please check:")).to_be_visible()
     expect(page.get_by_test_id("interval")).to_have_count(0)
     expect(page.get_by_role("row", name="empty.png")).not_to_contain_text("exactly")
+
+
+def test_facts_are_of_what_is_counted_after_a_correction(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    job_id = upload(page, visit.url, discs(tmp_path, 4), type_name="disc")
+    assert count_of(page) == 4
+    covered = page.get_by_text(re.compile("% of the photo$")).first
+    before = covered.inner_text()
+    page.keyboard.press("d")
+    click_pixel(page, *centre_of_object(visit.url, job_id, number=1))
+    wait_until_saved(page, 3)
+    expect(covered).not_to_have_text(before)

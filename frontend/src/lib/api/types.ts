@@ -79,7 +79,7 @@ export type ImageResult = Exact<
     detections: Detection[];
     rejected: RejectedCandidate[];
     provenance: { engine: string; engine_reason: string; model: string | null; settings: CountConfig };
-    engine_details: { scales: number[]; typical_radius_px: number | null };
+    engine_details: { scales: number[] };
   }
 >;
 

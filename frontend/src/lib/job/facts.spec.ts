@@ -2,24 +2,21 @@ import { expect, it } from "vitest";
 import type { ImageResult } from "../api/types";
 import { engineFact, settingFacts, sizeFacts } from "./facts";
 
-const found = (engine_details: ImageResult["engine_details"]) =>
-  sizeFacts({
-    stats: { median_area_px: 1256.6, coverage_percent: 12.34 },
-    engine_details,
-  } as ImageResult);
+const found = (scales: number[], median_area_px = 4718) =>
+  sizeFacts({ median_area_px, coverage_percent: 12.34 } as ImageResult["stats"], { scales });
 
 it("tells the scales that the engine counted at, and how large things are", () => {
-  expect(found({ scales: [0.354, 0.5], typical_radius_px: 20 })).toEqual([
-    ["Typical size", "1,257 px², as a disc of 40 px across"],
+  expect(found([0.354, 0.5])).toEqual([
+    ["Typical size", "4,718 px², as a disc of 78 px across"],
     ["Covered", "12.3 % of the photo"],
     ["Scale", "35 % and 50 % of the photo's size"],
   ]);
 });
 
 it("tells no scale where the engine has none", () => {
-  expect(found({ scales: [], typical_radius_px: null }).map(([name]) => name)).toEqual([
-    "Typical size",
-    "Covered",
+  expect(found([], 0)).toEqual([
+    ["Typical size", "–"],
+    ["Covered", "12.3 % of the photo"],
   ]);
 });
 

@@ -13,15 +13,16 @@ const MEANING: Record<string, string> = {
 };
 
 /** Return how large objects are and at which scale the engine looked at them. */
-export function sizeFacts({ stats, engine_details }: ImageResult): Fact[] {
+export function sizeFacts(stats: ImageResult["stats"], { scales }: ImageResult["engine_details"]): Fact[] {
+  const area = stats.median_area_px;
+  const across = Math.round(2 * Math.sqrt(area / Math.PI));
   const facts: Fact[] = [
-    ["Typical size", `${formatCount(Math.round(stats.median_area_px))} px²`],
+    [
+      "Typical size",
+      area ? `${formatCount(Math.round(area))} px², as a disc of ${formatCount(across)} px across` : "–",
+    ],
     ["Covered", `${stats.coverage_percent.toFixed(1)} % of the photo`],
   ];
-  const { scales, typical_radius_px: radius } = engine_details;
-  if (radius !== null) {
-    facts[0]![1] += `, as a disc of ${formatCount(Math.round(2 * radius))} px across`;
-  }
   if (scales.length) facts.push(["Scale", `${scales.map(describeScale).join(" and ")} of the photo's size`]);
   return facts;
 }
