@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import {
+  canTellRemaining,
   formatBytes,
   formatChange,
   formatCount,
@@ -34,6 +35,11 @@ it("says how long is left, and nothing when that has passed", () => {
   expect(formatRemaining("2026-01-01T00:05:00Z", now)).toBe("about 5 min left");
   expect(formatRemaining("2025-12-31T23:59:00Z", now)).toBe("");
   expect(formatRemaining(null, now)).toBe("");
+});
+
+it("tells no time before a tenth of the work or two photos are done", () => {
+  expect([canTellRemaining(1, 0), canTellRemaining(9, 1)]).toEqual([false, false]);
+  expect([canTellRemaining(10, 0), canTellRemaining(3, 2)]).toEqual([true, true]);
 });
 
 it("names so many things as a person called them", () => {

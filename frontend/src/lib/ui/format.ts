@@ -24,6 +24,9 @@ export function formatBytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MB`;
 }
 
+/** Return whether enough of a job is done to tell how long the rest takes. */
+export const canTellRemaining = (percent: number, nPhotos: number) => percent >= 10 || nPhotos >= 2;
+
 /** Return how long until `iso`, roughly; "" when it has passed or is unknown. */
 export function formatRemaining(iso: string | null, now = Date.now()): string {
   const seconds = iso ? Math.round((Date.parse(iso) - now) / 1000) : 0;
