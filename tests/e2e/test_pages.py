@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import DESKTOP, PHONE, Product, Visit, visiting
-from tests.e2e.photos import coins, discs, too_small
+from tests.e2e.photos import coins, discs, empty, too_small
 from tests.e2e.test_counting import click_pixel, count_of, upload
 
 
@@ -201,6 +201,20 @@ def test_no_page_is_wider_than_the_screen(
                 expect(page.get_by_role("heading", level=1)).to_be_visible()
                 page.wait_for_load_state("networkidle")
             assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"], url
+
+
+def test_the_table_of_all_photos_fits_a_phone(browser: Browser, product: Product, tmp_path: Path) -> None:
+    with visiting(browser, product, viewport=PHONE) as visit:
+        page = visit.page
+        upload(page, visit.url, discs(tmp_path, 3), empty(tmp_path), type_name="disc")
+        count_of(page)
+        table = page.get_by_role("table")
+        expect(table.get_by_role("row", name="empty.png")).to_contain_text("nothing")
+        cut = "cells => cells.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.innerText)"
+        assert table.locator("th, td").evaluate_all(cut) == []
+        shown = "one => [one.scrollWidth, one.clientWidth]"
+        wide, room = table.locator("xpath=..").evaluate(shown)
+        assert wide <= room
 
 
 def test_two_fingers_zoom_the_photo_on_a_phone(browser: Browser, product: Product, tmp_path: Path) -> None:
