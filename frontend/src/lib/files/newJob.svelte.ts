@@ -64,7 +64,7 @@ export class NewJob {
     const refused = this.selection.refuse(failure.details);
     if (!refused.length) return failure;
     for (const { key } of refused) this.examples.forget(localId({ key }));
-    const message = `${plural(refused.length, "photo")} cannot be counted, as marked above. Nothing was sent on yet.`;
+    const message = `${plural(refused.length, "photo")} cannot be counted, as marked above. The others are not sent yet.`;
     return new ApiError(failure.status, failure.code, message, failure.requestId);
   }
 
