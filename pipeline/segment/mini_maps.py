@@ -13,7 +13,7 @@ Array = NDArray[np.float32]
 
 STRIDE_PX = 2
 _MULTIPLE_PX = 16
-TILE_PX = 1024
+TILE_PX = 768
 HALO_PX = 64
 
 
