@@ -33,7 +33,7 @@ from pipeline.segment.mini_likeness import (
 from pipeline.segment.mini_maps import STRIDE_PX, Maps, maps_at_scale
 from pipeline.segment.mini_peaks import MIN_QUALITY as PLAIN_QUALITY
 from pipeline.segment.mini_peaks import Found
-from pipeline.segment.mini_smaller import covered, things_of
+from pipeline.segment.mini_smaller import beside, things_of
 from pipeline.segment.mini_tree import RegionTree, build_tree
 
 RADII_PX = (5.5, 30.0)
@@ -197,8 +197,7 @@ def _steer_by_size(
     if _explained(best) >= EXPLAINED * _explained(plain):
         return (best,)
     # What both show would be two kinds of things: the same, seen finely and coarsely.
-    twice = covered(plain, things_of(best, MIN_QUALITY)) > TWICE
-    return replace(plain, quality=np.where(twice, 0, plain.quality)), best
+    return replace(plain, quality=beside(plain, things_of(best, MIN_QUALITY), TWICE)), best
 
 
 def _explained(found: Found) -> float:

@@ -121,11 +121,16 @@ class ScaleSearch:
             self._done[level] = find_instances(maps_at_scale(self._session, self._image, self.scales[level]))
         return self._done[level]
 
+    def _seen_in(self, window: Window, level: int) -> Found:
+        """Return the instances of a window at a level of ``scales``."""
+        left, top, right, bottom = window
+        crop = self._image[top:bottom, left:right]
+        return find_instances(maps_at_scale(self._session, crop, self.scales[level]))
+
     def _wins_on_samples(self, level: int, best: Found | None) -> bool:
         """Return whether a level explains its busiest windows better than the best one so far."""
         windows = _busiest_windows(self._image, self.scales[level])
-        crops = [self._image[y0:y1, x0:x1] for x0, y0, x1, y1 in windows]
-        fine = _join([find_instances(maps_at_scale(self._session, c, self.scales[level])) for c in crops])
+        fine = _join([self._seen_in(w, level) for w in windows])
         if best is None:
             return scale_score(fine) > -np.inf
         coarse = _join([_window_of(best, w) for w in windows])
@@ -142,15 +147,13 @@ class ScaleSearch:
             return [(self.at(level), away_from)]
         height, width = self._image.shape[:2]
         down, across = away_from.shape[0] / height, away_from.shape[1] / width
-        return [
-            (
-                find_instances(maps_at_scale(self._session, self._image[y0:y1, x0:x1], self.scales[level])),
-                away_from[
-                    int(y0 * down) : int(np.ceil(y1 * down)), int(x0 * across) : int(np.ceil(x1 * across))
-                ],
-            )
-            for x0, y0, x1, y1 in _busiest_windows(self._image, self.scales[level], away_from)
-        ]
+        samples = []
+        for window in _busiest_windows(self._image, self.scales[level], away_from):
+            x0, y0, x1, y1 = window
+            rows = slice(int(y0 * down), int(np.ceil(y1 * down)))
+            columns = slice(int(x0 * across), int(np.ceil(x1 * across)))
+            samples.append((self._seen_in(window, level), away_from[rows, columns]))
+        return samples
 
     def best(self) -> int:
         """Return the level that explains the picture best."""

@@ -43,11 +43,11 @@ def smaller_beside(search: ScaleSearch, level: int) -> Found | None:
     finest = sum(search.input_px(k) <= MOST_INPUT_PX for k in range(len(search.scales)))
     for finer in range(level + APART, finest, 2):
         samples = search.samples(finer, away_from=things)
-        if any(_is_clear(found, _beside(found, there)).any() for found, there in samples):
+        if any(_is_clear(found, beside(found, there)).any() for found, there in samples):
             scores[finer] = max(scale_score(found) for found, _ in samples)
     for finer in sorted(scores, key=lambda k: -scores[k]):
         found = search.at(finer)
-        quality = _beside(found, things)
+        quality = beside(found, things)
         least = max(SEVERAL, MOSTLY * (quality >= MIN_QUALITY).sum())
         if _is_clear(found, quality).sum() >= least:
             return replace(found, quality=quality)
@@ -69,9 +69,9 @@ def things_of(found: Found, min_quality: float = MIN_QUALITY) -> NDArray[np.bool
     return np.concatenate([[False], found.quality >= min_quality])[found.labels]
 
 
-def _beside(found: Found, things: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return (N,) the quality of the instances beside things, 0 for others."""
-    return np.where(covered(found, things) <= COVERED, found.quality, 0).astype(np.float32)
+def beside(found: Found, things: NDArray[np.bool_], most_covered: float = COVERED) -> NDArray[np.float32]:
+    """Return (N,) the quality of the instances that things cover no more than so far, 0 for others."""
+    return np.where(covered(found, things) <= most_covered, found.quality, 0).astype(np.float32)
 
 
 def _is_clear(found: Found, quality: NDArray[np.float32]) -> NDArray[np.bool_]:

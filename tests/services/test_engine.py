@@ -107,19 +107,24 @@ def test_a_picture_drawn_twice_is_drawn_once(workplace: Workplace) -> None:
         assert not render.work_any()
 
 
+def while_drawing(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Let something happen once between reading what the next pictures show and keeping them."""
+    draw: Callable[..., dict[str, bytes]] = render.render
+
+    def interrupted(*arguments: Any) -> dict[str, bytes]:
+        monkeypatch.setattr(render, "render", draw)
+        happens()
+        return draw(*arguments)
+
+    monkeypatch.setattr(render, "render", interrupted)
+
+
 def test_a_picture_is_not_marked_current_when_the_count_changed_while_it_was_drawn(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = counted_coins(workplace)
     remove_first(workplace, job_id)
-    draw: Callable[..., dict[str, bytes]] = render.render
-
-    def slowly(*arguments: Any) -> dict[str, bytes]:
-        monkeypatch.setattr(render, "render", draw)
-        remove_first(workplace, job_id)
-        return draw(*arguments)
-
-    monkeypatch.setattr(render, "render", slowly)
+    while_drawing(monkeypatch, lambda: remove_first(workplace, job_id))
     with workplace.app.app_context():
         assert render.render_job(job_id) == 0
     (image,) = workplace.images(job_id)
@@ -134,16 +139,11 @@ def test_a_picture_is_not_marked_current_when_the_count_changed_while_it_was_dra
 def test_pictures_that_two_draw_at_once_stay(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = counted_coins(workplace)
     remove_first(workplace, job_id)
-    draw: Callable[..., dict[str, bytes]] = render.render
-
-    def late(*arguments: Any) -> dict[str, bytes]:
-        monkeypatch.setattr(render, "render", draw)
-        assert render.render_job(job_id) == 1, "somebody else was faster"
-        return draw(*arguments)
-
-    monkeypatch.setattr(render, "render", late)
+    drawn_by_another: list[int] = []
+    while_drawing(monkeypatch, lambda: drawn_by_another.append(render.render_job(job_id)))
     with workplace.app.app_context():
         assert render.render_job(job_id) == 0
+    assert drawn_by_another == [1], "somebody else was faster"
     assert drawn_versions(workplace, job_id) == {"v2"}
 
 
@@ -152,15 +152,12 @@ def test_a_job_deleted_while_its_pictures_are_drawn_leaves_none(
 ) -> None:
     job_id = counted_coins(workplace)
     remove_first(workplace, job_id)
-    draw: Callable[..., dict[str, bytes]] = render.render
 
-    def too_late(*arguments: Any) -> dict[str, bytes]:
-        pictures = draw(*arguments)
+    def deleted() -> None:
         with workplace.app.app_context():
             delete_job(job_id)
-        return pictures
 
-    monkeypatch.setattr(render, "render", too_late)
+    while_drawing(monkeypatch, deleted)
     with workplace.app.app_context():
         assert render.render_job(job_id) == 0
     assert drawn_versions(workplace, job_id) == set()
