@@ -112,13 +112,14 @@ class GroupChoice:
     Attributes:
         id: of the group in the image ``file_id``; None means the image that is counted.
         name: its objects are counted under this name; None leaves their type's.
-        counted: False leaves the whole group out.
+        counted: False leaves the whole group out, True counts it whatever else was asked for; None
+            says neither.
     """
 
     id: int
     file_id: str | None = None
     name: str | None = None
-    counted: bool = True
+    counted: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def group(
         labels=tuple((choice.name or "") if choice else "" for choice in chosen),
         kept=np.array([bool(choice and choice.counted) for choice in chosen], dtype=np.bool_),
         left_out_as=tuple(
-            "" if choice is None or choice.counted else choice.name or names[i]
+            choice.name or names[i] if choice and choice.counted is False else ""
             for i, choice in zip(ids.tolist(), chosen, strict=True)
         ),
     )

@@ -270,7 +270,7 @@ _read_group = _object(
         "id": _integer(0, 10**9),
         "file_id": _optional(_text(200)),
         "name": _optional(_name),
-        "counted": _flag,
+        "counted": _optional(_flag),
     },
     needed=("id",),
 )

@@ -122,15 +122,16 @@ def test_doubtful_members_of_a_group_that_is_left_out_do_not_widen_the_interval(
 def test_a_group_that_is_kept_counts_though_it_is_unlike_the_exemplar() -> None:
     exemplar = (Exemplar(point_xy=(20, 20)),)
     assert summary(TRAY, CountSettings(exemplars=exemplar)) == "9 part"
-    both = CountSettings(exemplars=exemplar, groups=(GroupChoice(1, name="washers"),))
-    assert summary(TRAY, both) == "9 part, 7 washers"
+    for kept, total in ((True, "9 part, 7 washers"), (None, "9 part"), (False, "9 part")):
+        both = CountSettings(exemplars=exemplar, groups=(GroupChoice(1, name="washers", counted=kept),))
+        assert summary(TRAY, both) == total, "a name alone says nothing of what is counted"
 
 
 def test_a_group_that_is_kept_counts_though_the_classifier_calls_it_something_else() -> None:
     probs = np.array([[0.9, 0.1]] * 9 + [[0.1, 0.9]] * 13, np.float32)
     found = Candidates(TRAY.batch, TRAY.classification, TypeProbs(("nut", "ring"), probs, "open_clip"))
     assert summary(found, CountSettings()) == "9 nut"
-    assert summary(found, chosen(GroupChoice(1, name="washers"))) == "9 nut, 7 washers"
+    assert summary(found, chosen(GroupChoice(1, name="washers", counted=True))) == "9 nut, 7 washers"
 
 
 def test_a_group_that_is_not_there_is_named_with_those_that_are() -> None:

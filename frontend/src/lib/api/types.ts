@@ -32,8 +32,9 @@ export interface Exemplar {
 export interface GroupChoice {
   file_id: string;
   id: number;
-  name?: string;
-  counted: boolean;
+  name?: string | null;
+  /** Whether it is counted whatever else was asked for; nothing leaves that open. */
+  counted?: boolean | null;
 }
 
 /** The keys of a job's config that the pages set or read. */

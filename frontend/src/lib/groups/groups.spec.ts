@@ -46,7 +46,7 @@ it("says in words what is counted, and how much of it is in no group", () => {
 
 it("keeps one choice a group, and none that says nothing", () => {
   const named = withChoice(CHOICES, { file_id: "img_1", id: 1, name: " hex nuts ", counted: true });
-  expect(named).toEqual([CHOICES[1], { file_id: "img_1", id: 1, name: "hex nuts", counted: true }]);
+  expect(named).toEqual([CHOICES[1], { file_id: "img_1", id: 1, name: "hex nuts" }]);
   expect(withChoice(named, { file_id: "img_1", id: 1, name: "", counted: true })).toEqual([CHOICES[1]]);
   expect(withChoice([], { file_id: "img_1", id: 0, counted: false })).toEqual([
     { file_id: "img_1", id: 0, counted: false },

@@ -50,15 +50,16 @@ export const shownCount = ({ isCounted, count, members }: GroupView): number =>
   isCounted ? count : members.filter((one) => !one.rejection || isLeftOut(one)).length;
 
 /**
- * Return the choices with another one for one group. A group without a name that is counted needs none,
- * unless what was left out in another photo could hold for it.
+ * Return the choices with another one for one group. One that is counted needs no word on that, so that
+ * examples shown later decide, unless what was left out in another photo could hold for it.
  */
 export function withChoice(choices: GroupChoice[], choice: GroupChoice): GroupChoice[] {
   const others = choices.filter((one) => one.file_id !== choice.file_id || one.id !== choice.id);
-  const { name, ...rest } = { ...choice, name: choice.name?.trim() };
-  const isNeeded = others.some((one) => one.file_id !== choice.file_id && !one.counted);
-  if (!name && rest.counted && !isNeeded) return others;
-  return [...others, name ? { ...rest, name } : rest];
+  const isElsewhereOut = others.some((one) => one.file_id !== choice.file_id && one.counted === false);
+  const { file_id, id } = choice;
+  const name = choice.name?.trim() || undefined;
+  const counted = choice.counted && !isElsewhereOut ? undefined : choice.counted;
+  return name || counted !== undefined ? [...others, { file_id, id, name, counted }] : others;
 }
 
 /** Return the counted groups in words, and the rest of the scene's count: `washers: 7, in no group: 2`. */
