@@ -163,6 +163,13 @@ def test_every_bad_config_field_is_listed(client: Client) -> None:
     assert fields == {"config.confidence_threshold", "config.engine", "config.colour"}
 
 
+def test_a_model_is_refused_before_the_engine_that_has_none_fails(client: Client) -> None:
+    error = error_of(client.submit(GOOD, config={"engine": "mini", "model": "vit_b"}))
+    assert (error["code"], error["field"]) == ("INVALID_CONFIG", "config.model")
+    assert "only sam has models" in error["message"]
+    assert "data" in client.submit(GOOD, config={"engine": "auto", "model": "vit_b"}).get_json()
+
+
 @pytest.mark.parametrize("config", ["{", "[1]", "7", "[" * 100_000])
 def test_a_config_that_is_no_json_object_is_refused(client: Client, config: str) -> None:
     error = error_of(client.submit(GOOD, config=config))
