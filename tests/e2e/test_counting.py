@@ -132,6 +132,13 @@ def test_other_settings_are_previewed_then_applied(visit: Visit, tmp_path: Path)
     largest.fill("1")
     page.get_by_role("button", name="Apply (0)").click()
     expect(page.get_by_text("Preview;")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Preview; the saved count is 0")).to_be_visible()
+    page.get_by_role("button", name=f"Apply ({count})").click()
+    expect(page.get_by_text("Preview;")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Apply (0)").click()
+    expect(page.get_by_text("Preview;")).to_have_count(0)
     page.reload()
     assert count_of(page) == 0
     assert job_id in page.url

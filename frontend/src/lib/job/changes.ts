@@ -28,6 +28,13 @@ export function withChange(base: CountConfig, changes: CountConfig, more: CountC
   return Object.fromEntries(all.filter(([key, value]) => !isSame(value, before[key as keyof CountConfig])));
 }
 
+/** Return what the settings that are changed are without the changes. */
+export function valuesOf(base: CountConfig, changes: CountConfig): CountConfig {
+  const before = mergedConfig(base, {});
+  const keys = Object.keys(changes) as (keyof CountConfig)[];
+  return Object.fromEntries(keys.map((key) => [key, before[key] ?? null]));
+}
+
 /**
  * Return the change that counting by these examples is.
  *

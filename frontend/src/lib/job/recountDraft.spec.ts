@@ -122,6 +122,20 @@ it("applies to all photos, and is clean once they are loaded anew", async () => 
   expect([isDirtyWhileLoading, draft.isDirty, draft.takesUndo]).toEqual([true, false, false]);
 });
 
+it("tries the former settings when an applied count is undone, and puts them away for good", async () => {
+  base = { template: "lab", exclude_edge: true };
+  draft.add(LIKED);
+  draft.set({ exclude_edge: false, template: null });
+  await draft.apply(async () => void (base = { ...base, ...draft.changes }));
+  expect([draft.isDirty, draft.takesUndo]).toEqual([false, true]);
+  draft.undo();
+  const former = { exemplars: [], count_what: "type", exclude_edge: true, template: "lab" };
+  expect([draft.changes, draft.canUndo]).toEqual([former, false]);
+  await until(() => draft.previewOf("img_1")?.count === 9);
+  draft.discard();
+  expect([draft.takesUndo, draft.exemplars]).toEqual([false, [LIKED]]);
+});
+
 it("keeps what was tried when the server refuses it", async () => {
   draft.add(LIKED);
   refuses = true;

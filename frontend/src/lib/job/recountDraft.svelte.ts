@@ -2,7 +2,7 @@
 import { recount, type RecountRequest } from "../api/jobs";
 import type { CountConfig, Exemplar, RecountedImage } from "../api/types";
 import { withExemplar } from "../exemplars/exemplars";
-import { changeOfExemplars, mergedConfig, withChange } from "./changes";
+import { changeOfExemplars, mergedConfig, valuesOf, withChange } from "./changes";
 import * as drafts from "./drafts";
 import { PreviewRunner } from "./previewRunner";
 
@@ -23,6 +23,8 @@ export class RecountDraft {
   takesUndo = $derived(this.isDirty || this.canUndo);
 
   private past = $state.raw<CountConfig[]>([]);
+  /** Whether the changes are what undo brought back. */
+  private isRestored = false;
   private fileId = "";
   private readonly runner = new PreviewRunner(
     async (signal) => this.preview({ file_id: this.fileId, from_job_config: true }, signal),
@@ -54,6 +56,7 @@ export class RecountDraft {
   /** Change more; drawn examples and said groups are steps that can be taken back. */
   set(more: CountConfig): void {
     if (more.exemplars || more.groups) this.past = [...this.past, this.changes];
+    this.isRestored = false;
     this.change(withChange(this.base(), this.changes, more));
     this.refresh();
   }
@@ -69,13 +72,14 @@ export class RecountDraft {
     const before = this.past.at(-1);
     if (!before) return;
     this.past = this.past.slice(0, -1);
+    this.isRestored = true;
     this.change(before);
     this.refresh();
   }
 
-  /** Put all changes away; undo brings them back. */
+  /** Put all changes away; undo brings them back, once. */
   discard(): void {
-    if (this.isDirty) this.past = [...this.past, this.changes];
+    if (this.isDirty && !this.isRestored) this.past = [...this.past, this.changes];
     this.clear();
   }
 
@@ -117,14 +121,16 @@ export class RecountDraft {
     return this.run(() => this.preview({}));
   }
 
-  /** Count all photos like this from now on; `reload` fetches what that made. */
+  /** Count all photos like this from now on; `reload` fetches what that made. Undo tries the former settings. */
   apply(reload: () => Promise<unknown>): Promise<void> {
     this.runner.stop();
     return this.run(async () => {
+      const former = valuesOf(this.base(), this.changes);
       await recount(this.jobId, { config: this.changes, dry_run: false });
       await reload();
       this.clear();
-      this.settle();
+      const back = withChange(this.base(), {}, former);
+      this.past = Object.keys(back).length ? [back] : [];
     });
   }
 
