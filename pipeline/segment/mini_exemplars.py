@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from pipeline.contract import Exemplar
 from pipeline.ops.boxes import box_iou
@@ -49,6 +50,9 @@ EXPLAINED = 0.5
 TWICE = 0.5
 """What is covered more than this by what has the size of the exemplars is the same thing."""
 USUAL_SOLIDITY = 0.85
+SEEN_IOU, OF_SIZE = 0.6, 2.0
+"""What is seen anyway is taken where it meets each of several exemplars by so much, and shows no fewer things
+as large as these, within this factor, than what they steer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,24 +136,31 @@ def steer(
     """
     boxes = _on_picture(_boxes(pyramid, inside), image_hw3)
     if len(boxes):
-        views = Views(session, like, image_hw3, boxes)
-        steered = _seen_anyway(views, pyramid) or _steer_by_boxes(views, pyramid.scales)
-        return () if steered is None else (steered,)
+        seen = _seen_anyway(boxes, pyramid)
+        if seen is not None and len(boxes) == 1:  # one says too little of its kind for more
+            return (seen,)
+        steered = _steer_by_boxes(Views(session, like, image_hw3, boxes), pyramid.scales)
+        both = [one for one in (seen, steered) if one is not None]
+        return (max(both, key=lambda one: _n_of_size(one.found, boxes)),) if both else ()
     sizes = [e.bbox_xywh[2:] for e in elsewhere if e.bbox_xywh]
     founds = _steer_by_size(session, image_hw3, pyramid, np.maximum(sizes, np.float32(1))) if sizes else ()
     return tuple(Steered(found, MIN_QUALITY) for found in founds)
 
 
-def _seen_anyway(views: Views, pyramid: Pyramid) -> Steered | None:
-    """Return what is seen anyway where it meets a lone exemplar: one says too little of its kind for more."""
-    if len(views.boxes) > 1:
-        return None
+def _seen_anyway(boxes: Boxes, pyramid: Pyramid) -> Steered | None:
+    """Return what is seen without exemplars where it meets their boxes, a lone one roughly."""
     found = pyramid.at(pyramid.best())
-    centre = views.boxes.reshape(2, 2).mean(axis=0).tolist()
-    under = np.array(_boxes_under(found, [centre]), np.float32).reshape(-1, 4)
-    if not len(under) or box_iou(under, views.boxes)[0, 0] < MIN_MATCH_IOU:
-        return None
-    return Steered(found, PLAIN_QUALITY)
+    least = MIN_MATCH_IOU if len(boxes) == 1 else SEEN_IOU
+    met = box_iou(_boxes_of(found)[found.quality >= PLAIN_QUALITY], boxes).max(axis=0, initial=0)
+    return Steered(found, PLAIN_QUALITY) if met.min() >= least else None
+
+
+def _n_of_size(found: Found, boxes: Boxes) -> int:
+    """Return how many clear instances are as large as what fills such boxes."""
+    area = found.area * (STRIDE_PX / found.maps.scale) ** 2
+    size = FILL * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    fits = (area >= size.min() / OF_SIZE) & (area <= size.max() * OF_SIZE)
+    return int((fits & (found.quality >= PLAIN_QUALITY)).sum())
 
 
 def _steer_by_boxes(views: Views, scales: Sequence[float]) -> Steered | None:
@@ -228,15 +239,18 @@ def _boxes_under(found: Found, points_xy: Sequence[tuple[float, float]]) -> list
     """Return the boxes, in image px, of the instances under points; nothing for points on the ground."""
     cell_px = STRIDE_PX / found.maps.scale
     height, width = found.labels.shape
-    boxes = []
-    for x, y in points_xy:
-        row, column = int(y / cell_px), int(x / cell_px)
-        label = found.labels[row, column] if 0 <= row < height and 0 <= column < width else 0
-        if label:
-            rows, columns = np.nonzero(found.labels == label)
-            ends = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-            boxes.append(tuple(float(v * cell_px) for v in ends))
-    return boxes
+    cells = [(int(y / cell_px), int(x / cell_px)) for x, y in points_xy]
+    labels = [int(found.labels[y, x]) for y, x in cells if 0 <= y < height and 0 <= x < width]
+    boxes = _boxes_of(found)
+    return [tuple(boxes[label - 1].tolist()) for label in labels if label]
+
+
+def _boxes_of(found: Found) -> Boxes:
+    """Return (N, 4) the boxes of instances in image px, empty ones for those without a cell."""
+    windows = ndimage.find_objects(found.labels, max_label=len(found.area))
+    nothing = (slice(0, 0), slice(0, 0))
+    ends = [(x.start, y.start, x.stop, y.stop) for y, x in (window or nothing for window in windows)]
+    return np.array(ends, np.float32).reshape(-1, 4) * np.float32(STRIDE_PX / found.maps.scale)
 
 
 def _levels(scales: Sequence[float], sides: NDArray[np.float32], radii_px: tuple[float, float]) -> list[int]:

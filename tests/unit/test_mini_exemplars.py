@@ -69,6 +69,12 @@ def test_a_lone_box_that_meets_something_seen_anyway_changes_no_outline(engine, 
     assert same(segment(engine, pixels, box), segment(engine, pixels))
 
 
+def test_several_boxes_that_meet_what_is_seen_anyway_change_no_outline(engine):
+    pixels = discs(ground(), DOTS, 18)
+    assert same(segment(engine, pixels, *DOT_BOXES), segment(engine, pixels))
+    assert len(segment(engine, pixels, DOT_BOXES[0], PAIR_BOXES[1])) < len(DOTS), "it does not meet one"
+
+
 def test_a_lone_box_of_what_is_not_seen_as_one_thing_says_what_one_object_is(engine):
     rows = grid(3, 3, 190, start=100)
     pixels = discs(ground(580, 640), [(x + dx, y) for x, y in rows for dx in (-54, -18, 18, 54)], 18)
