@@ -51,6 +51,8 @@ MANY_LARGE = 0.15
 LARGE_FACTOR = 1.8
 UNLIKE_FACTOR = 8.0
 """In area, from which things found at several scales are of very different sizes."""
+DISAGREEING = 0.15
+"""Share by which the numbers of things at two scales may differ."""
 SMALL_OBJECT_PX = 64
 MANY_OBJECTS = 5000
 
@@ -237,6 +239,8 @@ def _review_reason(
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
         reasons.append(_touching_reason(box))
     reasons += [_large_reason(area), _cut_reason(box, batch.size_hw)]
+    if not settings.shown:
+        reasons.append(_scales_reason(len(batch), batch.n_beside))
     if width > max(MIN_WIDTH, WIDE_INTERVAL * n):
         reasons.append(f"wide interval: {interval[0]} to {interval[1]}")
     if only_named:
@@ -311,6 +315,13 @@ def _sizes_reason(scales: tuple[float, ...], area: NDArray[np.int64]) -> str | N
     small = int((area * UNLIKE_FACTOR < area.max()).sum())
     is_both = len(scales) > 1 and small
     return f"things of very different sizes: {small} of {len(area)} are much smaller" if is_both else None
+
+
+def _scales_reason(n: int, n_beside: tuple[int, ...]) -> str | None:
+    """A picture looked at a little larger or smaller shows as many things, where these are seen well."""
+    other = max(n_beside, key=lambda m: abs(m - n), default=n)
+    off = abs(other - n) > max(1, DISAGREEING * n)
+    return f"two scales disagree: one shows {n} things, the next {other}" if off else None
 
 
 def _few_reason(n: int) -> str | None:

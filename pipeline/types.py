@@ -67,6 +67,7 @@ class CandidateBatch:
         faint: (F, 4) float32. Centre x, y in px, area in px and quality in [0, 1] of what the engine saw
             too faintly to propose: no candidates, but evidence of how many things there are.
         scales: the engine's input px an image px at which it looked; empty where it chooses none.
+        n_beside: how many things the next scales show, those at which the engine looked.
     """
 
     size_hw: tuple[int, int]
@@ -80,6 +81,7 @@ class CandidateBatch:
     polygon_offsets: NDArray[np.int64]
     scales: tuple[float, ...] = ()
     faint: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    n_beside: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""

@@ -90,7 +90,7 @@ def exemplar_mask(box_xyxy: Array, size_hw: tuple[int, ...]) -> NDArray[np.float
 
     Args:
         box_xyxy: (4,) left, top, right, bottom in input px.
-        size_hw: of the input, multiples of 16.
+        size_hw: of the input, multiples of 32.
     """
     left, top, right, bottom = (float(v) * _FINE / _STRIDE_PX for v in box_xyxy)
     cells = size_hw[0] // _STRIDE_PX, size_hw[1] // _STRIDE_PX

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 STRIDE_PX = 2
-_MULTIPLE_PX = 16
+_MULTIPLE_PX = 32
 TILE_PX = 768
 HALO_PX = 64
 
@@ -46,7 +46,7 @@ def resized(image_hw3: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 
 def as_input(image_hw3: NDArray[np.uint8]) -> Array:
-    """Return (1, 3, H', W') float32 in [0, 1], the last rows and columns repeated up to a multiple of 16."""
+    """Return (1, 3, H', W') float32 in [0, 1], the last rows and columns repeated up to a multiple of 32."""
     below, right = (-n % _MULTIPLE_PX for n in image_hw3.shape[:2])
     padded = cv2.copyMakeBorder(image_hw3, 0, below, 0, right, cv2.BORDER_REPLICATE)
     return np.ascontiguousarray(padded.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)

@@ -23,7 +23,7 @@ SADDLE = 0.80
 _REACH = 14.0
 _STEPS = 9
 MIN_CELLS = 12
-MIN_QUALITY = 0.38
+MIN_QUALITY = 0.42
 """Instances below this are left out: about there half of those in drawn scenes are objects (docs/mini.md)."""
 _STABLE = (0.35, 0.65)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.segment.mini_maps import STRIDE_PX, maps_at_scale
-from pipeline.segment.mini_peaks import Found, find_instances
+from pipeline.segment.mini_peaks import MIN_QUALITY, Found, find_instances
 from pipeline.segment.mini_scale import SURE, scale_score
 
 STEP = 2**0.5
@@ -154,6 +154,11 @@ class ScaleSearch:
             columns = slice(int(x0 * across), int(np.ceil(x1 * across)))
             samples.append((self._seen_in(window, level), away_from[rows, columns]))
         return samples
+
+    def n_beside(self, level: int) -> tuple[int, ...]:
+        """Return how many things the levels next to one show, those at which the whole picture was run."""
+        beside = [self._done[k] for k in (level - 1, level + 1) if k in self._done]
+        return tuple(int((found.quality >= MIN_QUALITY).sum()) for found in beside)
 
     def best(self) -> int:
         """Return the level that explains the picture best."""

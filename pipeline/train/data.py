@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.segment.mini_input import stretch_contrast
-from pipeline.train.scenes import draw_scene
+from pipeline.train.scenes import SCENE_PX, draw_scene
 from pipeline.train.targets import make_targets
 
 Arrays = tuple[NDArray[np.uint8], ...]
 Draw = Callable[[int], Arrays]
 
 
-def draw_sample(seed: int) -> Arrays:
+def draw_sample(seed: int, size: int = SCENE_PX) -> Arrays:
     """Return image (3, S, S) and targets (4, S / 2, S / 2), both uint8, of one scene."""
     cv2.setNumThreads(1)
-    scene = draw_scene(seed)
+    scene = draw_scene(seed, size)
     return as_sample(scene.image, scene.labels, stretch=seed % 10 < 8)
 
 
@@ -81,6 +81,29 @@ class Replay:
         """Return ``n`` kept samples, drawn with replacement."""
         rows = torch.from_numpy(self._choice.integers(0, min(self._seen, self._capacity), n))
         return [kept[rows.to(kept.device)] for kept in self._kept]
+
+
+class Source:
+    """New samples and kept ones, mixed; ``drawn`` is how many were new."""
+
+    def __init__(
+        self, draw: Draw, seed: int, fresh: int, replay: int, workers: int, device: torch.device
+    ) -> None:
+        """Draw nothing yet; the arguments are those of ``drawn_batches`` and ``Replay``."""
+        self._batches = drawn_batches(draw, seed, fresh, workers)
+        self._replay = Replay(replay, seed) if replay else None
+        self._device = device
+        self.drawn = 0
+
+    def next(self, n: int) -> list[Tensor]:
+        """Return ``n`` samples on the device, or as many as are new where none are kept."""
+        batch = [torch.from_numpy(a).to(self._device, non_blocking=True) for a in next(self._batches)]
+        self.drawn += len(batch[0])
+        if self._replay:
+            self._replay.add(batch)
+            again = self._replay.sample(n - len(batch[0]))
+            batch = [torch.cat(pair) for pair in zip(batch, again, strict=True)]
+        return batch
 
 
 def augment(batch: Sequence[Tensor], choice: np.random.Generator) -> list[Tensor]:

@@ -68,11 +68,11 @@ def averaged(states: Sequence[Path]) -> dict[str, Any]:
 
 
 def export_onnx(states: Sequence[Path], out: Path) -> None:
-    """Write the network whose checkpoints are ``states`` to ``out``, for pictures of multiples of 16 px."""
+    """Write the network whose checkpoints are ``states`` to ``out``, for pictures of multiples of 32 px."""
     saved = averaged(states)
     with warnings.catch_warnings():  # the newer exporter needs onnxscript, which nothing else does
         warnings.simplefilter("ignore", DeprecationWarning)
-        # Sizes are traced as numbers; they are multiples of 16 at every level.
+        # Sizes are traced as numbers; they are multiples of 32 there.
         warnings.filterwarnings("ignore", "Converting a tensor to a Python")
         warnings.filterwarnings("ignore", "Constant folding")  # of a padding, left as it is
         net = network_of(saved["state"])

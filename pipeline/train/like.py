@@ -20,7 +20,7 @@ from pipeline.train.network import MiniNet
 class LikeTrainer(Trainer):
     """Trains a ``LikeNet``; what was learned before changes more slowly than what is new."""
 
-    draw = staticmethod(draw_like_sample)
+    draws: ClassVar = ((draw_like_sample, 1),)
     rates: ClassVar = {"base.photos": 0.04, "base.up": 0.6, "base.head": 0.6, "base": 0.4, "": 1.0}
 
     def build(self, start: dict[str, Tensor] | None) -> nn.Module:

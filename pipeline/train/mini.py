@@ -10,8 +10,9 @@ import argparse
 import copy
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,10 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.train import things
-from pipeline.train.data import Draw, Replay, augment, draw_sample, drawn_batches
+from pipeline.train.data import Draw, Source, augment, draw_sample
 from pipeline.train.export import averaged, export_onnx
 from pipeline.train.losses import foreground_iou, mini_loss
 from pipeline.train.network import MiniNet
+from pipeline.train.scenes import SCENE_PX
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class TrainSettings:
 
     Attributes:
         steps: upper limit; minutes: another, whichever ends first. batch: scenes a step, of which
-        fresh: are newly drawn, the rest come again from the last ``replay`` scenes.
+        fresh: are newly drawn, the rest come again from the last ``replay`` scenes. Every second
+        step shows a quarter as many scenes, twice as wide and high.
         start: checkpoints whose mean weights training starts from; none draws new ones.
     """
 
@@ -84,7 +87,12 @@ class _Average:
 class Trainer:
     """Holds the network, its average and the optimiser between steps."""
 
-    draw: Draw = staticmethod(draw_sample)
+    draws: ClassVar[Sequence[tuple[Draw, int]]] = (
+        (draw_sample, 1),
+        (partial(draw_sample, size=2 * SCENE_PX), 4),
+    )
+    """What the steps show in turn, and how many times as large as a usual sample it is. Only in the larger
+    ones the network sees places from which no edge is within its sight."""
     rates: ClassVar[Mapping[str, float]] = {"photos": 0.1, "": 1.0}
     """Share of the learning rate for parameters whose names start so; the first that fits."""
 
@@ -98,8 +106,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(self.groups(), settings.lr, weight_decay=0.01)
         self._factors = [g["lr"] / settings.lr for g in self.optimiser.param_groups]
         self._choice = np.random.default_rng(settings.seed)
-        self._replay = Replay(settings.replay, settings.seed) if settings.replay else None
-        self._batches = drawn_batches(self.draw, settings.seed, settings.fresh, settings.workers)
+        self.sources = [self._source(draw, area) for draw, area in self.draws]
 
     def build(self, start: dict[str, Tensor] | None) -> nn.Module:
         """Return the network to train, with the weights it starts from if there are any."""
@@ -116,18 +123,21 @@ class Trainer:
                 groups[next(start for start in self.rates if name.startswith(start))].append(weights)
         return [{"params": groups[name], "lr": self.settings.lr * rate} for name, rate in self.rates.items()]
 
-    def _next(self) -> list[Tensor]:
-        """Return the next step's pictures, targets and what else was drawn, on the device."""
-        batch = [torch.from_numpy(a).to(self.device, non_blocking=True) for a in next(self._batches)]
-        if self._replay:
-            self._replay.add(batch)
-            again = self._replay.sample(self.settings.batch - len(batch[0]))
-            batch = [torch.cat(pair) for pair in zip(batch, again, strict=True)]
+    def _source(self, draw: Draw, area: int) -> Source:
+        """Return where samples ``area`` times as large as the usual ones come from."""
+        told = self.settings
+        fresh, replay = max(1, told.fresh // area), told.replay // area
+        return Source(draw, told.seed, fresh, replay, told.workers, self.device)
+
+    def _next(self, step: int) -> list[Tensor]:
+        """Return a step's pictures, targets and what else was drawn, on the device."""
+        turn = step % len(self.draws)
+        batch = self.sources[turn].next(max(1, self.settings.batch // self.draws[turn][1]))
         return augment(batch, self._choice)
 
     def step(self, step: int, elapsed_s: float) -> tuple[Tensor, Tensor]:
         """Do one step; return loss and foreground IoU of its batch."""
-        images, targets, *told = self._next()
+        images, targets, *told = self._next(step)
         rate = _rate(self.settings, step, elapsed_s)
         for group, factor in zip(self.optimiser.param_groups, self._factors, strict=True):
             group["lr"] = rate * factor
@@ -171,7 +181,7 @@ def save_state(trainer: Trainer, step: int, out: Path) -> None:
         "start": " ".join(Path(state).name for state in trainer.settings.start),
         "steps": step,
         "torch": str(torch.__version__),
-        "scenes": step * trainer.settings.fresh,
+        "scenes": sum(source.drawn for source in trainer.sources),
         "things": things.SHARE if things.folder() else 0,
     }
     if trainer.device.type == "cuda":

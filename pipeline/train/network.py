@@ -1,4 +1,4 @@
-"""The network of mini: a small U-shaped fully convolutional net, stride 16 inside, stride 2 out."""
+"""The network of mini: a small U-shaped fully convolutional net, stride 32 inside, stride 2 out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.train.photos import PhotoEncoder
 
 OUTPUTS = ("foreground", "cone", "contact")
 WIDTHS = (24, 48, 96, 160)
-"""Channels at strides 2, 4, 8 and 16."""
+"""Channels at strides 2, 4, 8 and 16; what is seen at stride 32 is added to the last."""
 
 
 def _conv(n_in: int, n_out: int, size: int = 3) -> nn.Sequential:
@@ -72,7 +72,7 @@ class _Up(nn.Module):
 class MiniNet(nn.Module):
     """Maps (B, 3, H, W) float32 RGB in [0, 1] to (B, 3, H / 2, W / 2) logits of ``OUTPUTS``.
 
-    H and W are multiples of 16.
+    H and W are multiples of 32.
     """
 
     def __init__(self, *, trained: bool = False) -> None:
@@ -80,16 +80,21 @@ class MiniNet(nn.Module):
         super().__init__()
         a, b, c, d = WIDTHS
         self.photos = PhotoEncoder(trained=trained)
+        *near, far = PHOTO_WIDTHS
         self.adapt = nn.ModuleList(
-            _conv(n_in, n_out, size=1) for n_in, n_out in zip(PHOTO_WIDTHS, WIDTHS, strict=True)
+            _conv(n_in, n_out, size=1) for n_in, n_out in zip(near, WIDTHS, strict=True)
         )
+        self.wide = nn.Sequential(_conv(far, d, size=1), nn.Conv2d(d, d, 1))
         self.mix_style = _MixStyle()
         self.up3, self.up2, self.up1 = _Up(d, c), _Up(c, b), _Up(b, a)
         self.head = nn.Sequential(_conv(a, a), nn.Conv2d(a, len(OUTPUTS), 1))
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Return the features at strides 2, 4, 8 and 16."""
-        return [adapt(f) for adapt, f in zip(self.adapt, self.photos(x, self.mix_style), strict=True)]
+        *near, far = self.photos(x, self.mix_style)
+        *features, last = (adapt(f) for adapt, f in zip(self.adapt, near, strict=True))
+        wide = nn.functional.interpolate(self.wide(far), scale_factor=2.0, mode="nearest")
+        return [*features, last + wide]
 
     def decode(self, features: list[Tensor]) -> Tensor:
         """Return the logits."""

@@ -13,9 +13,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-WIDTHS = (16, 24, 40, 112)
-"""Channels at strides 2, 4, 8 and 16."""
-_LAST_BLOCKS = (0, 1, 2, 4)
+WIDTHS = (16, 24, 40, 112, 192)
+"""Channels at strides 2, 4, 8, 16 and 32."""
+_LAST_BLOCKS = (0, 1, 2, 4, 5)
 """The last group of blocks at each of these strides."""
 _N_FIXED = 2
 """Groups of blocks that are not trained on: edges and textures are what photos taught."""
@@ -97,7 +97,7 @@ def _renamed(state: dict[str, Tensor], net: Any) -> dict[str, Tensor]:
 
 
 class PhotoEncoder(nn.Module):
-    """Maps (B, 3, H, W) RGB in [0, 1] to features of ``WIDTHS`` channels at strides 2, 4, 8 and 16.
+    """Maps (B, 3, H, W) RGB in [0, 1] to features of ``WIDTHS`` channels at strides 2 to 32.
 
     Its batch norms keep the statistics of photos, and its first blocks their weights, in training too.
     """

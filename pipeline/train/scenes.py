@@ -24,6 +24,7 @@ from pipeline.train.things import draw_things
 Array = NDArray[np.floating[Any]]
 
 SCENE_PX = 256
+"""Side of a scene, unless another is asked for."""
 COUNTED_RADII = (6.0, 27.0)
 """Area-equivalent radii in px that are positives; just outside is ignored, far outside is background."""
 IGNORED_RADII = (4.6, 35.0)
@@ -55,20 +56,21 @@ def _draw_counted(rng: np.random.Generator) -> float:
     return float(np.exp(rng.uniform(np.log(6.4), np.log(25.0))))
 
 
-def _draw_radius(rng: np.random.Generator) -> float:
+def _draw_radius(rng: np.random.Generator, size: int) -> float:
     """Return the scene's object radius in px: mostly counted sizes, else much larger or smaller, or 0."""
     regime = rng.random()
     if regime < 0.70:
         return _draw_counted(rng)
     if regime < 0.84:
-        return float(np.exp(rng.uniform(np.log(38.0), np.log(140.0))))
+        return float(np.exp(rng.uniform(np.log(38.0), np.log(0.55 * size))))
     return float(np.exp(rng.uniform(np.log(1.3), np.log(4.2)))) if regime < 0.92 else 0.0
 
 
-def _draw_number(rng: np.random.Generator, radius: float, plan: Plan) -> int:
+def _draw_number(rng: np.random.Generator, radius: float, plan: Plan, size: int) -> int:
     """Return how many objects to draw, log-uniform, bounded by what fits the picture."""
-    fits = (2.0 if plan.layout == "piled" else 0.75) * SCENE_PX**2 / (np.pi * radius**2) + 3
-    most = min(fits, plan.n_max if radius > IGNORED_RADII[0] else 2.5 * plan.n_max)
+    fits = (2.0 if plan.layout == "piled" else 0.75) * size**2 / (np.pi * radius**2) + 3
+    n_max = plan.n_max * (size / SCENE_PX) ** 2
+    most = min(fits, n_max if radius > IGNORED_RADII[0] else 2.5 * n_max)
     if rng.random() < (0.7 if plan.layout == "piled" else 0.35):
         return int(most)
     return int(np.exp(rng.uniform(0, np.log(most + 1))))
@@ -110,7 +112,7 @@ def _litter(rng: np.random.Generator, image: Array) -> None:
     pair = colour(rng), colour(rng)
     for _ in range(int(rng.integers(1, 3)) if large else int(rng.integers(4, 30))):
         radius = rng.uniform(50, 130) if large else rng.uniform(1.0, 3.8)
-        at = rng.uniform(0, SCENE_PX, 2).astype(int)
+        at = rng.uniform(0, len(image), 2).astype(int)
         sprite = draw_sprite(rng, kind, radius, rng.uniform(0, 2 * np.pi), matter)
         spot = int(at[0]), int(at[1])
         cast_shadow(image, sprite, spot, radius, matter)
@@ -170,7 +172,7 @@ def _place(
 ) -> NDArray[np.int32]:
     """Draw the scene's objects over ``image`` and their numbers into ``labels``; return ``Scene.kinds``."""
     kinds = _draw_kinds(rng, plan)
-    n = _draw_number(rng, radius, plan)
+    n = _draw_number(rng, radius, plan, len(image))
     radii = np.clip(radius * np.exp(rng.normal(0, plan.spread, n)), 0.45 * radius, 2.2 * radius)
     variants = _draw_variants(rng, plan, kinds, radii)
     chosen = [variants[i % len(variants)] for i in range(n)]
@@ -181,7 +183,7 @@ def _place(
         else np.minimum(slender, 1.15)
     )
     room = np.array([r for _, r, _ in chosen]) * apart
-    places = LAYOUTS[plan.layout](rng, SCENE_PX, room, plan.gap).astype(int)[:n]
+    places = LAYOUTS[plan.layout](rng, len(image), room, plan.gap).astype(int)[:n]
     if plan.receding:
         size = np.array([r for _, r, _ in chosen[: len(places)]])
         nearer = np.argsort(size * np.exp(rng.normal(0, 0.15, len(size))), kind="stable")
@@ -209,22 +211,23 @@ def _place(
     return np.array(looks, np.int32)
 
 
-def draw_scene(seed: int, *, several: bool = False) -> Scene:
+def draw_scene(seed: int, size: int = SCENE_PX, *, several: bool = False) -> Scene:
     """Return the scene of a seed; the same seed gives the same pixels.
 
     Args:
         seed: of all choices.
+        size: side in px.
         several: things of counted sizes and of several kinds, as exemplars tell apart.
     """
     rng = np.random.default_rng(seed)
-    labels = np.zeros((SCENE_PX, SCENE_PX), np.int32)
-    radius = _draw_counted(rng) if several else _draw_radius(rng)
+    labels = np.zeros((size, size), np.int32)
+    radius = _draw_counted(rng) if several else _draw_radius(rng, size)
     if radius == 0.0:
-        image = draw_ground(rng, SCENE_PX, busy=True, noisy=20.0)
+        image = draw_ground(rng, size, busy=True, noisy=20.0)
         draw_furniture(rng, image)
         draw_furniture(rng, image)
         return Scene(damage(rng, image), labels, np.zeros((1, 2), np.int32))
-    plan = draw_plan(rng, SCENE_PX)
+    plan = draw_plan(rng, size)
     if several:
         plan = with_other_kinds(rng, plan)
     image = np.ascontiguousarray(plan.ground)

@@ -36,8 +36,9 @@ def test_candidates_survive_the_round_trip(n):
 
 def test_the_scales_that_an_engine_chose_survive_the_round_trip():
     found = candidates_of([disc(SIZE, 20, 30, 8)], SIZE)
-    looked = dataclasses.replace(found, batch=dataclasses.replace(found.batch, scales=(0.25, 2**-0.5)))
-    assert read_candidates(write_candidates(looked)).batch.scales == (0.25, 2**-0.5)
+    batch = dataclasses.replace(found.batch, scales=(0.25, 2**-0.5), n_beside=(4, 7))
+    read = read_candidates(write_candidates(dataclasses.replace(found, batch=batch))).batch
+    assert (read.scales, read.n_beside) == ((0.25, 2**-0.5), (4, 7))
 
 
 def test_looks_survive_the_round_trip_and_say_whose_they_are():

@@ -1,0 +1,33 @@
+"""Counts that ask for a look because the engine saw something else at another scale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.contract import CountSettings, Exemplar
+from tests.unit.test_count import ROW, candidates, summary_of
+
+N = len(ROW)
+
+
+def seen_with(n_beside: tuple[int, ...]):
+    found = candidates(ROW)
+    return replace(found, batch=replace(found.batch, n_beside=n_beside))
+
+
+@pytest.mark.parametrize("n_beside", [(), (N,), (N - 1, N + 1)])
+def test_scales_that_show_about_as_much_ask_for_no_look(n_beside: tuple[int, ...]) -> None:
+    assert not summary_of(seen_with(n_beside)).needs_review
+
+
+@pytest.mark.parametrize(("n_beside", "other"), [((N - 3, N), 1), ((N + 1, N + 5), 9), ((2,), 2)])
+def test_the_scale_that_disagrees_most_is_named(n_beside: tuple[int, ...], other: int) -> None:
+    reason = summary_of(seen_with(n_beside)).review_reason
+    assert reason == f"two scales disagree: one shows {N} things, the next {other}"
+
+
+def test_examples_say_which_scale_is_meant() -> None:
+    shown = CountSettings(exemplars=tuple(Exemplar(point_xy=(20 + 40 * i, 50)) for i in range(2)))
+    assert "scales" not in (summary_of(seen_with((1,)), shown).review_reason or "")
