@@ -137,7 +137,7 @@ def test_what_a_person_settled_is_not_asked():
     assert_settled(result_of(found, FIRST, is_not(LAST)), 9)
     assert_settled(result_of(found, FIRST, is_corrected=True), 9)
     assert_settled(result_of(found, FIRST, groups=(GroupChoice(1, counted=False),)), 9)
-    assert_settled(result_of(found, FIRST, groups=(GroupChoice(1, name="these too"),)), 12)
+    assert_settled(result_of(found, FIRST, groups=(GroupChoice(1, counted=True),)), 12)
     varied = sure(looking_like(TWELVE, [LIKE] * 9 + [LITTLE] * 3))
     assert_settled(result_of(varied, FIRST, is_corrected=True), 12)
     assert_settled(result_of(varied, FIRST, groups=(GroupChoice(0, name="all"),)), 12)

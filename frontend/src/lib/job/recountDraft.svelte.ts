@@ -23,8 +23,8 @@ export class RecountDraft {
   takesUndo = $derived(this.isDirty || this.canUndo);
 
   private past = $state.raw<CountConfig[]>([]);
-  /** Whether the changes are what undo brought back. */
-  private isRestored = false;
+  /** The changes that bring back the settings before those applied last; put away once, they stay away. */
+  private former: CountConfig = {};
   private fileId = "";
   private readonly runner = new PreviewRunner(
     async (signal) => this.preview({ file_id: this.fileId, from_job_config: true }, signal),
@@ -56,7 +56,6 @@ export class RecountDraft {
   /** Change more; drawn examples and said groups are steps that can be taken back. */
   set(more: CountConfig): void {
     if (more.exemplars || more.groups) this.past = [...this.past, this.changes];
-    this.isRestored = false;
     this.change(withChange(this.base(), this.changes, more));
     this.refresh();
   }
@@ -72,14 +71,13 @@ export class RecountDraft {
     const before = this.past.at(-1);
     if (!before) return;
     this.past = this.past.slice(0, -1);
-    this.isRestored = true;
     this.change(before);
     this.refresh();
   }
 
-  /** Put all changes away; undo brings them back, once. */
+  /** Put all changes away; undo brings them back. */
   discard(): void {
-    if (this.isDirty && !this.isRestored) this.past = [...this.past, this.changes];
+    if (this.isDirty && this.changes !== this.former) this.past = [...this.past, this.changes];
     this.clear();
   }
 
@@ -129,8 +127,8 @@ export class RecountDraft {
       await recount(this.jobId, { config: this.changes, dry_run: false });
       await reload();
       this.clear();
-      const back = withChange(this.base(), {}, former);
-      this.past = Object.keys(back).length ? [back] : [];
+      this.former = withChange(this.base(), {}, former);
+      this.past = Object.keys(this.former).length ? [this.former] : [];
     });
   }
 
