@@ -85,10 +85,9 @@ class MiniSegmenter:
             return stack_batches(batches, image.size_hw, [(0, 0)] * len(batches))
         best = search.best()
         seen = candidates_of(search.at(best), image.size_hw)
-        n_beside = search.n_beside(best)
         smaller = smaller_beside(search, best)
         if smaller is None:
-            return replace(seen, n_beside=n_beside)
+            return replace(seen, n_beside=search.n_beside(best))
         beside = replace(candidates_of(smaller, image.size_hw), faint=seen.faint[:0])
         return stack_batches([seen, beside], image.size_hw, [(0, 0)] * 2)
 

@@ -54,7 +54,7 @@ def smaller_beside(search: ScaleSearch, level: int) -> Found | None:
     return None
 
 
-def covered(found: Found, things: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _covered(found: Found, things: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return (N,) each instance's share that things cover; these are (h, w) of any resolution."""
     n = len(found.area)
     size_wh = found.labels.shape[1], found.labels.shape[0]
@@ -71,7 +71,7 @@ def things_of(found: Found, min_quality: float = MIN_QUALITY) -> NDArray[np.bool
 
 def beside(found: Found, things: NDArray[np.bool_], most_covered: float = COVERED) -> NDArray[np.float32]:
     """Return (N,) the quality of the instances that things cover no more than so far, 0 for others."""
-    return np.where(covered(found, things) <= most_covered, found.quality, 0).astype(np.float32)
+    return np.where(_covered(found, things) <= most_covered, found.quality, 0).astype(np.float32)
 
 
 def _is_clear(found: Found, quality: NDArray[np.float32]) -> NDArray[np.bool_]:

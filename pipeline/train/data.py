@@ -84,24 +84,29 @@ class Replay:
 
 
 class Source:
-    """New samples and kept ones, mixed; ``drawn`` is how many were new."""
+    """Batches of new samples and kept ones; ``drawn`` is how many were new."""
 
     def __init__(
-        self, draw: Draw, seed: int, fresh: int, replay: int, workers: int, device: torch.device
+        self, batches: Iterator[Arrays], size: int, replay: Replay | None, device: torch.device
     ) -> None:
-        """Draw nothing yet; the arguments are those of ``drawn_batches`` and ``Replay``."""
-        self._batches = drawn_batches(draw, seed, fresh, workers)
-        self._replay = Replay(replay, seed) if replay else None
-        self._device = device
+        """Draw nothing yet.
+
+        Args:
+            batches: new samples, see ``drawn_batches``.
+            size: samples a batch, new and kept.
+            replay: keeps them; without it a batch is what is new.
+            device: that batches are on.
+        """
+        self._batches, self._size, self._replay, self._device = batches, size, replay, device
         self.drawn = 0
 
-    def next(self, n: int) -> list[Tensor]:
-        """Return ``n`` samples on the device, or as many as are new where none are kept."""
+    def next(self) -> list[Tensor]:
+        """Return the next batch on the device."""
         batch = [torch.from_numpy(a).to(self._device, non_blocking=True) for a in next(self._batches)]
         self.drawn += len(batch[0])
         if self._replay:
             self._replay.add(batch)
-            again = self._replay.sample(n - len(batch[0]))
+            again = self._replay.sample(self._size - len(batch[0]))
             batch = [torch.cat(pair) for pair in zip(batch, again, strict=True)]
         return batch
 

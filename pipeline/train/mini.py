@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.train import things
-from pipeline.train.data import Draw, Source, augment, draw_sample
+from pipeline.train.data import Draw, Replay, Source, augment, draw_sample, drawn_batches
 from pipeline.train.export import averaged, export_onnx
 from pipeline.train.losses import foreground_iou, mini_loss
 from pipeline.train.network import MiniNet
@@ -124,16 +124,15 @@ class Trainer:
         return [{"params": groups[name], "lr": self.settings.lr * rate} for name, rate in self.rates.items()]
 
     def _source(self, draw: Draw, area: int) -> Source:
-        """Return where samples ``area`` times as large as the usual ones come from."""
+        """Return a source of samples ``area`` times as large as the usual ones, and so many times fewer."""
         told = self.settings
-        fresh, replay = max(1, told.fresh // area), told.replay // area
-        return Source(draw, told.seed, fresh, replay, told.workers, self.device)
+        size, fresh, kept = max(1, told.batch // area), max(1, told.fresh // area), told.replay // area
+        batches = drawn_batches(draw, told.seed, fresh, told.workers)
+        return Source(batches, size, Replay(kept, told.seed) if kept else None, self.device)
 
     def _next(self, step: int) -> list[Tensor]:
         """Return a step's pictures, targets and what else was drawn, on the device."""
-        turn = step % len(self.draws)
-        batch = self.sources[turn].next(max(1, self.settings.batch // self.draws[turn][1]))
-        return augment(batch, self._choice)
+        return augment(self.sources[step % len(self.sources)].next(), self._choice)
 
     def step(self, step: int, elapsed_s: float) -> tuple[Tensor, Tensor]:
         """Do one step; return loss and foreground IoU of its batch."""

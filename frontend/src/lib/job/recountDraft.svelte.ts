@@ -123,11 +123,11 @@ export class RecountDraft {
   apply(reload: () => Promise<unknown>): Promise<void> {
     this.runner.stop();
     return this.run(async () => {
-      const former = valuesOf(this.base(), this.changes);
+      const before = valuesOf(this.base(), this.changes);
       await recount(this.jobId, { config: this.changes, dry_run: false });
       await reload();
       this.clear();
-      this.former = withChange(this.base(), {}, former);
+      this.former = withChange(this.base(), {}, before);
       this.past = Object.keys(this.former).length ? [this.former] : [];
     });
   }
