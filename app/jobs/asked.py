@@ -58,7 +58,7 @@ def asked_for(type_name: str | None, sent: Data, *, otherwise: str = "") -> Aske
     with template_named_for(sent):
         settings = checked_settings(config)
         refuse(unsupported(config, NOT_FOR_NEW_JOBS))
-        refuse(_unused_model(settings))
+        refuse(unused_model(settings))
         refuse(missing_files(settings.exemplars))
     if type_name is None:
         type_name = template_named(settings.template).type if settings.template else otherwise
@@ -168,7 +168,7 @@ def unsupported(config: Data, keys: dict[str, str]) -> list[dict[str, str]]:
     return [{"field": f"config.{key}", "message": keys[key]} for key in keys if config.get(key)]
 
 
-def _unused_model(settings: CountSettings) -> list[Fault]:
+def unused_model(settings: CountSettings) -> list[Fault]:
     """Return what is wrong with a model for an engine that has none; ``auto`` says so in its reason."""
     if settings.model is None or settings.engine in ("auto", "sam"):
         return []

@@ -82,7 +82,7 @@ def _render_image(row_id: int) -> bool:
     if not is_current:
         _remove_unwanted(row_id, job_id, file_id, version)
     elif shown:
-        storage().delete_prefix(picture_folder(job_id, file_id, shown))
+        _delete(picture_folder(job_id, file_id, shown))
     return bool(is_current)
 
 
@@ -93,7 +93,15 @@ def _remove_unwanted(row_id: int, job_id: str, file_id: str, version: int) -> No
     """
     shown = db.session.scalar(select(JobImage.pictures_version).where(JobImage.id == row_id))
     if shown != version:
-        storage().delete_prefix(picture_folder(job_id, file_id, version))
+        _delete(picture_folder(job_id, file_id, version))
+
+
+def _delete(folder: str) -> None:
+    """Delete pictures that nobody is shown any more; what a failing store keeps goes with the job."""
+    try:
+        storage().delete_prefix(folder)
+    except (StorageError, OSError) as error:
+        log.warning("old pictures stay", extra={"folder": folder, "reason": str(error)})
 
 
 def _draw(image: JobImage) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ from app.jobs.service import delete_job
 from app.jobs.states import JobStatus
 from app.monitoring.metrics import BATCH_SIZE, INFERENCE_JOBS, LEASES_EXPIRED
 from app.results.service import read_instances
-from app.storage import storage
+from app.storage import StorageError, storage
 from app.storage.keys import picture_folder, picture_key
 from app.worker import render
 from pipeline.run import count_batch
@@ -161,6 +161,21 @@ def test_a_job_deleted_while_its_pictures_are_drawn_leaves_none(
     with workplace.app.app_context():
         assert render.render_job(job_id) == 0
     assert drawn_versions(workplace, job_id) == set()
+
+
+def test_pictures_are_current_though_the_old_ones_cannot_be_deleted(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(prefix: str) -> int:
+        raise StorageError(f"no answer for {prefix}")
+
+    job_id = counted_coins(workplace)
+    remove_first(workplace, job_id)
+    with workplace.app.app_context():
+        monkeypatch.setattr(storage(), "delete_prefix", refuses)
+        assert render.render_job(job_id) == 1
+    assert workplace.images(job_id)[0].pictures_version == 2
+    assert drawn_versions(workplace, job_id) == {"v1", "v2"}
 
 
 def test_pictures_of_a_purged_upload_are_given_up(workplace: Workplace) -> None:

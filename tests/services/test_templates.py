@@ -235,6 +235,7 @@ def test_a_template_that_is_not_there_is_refused_with_those_that_are(
         ({"config": {"template": "M4"}}, "INVALID_CONFIG", "config.template"),
         ({"config": {"exemplars": [{"point": [1, 1]}]}}, "INVALID_CONFIG", "config.exemplars"),
         ({"config": {"iou_threshold": 2}}, "INVALID_CONFIG", "config.iou_threshold"),
+        ({"config": {"engine": "mini", "model": "vit_b"}}, "INVALID_CONFIG", "config.model"),
         ({"exemplars": [{"box": BOX}]}, "INVALID_CONFIG", "exemplars[0].file_id"),
         ({"exemplars": [{"box": BOX, "file_id": "img_x"}]}, "INVALID_CONFIG", "exemplars[0].file_id"),
         ({"exemplars": [{"file_id": "img_x"}]}, "INVALID_CONFIG", "exemplars[0]"),
