@@ -130,6 +130,7 @@ def _mask_in_image(
     inside = found.labels[window] == number
     soft = np.zeros((inside.shape[0] + 2, inside.shape[1] + 2), np.float32)
     np.copyto(soft[1:-1, 1:-1], found.maps.foreground[window], where=inside)
+    _go_on_beyond_the_picture(soft, window, found.labels.shape)
     step = found.maps.scale / STRIDE_PX  # cells an image px
     top, left = ((s.start - 1) / step for s in (rows, columns))
     bottom, right = ((s.stop + 1) / step for s in (rows, columns))
@@ -143,3 +144,18 @@ def _mask_in_image(
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     values = cv2.warpAffine(soft, place, (max(1, x1 - x0), max(1, y1 - y0)), flags=how)
     return values > 0.5, (x0, y0)
+
+
+def _go_on_beyond_the_picture(
+    soft: NDArray[np.float32], window: tuple[slice, slice], shape_hw: tuple[int, ...]
+) -> None:
+    """Fill the margin of one cell where the picture ends, so that what its border cuts reaches the border.
+
+    The middle of the last cell lies up to two input px before the border: half of them would be missing.
+    """
+    for side, (cells, n) in enumerate(zip(window, shape_hw, strict=True)):
+        lines = np.moveaxis(soft, side, 0)  # a view
+        if cells.start == 0:
+            lines[0] = lines[1]
+        if cells.stop == n:
+            lines[-1] = lines[-2]

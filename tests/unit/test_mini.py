@@ -105,3 +105,19 @@ def test_several_pictures_are_answered_in_their_order(engine):
     few, many = drawn_discs(3), drawn_discs(30)
     counts = [len(b) for b in engine.segment([Image("a", few), Image("b", many)], CountSettings())]
     assert counts == [3, 30]
+
+
+@pytest.mark.parametrize("size_hw", [(300, 400), (301, 403), (600, 800)], ids=str)
+@pytest.mark.parametrize("side", ["top", "bottom", "left", "right"])
+def test_what_the_border_cuts_reaches_it(engine, size_hw, side):
+    (height, width), radius = size_hw, size_hw[0] // 19
+    along = width if side in ("top", "bottom") else height
+    image = np.full((height, width, 3), 210, np.uint8)
+    for t in ((np.arange(6) + 0.5) * along / 6).astype(int).tolist():
+        cut = {"top": (t, 0), "bottom": (t, height - 1), "left": (0, t), "right": (width - 1, t)}[side]
+        whole = (t, height // 2) if along == width else (width // 2, t)
+        for centre in (cut, whole):
+            cv2.circle(image, centre, radius, (50, 45, 60), -1, cv2.LINE_AA)
+    x0, y0, x1, y1 = segment(engine, image).bbox_xyxy.T
+    reaching = {"top": y0 <= 0, "bottom": y1 >= height, "left": x0 <= 0, "right": x1 >= width}
+    assert {name: int(there.sum()) for name, there in reaching.items() if there.any()} == {side: 6}
