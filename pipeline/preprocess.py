@@ -29,6 +29,7 @@ _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _COLOUR_MODES = ("RGB", "RGBA", "LA")
 _PLANAR, _BITS, _SEPARATE = 284, 258, 2
 """TIFF tags for how samples lie and how deep they are, and the value for one plane after the other."""
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
 def preprocess(image_id: str, path: str | Path, settings: CountSettings) -> list[Image]:
@@ -68,6 +69,8 @@ def decode_page(opened: PillowImage.Image, path: str | Path) -> NDArray[np.uint8
     upright = ImageOps.exif_transpose(_deep_colours(opened, path) or opened)
     if upright.mode in _DEEP_MODES:
         grey = stretch_to_uint8(np.asarray(upright))
+        if getattr(opened, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow turns 8 bits only
+            grey = 255 - grey
         return np.repeat(grey[:, :, None], 3, axis=2)
     if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in upright.info:
         rgba = upright.convert("RGBA")
@@ -89,23 +92,29 @@ def _deep_colours(opened: PillowImage.Image, path: str | Path) -> PillowImage.Im
     page, exif = opened.tell(), opened.getexif()
     opened.load()  # raises where the file is cut short, which OpenCV does not
     _, (values, *_) = cv2.imreadmulti(str(path), page, 1, flags=cv2.IMREAD_UNCHANGED)
-    eight = stretch_to_uint8(values[..., 2::-1])
-    if values.shape[2] > 3:
-        eight = np.dstack([eight, (values[..., 3] / 257).astype(np.uint8)])
+    # A fourth sample may also be infrared, or nothing that is said; Pillow knows.
+    alpha = values[..., 3] if opened.mode in ("RGBA", "LA") and values.shape[2] > 3 else None
+    eight = stretch_to_uint8(values[..., 2::-1], None if alpha is None else np.asarray(alpha > 0))
+    if alpha is not None:
+        eight = np.dstack([eight, (alpha / 257).astype(np.uint8)])
     picture = PillowImage.fromarray(eight)
     if opened.format == "PNG" and ExifTags.Base.Orientation in exif:  # OpenCV has turned TIFFs already
         picture.getexif()[ExifTags.Base.Orientation] = exif[ExifTags.Base.Orientation]
     return picture
 
 
-def stretch_to_uint8(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+def stretch_to_uint8(
+    values: NDArray[np.generic], seen: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
     """Return the same shape in uint8: the 0.5th percentile becomes 0, the 99.5th 255; one flat value 0.
 
     Args:
         values: (H, W) or (H, W, C) of any number type; not-a-number counts as the darkest.
+        seen: (H, W). What is fully transparent has any value, and does not decide.
     """
     wide = values.astype(np.float32)
-    finite = wide[np.isfinite(wide)]
+    deciding = wide if seen is None else wide[seen]
+    finite = deciding[np.isfinite(deciding)]
     if not finite.size:
         return np.zeros(values.shape, dtype=np.uint8)
     low, high = np.percentile(finite, STRETCH_PERCENTILES)

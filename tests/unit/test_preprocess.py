@@ -210,8 +210,31 @@ def test_transparent_16_bit_colours_lie_on_white(tmp_path, deep_colours, name):
     alpha[:40] = 65_535
     cv2.imwrite(str(tmp_path / name), np.dstack([deep_colours[..., ::-1], alpha]))
     got = pixels(tmp_path / name)
-    np.testing.assert_array_equal(got[:40], stretch_to_uint8(deep_colours)[:40])
+    np.testing.assert_array_equal(got[:40], stretch_to_uint8(deep_colours[:40]))
     assert (got[40:] == 255).all()
+
+
+@pytest.mark.parametrize("hidden", [0, 65_535])
+def test_what_lies_under_full_transparency_decides_nothing(tmp_path, deep_colours, hidden):
+    alpha = np.full((80, 70, 1), 65_535, np.uint16)
+    alpha[40:] = 0
+    colours = np.where(alpha > 0, deep_colours, np.uint16(hidden))
+    cv2.imwrite(str(tmp_path / "a.png"), np.dstack([colours[..., ::-1], alpha]))
+    np.testing.assert_array_equal(pixels(tmp_path / "a.png")[:40], stretch_to_uint8(deep_colours[:40]))
+
+
+def test_a_fourth_sample_that_is_no_alpha_hides_nothing(tmp_path, deep_colours):
+    infrared = np.zeros((80, 70, 1), np.uint16)
+    path = tmp_path / "a.tiff"
+    four = np.dstack([deep_colours, infrared])
+    tifffile.imwrite(path, four, photometric="rgb", extrasamples=["unspecified"])
+    np.testing.assert_array_equal(pixels(path), stretch_to_uint8(deep_colours))
+
+
+def test_16_bit_grey_whose_white_is_zero_is_no_negative(tmp_path, deep_colours):
+    grey = deep_colours[..., 0]
+    tifffile.imwrite(tmp_path / "a.tiff", grey, photometric="miniswhite")
+    np.testing.assert_array_equal(pixels(tmp_path / "a.tiff")[..., 0], 255 - stretch_to_uint8(grey))
 
 
 def test_16_bit_grey_with_alpha_is_stretched(tmp_path, deep_colours):
