@@ -26,6 +26,9 @@ MAX_DECODED_PX = 8192 * 8192
 MAX_PAGES = 1000
 """Pages of a TIFF; looking at so many takes some 0.1 s."""
 
+_SUBFILE_TYPE, _SUB_IFDS, _COPY = 254, 330, 1
+"""TIFF tags for what a page is and where pages below it lie; the bit of a smaller copy."""
+
 PillowImage.MAX_IMAGE_PIXELS = (
     None  # else the header of a bomb could not be read; refuse_bomb guards decoding
 )
@@ -44,8 +47,8 @@ class ImageHeader:
 
     Attributes:
         format: by magic bytes, confirmed by the decoder.
-        width, height: px of the first page, before EXIF orientation.
-        pages: 1, or the number of pages of a multi-page TIFF.
+        width, height: px of the first page that is counted, before EXIF orientation.
+        pages: 1, or the number of pages of a multi-page TIFF that are pictures of their own.
     """
 
     format: Format
@@ -60,7 +63,7 @@ def magic_format(first_bytes: bytes) -> Format | None:
         return "jpeg"
     if first_bytes.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
-    if first_bytes[:4] in (b"II*\0", b"MM\0*"):
+    if first_bytes[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):  # the last two: BigTIFF
         return "tiff"
     if first_bytes[:4] == b"RIFF" and first_bytes[8:12] == b"WEBP":
         return "webp"
@@ -75,19 +78,40 @@ def probe(path: str | Path) -> ImageHeader:
             bytes; CORRUPTED_FILE when the decoder of that format cannot read the header.
     """
     with open_image(path) as (opened, file_format):
-        width, height = opened.size
-        pages = _n_pages(opened) if file_format == "tiff" else 1
-        return ImageHeader(file_format, width, height, pages)
+        sizes = [opened.size for _ in counted_pages(opened)]
+        return ImageHeader(file_format, *sizes[0], len(sizes))
 
 
-def _n_pages(opened: PillowImage.Image) -> int:
-    """Count the pages of a TIFF. Pillow's own count walks chains of millions, one a few bytes long."""
-    for page in range(1, MAX_PAGES + 1):
+def counted_pages(opened: PillowImage.Image) -> Iterator[int]:
+    """Go to each page that is a picture of its own, and yield its number: at least one.
+
+    Smaller copies of other pages (TIFF tag NewSubfileType) are no pages: a pyramid is one picture.
+    Pillow's own count walks chains of millions of pages, one a few bytes long.
+
+    Raises:
+        PipelineError: CORRUPTED_FILE for more than ``MAX_PAGES``; FILE_ERROR for a camera's raw file, of
+            which Pillow reads a small preview only.
+    """
+    is_raw, n_counted = False, 0
+    for page in range(MAX_PAGES + 1 if opened.format == "TIFF" else 1):
         try:
             opened.seek(page)
         except EOFError:
-            return page
-    raise PipelineError(ErrorCode.CORRUPTED_FILE, f"want at most {MAX_PAGES} pages, got more")
+            break
+        if page == MAX_PAGES:
+            raise PipelineError(ErrorCode.CORRUPTED_FILE, f"want at most {MAX_PAGES} pages, got more")
+        tags = getattr(opened, "tag_v2", {})
+        if tags.get(_SUBFILE_TYPE, 0) & _COPY:
+            is_raw = is_raw or _SUB_IFDS in tags
+        else:
+            n_counted += 1
+            yield page
+    if is_raw and not n_counted:
+        message = "want a developed picture, got a preview only: is it a camera's raw file?"
+        raise PipelineError(ErrorCode.FILE_ERROR, message)
+    if not n_counted:
+        opened.seek(0)
+        yield 0
 
 
 def check_decodes(path: str | Path) -> None:
@@ -98,6 +122,7 @@ def check_decodes(path: str | Path) -> None:
             ``MAX_DECODED_PX`` pixels, which are not decoded.
     """
     with open_image(path) as (opened, _):
+        next(counted_pages(opened))
         refuse_bomb(opened.size)
         opened.load()
 
@@ -128,9 +153,7 @@ def open_image(path: str | Path) -> Iterator[tuple[PillowImage.Image, Format]]:
             warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata and on large images
             file_format = magic_format(file.read(MAGIC_BYTES))
             if file_format is None:
-                raise PipelineError(
-                    ErrorCode.FILE_ERROR, "want JPEG, PNG, TIFF or WebP, got other magic bytes"
-                )
+                raise PipelineError(ErrorCode.FILE_ERROR, "want JPEG, PNG, TIFF or WebP, got other bytes")
             file.seek(0)
             with PillowImage.open(file, formats=_DECODERS[file_format]) as opened:
                 yield opened, file_format

@@ -19,7 +19,7 @@ from PIL import ExifTags, ImageFile, ImageOps
 from PIL import Image as PillowImage
 
 from pipeline.contract import CountSettings, ErrorCode, PipelineError
-from pipeline.header import open_image, refuse_bomb
+from pipeline.header import counted_pages, open_image, refuse_bomb
 from pipeline.types import Image
 
 STRETCH_PERCENTILES = (0.5, 99.5)
@@ -39,20 +39,18 @@ def preprocess(image_id: str, path: str | Path, settings: CountSettings) -> list
     8 bits between percentiles; grey, palette, CMYK and 1-bit become RGB. The file is not changed.
 
     Raises:
-        PipelineError: FILE_NOT_FOUND; FILE_ERROR for another format; CORRUPTED_FILE for a file that does
-            not decode fully, or whose pages have more than 8192² px together.
+        PipelineError: FILE_NOT_FOUND; FILE_ERROR for another format or a raw file; CORRUPTED_FILE for a file
+            that does not decode fully, or whose pages have more than 8192² px together.
     """
     pages = []
-    with open_image(path) as (opened, file_format):
-        wants_all = settings.pages == "all" and file_format == "tiff"
-        n_pages = getattr(opened, "n_frames", 1) if wants_all else 1
+    with open_image(path) as (opened, _):
         size_wh = (0, 0)
-        for page in range(n_pages):
-            if n_pages > 1:
-                opened.seek(page)
+        for _page in counted_pages(opened):
             size_wh = (max(size_wh[0], opened.size[0]), size_wh[1] + opened.size[1])
             refuse_bomb(size_wh)  # before this page is decoded
             pages.append(Image(image_id, decode_page(opened, path)))
+            if settings.pages == "first":
+                break
     return pages
 
 
@@ -103,9 +101,7 @@ def _deep_colours(opened: PillowImage.Image, path: str | Path) -> PillowImage.Im
     return picture
 
 
-def stretch_to_uint8(
-    values: NDArray[np.generic], seen: NDArray[np.bool_] | None = None
-) -> NDArray[np.uint8]:
+def stretch_to_uint8(values: NDArray[np.generic], seen: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
     """Return the same shape in uint8: the 0.5th percentile becomes 0, the 99.5th 255; one flat value 0.
 
     Args:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.contract import PipelineError
-from pipeline.header import ImageHeader, open_image, refuse_bomb
+from pipeline.header import ImageHeader, counted_pages, open_image, refuse_bomb
 
 IN_PROCESS_PX = 4_000_000
 """Images of together fewer pixels are decoded here: some 12 MB and 50 ms."""
@@ -62,6 +62,7 @@ def decode(path: Path) -> Decoded:
     """Decode one file here. JPEG at an eighth of its size, which reads every byte and saves the memory."""
     try:
         with open_image(path) as (opened, file_format):
+            next(counted_pages(opened))
             refuse_bomb(opened.size)
             width, height = opened.size
             if file_format == "jpeg":

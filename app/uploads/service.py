@@ -151,7 +151,7 @@ def _header(file: ReceivedFile) -> ImageHeader:
         header = probe(file.path)
     except PipelineError as error:
         if error.code == ErrorCode.FILE_ERROR:
-            raise TallyError("INVALID_FORMAT", "want JPEG, PNG, TIFF or WebP, got other bytes") from error
+            raise TallyError("INVALID_FORMAT", str(error)) from error
         raise TallyError("CORRUPTED_FILE", "the image's header does not read") from error
     if not all(MIN_SIDE_PX <= side <= MAX_SIDE_PX for side in (header.width, header.height)):
         wanted = f"{MIN_SIDE_PX} x {MIN_SIDE_PX} to {MAX_SIDE_PX} x {MAX_SIDE_PX} px"

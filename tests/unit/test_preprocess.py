@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from PIL import Image as PillowImage
 
+from app.uploads.decode import Decoded, decode
 from pipeline.contract import CountSettings, ErrorCode, PipelineError
 from pipeline.header import MAX_DECODED_PX, ImageHeader, check_decodes, probe, refuse_bomb
 from pipeline.preprocess import page_offsets, preprocess, stack_pages, stretch_to_uint8
@@ -109,6 +110,40 @@ def test_only_the_first_page_is_read_unless_all_are_asked_for(tmp_path):
     assert tall.shape == (144, 90, 3)
     assert tuple(tall[0, 80]) == WHITE
     assert tuple(tall[100, 10]) == (0, 0, 255)
+
+
+def tiff_of(path, *pages):
+    """Write pages, each a side in px, its NewSubfileType (1: a smaller copy) and its SubIFDs."""
+    with tifffile.TiffWriter(path, bigtiff=path.stem == "big") as file:
+        for side, kind, n_below in pages:
+            picture = np.full((side, side, 3), side, np.uint8)
+            file.write(picture, photometric="rgb", subfiletype=kind, subifds=n_below)
+    return path
+
+
+@pytest.mark.parametrize("wanted", ["first", "all"])
+@pytest.mark.parametrize(
+    ("pages", "sides"),
+    [([(96, 0, 0), (80, 1, 0), (64, 1, 0)], [96]), ([(64, 1, 0), (96, 0, 0)], [96]), ([(64, 1, 0)], [64]),
+     ([(96, 0, 0), (64, 1, 0), (80, 0, 0), (64, 1, 0)], [96, 80])],
+    ids=["pyramid", "thumbnail first", "thumbnail alone", "two pyramids"],
+)  # fmt: skip
+def test_smaller_copies_are_no_pages(tmp_path, pages, sides, wanted):
+    path = tiff_of(tmp_path / "a.tif", *pages)
+    assert probe(path) == ImageHeader("tiff", sides[0], sides[0], len(sides))
+    got = [page.size_hw for page in preprocess("a", path, CountSettings(pages=wanted))]
+    assert got == [(side, side) for side in (sides if wanted == "all" else sides[:1])]
+    assert decode(path) == Decoded(sides[0], sides[0])
+
+
+@pytest.mark.parametrize("read", [pixels, probe, check_decodes])
+def test_of_a_raw_file_the_preview_is_not_counted(tmp_path, read):
+    path = tiff_of(tmp_path / "a.dng", (64, 1, 1), (96, 0, 0))
+    assert code_of(lambda: read(path)) == ErrorCode.FILE_ERROR
+
+
+def test_a_big_tiff_is_read(tmp_path):
+    assert pixels(tiff_of(tmp_path / "big.tif", (64, 0, 0))).shape == (64, 64, 3)
 
 
 def code_of(call):
