@@ -6,6 +6,7 @@ The web process validates uploads with this; the worker's ``preprocess`` decodes
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,6 +115,27 @@ def counted_pages(opened: PillowImage.Image) -> Iterator[int]:
         yield 0
 
 
+def refuse_damaged(opened: PillowImage.Image) -> None:
+    """Raise CORRUPTED_FILE for a PNG whose pixels have a wrong checksum, which Pillow does not look at.
+
+    A copy that broke off may have its full length, zeros at its end, and decode: black where they lie.
+    """
+    file = getattr(opened, "fp", None)
+    if opened.format != "PNG" or file is None:
+        return
+    before = file.tell()
+    file.seek(8)
+    while len(head := file.read(8)) == 8 and (kind := head[4:]) != b"IEND":
+        length = int.from_bytes(head[:4])
+        if kind != b"IDAT":
+            file.seek(length + 4, 1)
+            continue
+        checksum, told = zlib.crc32(file.read(length), zlib.crc32(kind)), file.read(4)
+        if len(told) == 4 and checksum != int.from_bytes(told):
+            raise PipelineError(ErrorCode.CORRUPTED_FILE, "the pixels are not those that were saved")
+    file.seek(before)
+
+
 def check_decodes(path: str | Path) -> None:
     """Decode the whole first page, and raise unless that works.
 
@@ -124,6 +146,7 @@ def check_decodes(path: str | Path) -> None:
     with open_image(path) as (opened, _):
         next(counted_pages(opened))
         refuse_bomb(opened.size)
+        refuse_damaged(opened)
         opened.load()
 
 

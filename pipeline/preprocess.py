@@ -19,7 +19,7 @@ from PIL import ExifTags, ImageFile, ImageOps
 from PIL import Image as PillowImage
 
 from pipeline.contract import CountSettings, ErrorCode, PipelineError
-from pipeline.header import counted_pages, open_image, refuse_bomb
+from pipeline.header import counted_pages, open_image, refuse_bomb, refuse_damaged
 from pipeline.types import Image
 
 STRETCH_PERCENTILES = (0.5, 99.5)
@@ -48,6 +48,7 @@ def preprocess(image_id: str, path: str | Path, settings: CountSettings) -> list
         for _page in counted_pages(opened):
             size_wh = (max(size_wh[0], opened.size[0]), size_wh[1] + opened.size[1])
             refuse_bomb(size_wh)  # before this page is decoded
+            refuse_damaged(opened)
             pages.append(Image(image_id, decode_page(opened, path)))
             if settings.pages == "first":
                 break

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.contract import PipelineError
-from pipeline.header import ImageHeader, counted_pages, open_image, refuse_bomb
+from pipeline.header import ImageHeader, counted_pages, open_image, refuse_bomb, refuse_damaged
 
 IN_PROCESS_PX = 4_000_000
 """Images of together fewer pixels are decoded here: some 12 MB and 50 ms."""
@@ -64,6 +64,7 @@ def decode(path: Path) -> Decoded:
         with open_image(path) as (opened, file_format):
             next(counted_pages(opened))
             refuse_bomb(opened.size)
+            refuse_damaged(opened)
             width, height = opened.size
             if file_format == "jpeg":
                 opened.draft(None, (width // 8, height // 8))  # None keeps the mode

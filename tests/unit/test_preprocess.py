@@ -162,6 +162,20 @@ def test_a_truncated_file_is_corrupted(tmp_path, read, name):
     assert code_of(lambda: read(path)) == ErrorCode.CORRUPTED_FILE
 
 
+@pytest.mark.parametrize("read", [pixels, check_decodes], ids=["preprocess", "check_decodes"])
+def test_a_png_whose_copy_broke_off_is_corrupted_at_its_full_length(tmp_path, read):
+    picture = np.full((200, 300, 3), 210, np.uint8)
+    for x in range(20, 300, 40):
+        cv2.circle(picture, (x, x % 180 + 10), 12, (60, 50, 40), -1, cv2.LINE_AA)
+    path = saved(tmp_path, PillowImage.fromarray(picture))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+    assert code_of(lambda: read(path)) == ErrorCode.CORRUPTED_FILE
+    assert decode(path).problem
+    path.write_bytes(whole[:-12])  # nothing but its end mark is lost
+    np.testing.assert_array_equal(pixels(path), picture)
+
+
 @pytest.mark.parametrize("read", [pixels, probe, check_decodes])
 def test_a_missing_file_and_another_format_are_named(tmp_path, read):
     assert code_of(lambda: read(tmp_path / "no.png")) == ErrorCode.FILE_NOT_FOUND
