@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from pipeline.run import ImageOutcome
     from pipeline.types import Candidates
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp"}
 """What is taken from a folder. A file that is named is tried whatever its name."""
+
+OTHER_PICTURES = {".heic", ".heif", ".avif", ".gif", ".bmp", ".jp2", ".jxl", ".dng", ".cr2", ".nef", ".arw"}
+"""What somebody may think was counted with the rest of a folder; named on standard error."""
+
+MAX_NAMED = 5
 
 CHUNK = 8
 COLUMNS = (
@@ -115,8 +120,6 @@ def count(
                 2  the command itself was wrong, or no image was found
     """  # noqa: D301 - click reads the backspace as "keep these lines"
     files = _expand(paths)
-    if not files:
-        raise click.UsageError(f"want images, found none at {', '.join(paths)}")
     anchored = tuple(Exemplar(e.bbox_xywh, file_id=files[0]) for e in exemplars)
     settings = CountSettings(
         engine=engine,
@@ -137,17 +140,31 @@ def count(
 
 
 def _expand(paths: Sequence[str]) -> list[str]:
-    """Return the files meant, in the order given; those of a folder or glob sorted; each one once."""
-    files: dict[str, None] = {}
-    for path in paths:
-        if Path(path).is_dir():
-            inside = (p for p in Path(path).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            files |= dict.fromkeys(str(p) for p in sorted(inside))
-        elif glob.has_magic(path) and not Path(path).exists():
-            files |= dict.fromkeys(p for p in sorted(glob.glob(path, recursive=True)) if Path(p).is_file())
-        else:
-            files[path] = None
-    return list(files)
+    """Return the files meant, in the order given; those of a folder or glob sorted; each one once.
+
+    Raises:
+        click.UsageError: a path that leads to no image, also where others do: it would be missed in silence.
+    """
+    found = {path: _files_at(path) for path in paths}
+    if missing := [path for path, files in found.items() if not files]:
+        raise click.UsageError(f"want images, found none at {', '.join(missing)}")
+    return list(dict.fromkeys(file for files in found.values() for file in files))
+
+
+def _files_at(path: str) -> list[str]:
+    """Return the files of a folder, with its subfolders, or of a glob; a file's name as it is."""
+    if Path(path).is_dir():
+        inside = sorted(p for p in Path(path).rglob("*") if p.is_file())
+        left_out = [p for p in inside if p.suffix.lower() in OTHER_PICTURES]
+        if left_out:
+            names = ", ".join(p.name for p in left_out[:MAX_NAMED]) + ", …" * (len(left_out) > MAX_NAMED)
+            click.echo(
+                f"{path}: {len(left_out)} not counted, want JPEG, PNG, TIFF or WebP: {names}", err=True
+            )
+        return [str(p) for p in inside if p.suffix.lower() in SUFFIXES]
+    if glob.has_magic(path) and not Path(path).exists():
+        return [p for p in sorted(glob.glob(path, recursive=True)) if Path(p).is_file()]
+    return [path]
 
 
 def _count_all(requests: Sequence[CountRequest]) -> Iterator[ImageOutcome]:

@@ -100,6 +100,25 @@ def test_an_empty_folder_is_a_wrong_command(tmp_path):
     assert run(tmp_path).exit_code == 2
 
 
+@pytest.mark.parametrize("path", ["empty", "gone*.png"])
+def test_a_path_without_images_is_not_missed_beside_others(folder, path):
+    (folder / "empty").mkdir()
+    done = run(folder / "a.png", folder / path)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert path in done.stderr
+    assert "a.png" not in done.stderr.replace(path, "")
+
+
+def test_pictures_of_a_folder_that_cannot_be_read_are_named(folder):
+    for name in ("IMG_1.HEIC", "old.bmp"):
+        (folder / name).write_bytes(b"a picture")
+    (folder / "a.png").rename(folder / "a.jfif")
+    done = run(folder, "--format", "json")
+    assert [row["count"] for row in json.loads(done.stdout)] == [3, 5]
+    assert "2 not counted, want JPEG, PNG, TIFF or WebP: IMG_1.HEIC, old.bmp\n" in done.stderr
+    assert "notes.txt" not in done.stderr
+
+
 def test_csv_has_the_same_columns(folder):
     done = run(folder / "a.png", folder / "notes.txt", "--format", "csv")
     good, bad = csv.DictReader(io.StringIO(done.stdout))
