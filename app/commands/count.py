@@ -17,12 +17,14 @@ import click
 from pipeline.contract import (
     ENGINES,
     MODES,
+    PAGES,
     SAM_MODELS,
     CountRequest,
     CountSettings,
     Exemplar,
     PipelineError,
 )
+from pipeline.header import probe
 
 if TYPE_CHECKING:
     from pipeline.run import ImageOutcome
@@ -88,6 +90,9 @@ class _Box(click.ParamType[Exemplar]):
     "--mode", type=click.Choice(MODES), default="fast", show_default=True, help="Of the engine sam."
 )
 @click.option(
+    "--pages", type=click.Choice(PAGES), default="first", show_default=True, help="Of a TIFF with several."
+)
+@click.option(
     "--exemplar",
     "exemplars",
     type=_Box(),
@@ -106,6 +111,7 @@ def count(
     engine: str,
     model: str | None,
     mode: Literal["fast", "exact"],
+    pages: Literal["first", "all"],
     exemplars: tuple[Exemplar, ...],
     out: Path | None,
     format_: str,
@@ -125,6 +131,7 @@ def count(
         engine=engine,
         model=model,
         mode=mode,
+        pages=pages,
         exemplars=anchored,
         count_what="exemplars" if anchored else "type",
         visualize=out is not None,
@@ -134,6 +141,8 @@ def count(
         rows.append(_row(outcome))
         if out is not None:
             _write_pictures(out, len(rows), outcome)
+        if pages == "first" and outcome.result is not None and (n := probe(outcome.image_id).pages) > 1:
+            click.echo(f"{outcome.image_id}: only the first of {n} pages was counted (--pages all)", err=True)
     click.echo({"json": _as_json, "csv": _as_csv, "table": _as_table}[format_](rows), nl=False)
     if any(row["error"] for row in rows):
         sys.exit(EXIT_SOME_FAILED)

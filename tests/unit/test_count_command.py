@@ -119,6 +119,16 @@ def test_pictures_of_a_folder_that_cannot_be_read_are_named(folder):
     assert "notes.txt" not in done.stderr
 
 
+def test_pages_that_are_not_counted_are_told(folder):
+    pages = [PillowImage.open(folder / name) for name in ("a.png", "more/B.PNG")]
+    path = folder / "pages.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    first, every = (run(path, "--format", "json", "--pages", which) for which in ("first", "all"))
+    assert [json.loads(done.stdout)[0]["count"] for done in (first, every)] == [3, 8]
+    assert f"{path}: only the first of 2 pages was counted (--pages all)\n" in first.stderr
+    assert "pages" not in every.stderr.replace(str(path), "")
+
+
 def test_csv_has_the_same_columns(folder):
     done = run(folder / "a.png", folder / "notes.txt", "--format", "csv")
     good, bad = csv.DictReader(io.StringIO(done.stdout))
