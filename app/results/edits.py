@@ -27,6 +27,7 @@ from app.results.polygons import (
     rectangle,
 )
 from pipeline.count import object_id
+from pipeline.ops.boxes import box_iou
 from pipeline.ops.overlap import mask_intersections
 from pipeline.ops.rle import rle_to_runs
 from pipeline.types import Candidates
@@ -35,6 +36,9 @@ Edit = Mapping[str, Any]
 
 SAME_OBJECT_IOU = 0.5
 """Two candidates that overlap more are two outlines of one object."""
+
+SAME_BOX_IOU = 0.7
+"""A box that a human draws, and that meets a counted object's so well, is drawn around that object."""
 
 LIKELY_AREA_FACTOR = 4.0
 """A click means a candidate whose area is within this factor of a typical counted object."""
@@ -53,6 +57,12 @@ class EditError(ValueError):
         """Keep the field beside the message."""
         super().__init__(message)
         self.field = field
+
+
+def _counted(field: str, found: CountedObject) -> EditError:
+    return EditError(
+        field, f"this is counted already as {found.object_id}; split that one if it is several objects"
+    )
 
 
 def apply_edits(
@@ -142,7 +152,10 @@ class Editor:
         """Return the part of the drawn box or polygon that lies in the image."""
         field = "box" if edit.get("box") is not None else "polygon"
         drawn = _box_corners(edit["box"]) if field == "box" else np.array(edit["polygon"], dtype=np.float64)
-        return self._inside(drawn, field)
+        outline = self._inside(drawn, field)
+        if field == "box":
+            self._refuse_framed(outline)
+        return outline
 
     def _inside(self, drawn: Points, field: str) -> Points:
         outline = clip_to_image(drawn, self._candidates.batch.size_hw)
@@ -154,10 +167,14 @@ class Editor:
         limit = SINGLE_AREA_FACTOR * self._typical_area()
         for found in self._objects.values():
             if found.area <= limit and self._holds(found, point):
-                raise EditError(
-                    "point",
-                    f"this is counted already as {found.object_id}; split that one if it is several objects",
-                )
+                raise _counted("point", found)
+
+    def _refuse_framed(self, outline: Points) -> None:
+        counted = list(self._objects.values())
+        boxes = np.array([found.bbox_xyxy for found in counted], np.float32).reshape(-1, 4)
+        ious = box_iou(np.array([bounds_xyxy(outline)], np.float32), boxes)[0]
+        if ious.max(initial=0) > SAME_BOX_IOU:
+            raise _counted("box", counted[int(ious.argmax())])
 
     def _holds(self, found: CountedObject, point: Sequence[float]) -> bool:
         x_min, y_min, x_max, y_max = found.bbox_xyxy

@@ -210,7 +210,7 @@ def test_drawn_exemplars_stay_beside_the_learned_ones(client: Client, job: dict[
 def test_a_double_that_was_removed_is_no_other_kind_of_thing(client: Client) -> None:
     twins = painted_png([*COINS, Disc(100, 80, 14), Disc(100, 80, 9)])
     job = client.counted(twins, painted_png([*COINS, Disc(100, 80, 9)], shade=5))
-    correct(client, job, 0, remove("c4"), {"op": "add", "box": [91, 71, 18, 18]})
+    correct(client, job, 0, remove("c4"), remove("c5"), {"op": "add", "box": [91, 71, 18, 18]})
     answer = data_of(learn(client, job, dry_run=True))
     assert answer["exemplars"]["negative"] == 0
     assert answer["images"][0]["count"] == 5

@@ -105,6 +105,14 @@ def test_a_click_on_a_counted_object_is_refused_not_counted_twice() -> None:
         edit(THREE, counted(THREE), {"op": "add", "point": [60, 20]})
 
 
+def test_a_box_around_a_counted_object_is_refused_not_counted_twice() -> None:
+    with pytest.raises(EditError, match="counted already as c1") as refused:
+        edit(THREE, counted(THREE), {"op": "add", "box": [51, 11, 18, 18]})
+    assert refused.value.field == "box"
+    objects, _ = edit(THREE, counted(THREE), {"op": "add", "box": [44, 12, 17, 17]})
+    assert len(objects) == 4
+
+
 def test_a_click_inside_two_objects_counted_as_one_adds_the_second() -> None:
     found = candidates((20, 20, 8), (60, 20, 8), (130, 50, 20))
     objects, _ = edit(found, counted(found), {"op": "add", "point": [140, 50]})
