@@ -45,6 +45,8 @@ def write_candidates(candidates: Candidates) -> bytes:
         arrays["scales"] = np.array(candidates.batch.scales, dtype=np.float64)
     if candidates.batch.n_beside:
         arrays["n_beside"] = np.array(candidates.batch.n_beside, dtype=np.int64)
+    if candidates.batch.pages_left:
+        arrays["pages_left"] = np.array(candidates.batch.pages_left)
     effects = candidates.rule_effects
     if effects is not None:
         arrays |= {
@@ -84,6 +86,8 @@ def _assemble(arrays: dict[str, NDArray[Any]]) -> Candidates:
         batch = replace(batch, scales=tuple(arrays["scales"].tolist()))
     if "n_beside" in arrays:
         batch = replace(batch, n_beside=tuple(arrays["n_beside"].tolist()))
+    if "pages_left" in arrays:
+        batch = replace(batch, pages_left=int(arrays["pages_left"]))
     runs = np.concatenate([[0], np.cumsum(batch.rle_counts, dtype=np.int64)])
     if not np.array_equal(np.diff(runs[batch.rle_offsets]), np.full(len(batch), height * width)):
         raise ValueError(f"want run lengths that fill {height} x {width} px, got others")

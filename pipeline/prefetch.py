@@ -37,6 +37,7 @@ class Work:
     Attributes:
         place: of the request among all.
         n_px: what decoding it takes, by its header: all pages that are counted.
+        pages_left: those that are not.
         pages, batch, candidates: what the stages so far made of it.
         engine: what made its batch, as the engine said then.
         timings_s: seconds by stage. Decoding runs beside other stages, so that they may add up to more
@@ -47,6 +48,7 @@ class Work:
     place: int
     request: CountRequest
     n_px: int = 0
+    pages_left: int = 0
     pages: list[Image] = field(default_factory=list)
     batch: CandidateBatch | None = None
     candidates: Candidates | None = None
@@ -68,7 +70,7 @@ def micro_batches(works: Iterable[Work], max_images: int) -> list[list[Work]]:
         with failures_go_to([work]):
             header = probe(work.request.path)
             n_pages = header.pages if work.request.settings.pages == "all" else 1
-            work.n_px = header.width * header.height * n_pages
+            work.n_px, work.pages_left = header.width * header.height * n_pages, header.pages - n_pages
         last = batches[-1] if batches else None
         if last is None or len(last) >= max_images or _n_px(last) + work.n_px > MAX_BATCH_PX:
             batches.append([work])

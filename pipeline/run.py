@@ -250,7 +250,8 @@ class _Run:
             found = iter(self._find(group, settings))
             for work in group:
                 work.engine = self.segmenter.info
-                work.batch = _join_pages(work.pages, [next(found) for _ in work.pages])
+                joined = _join_pages(work.pages, [next(found) for _ in work.pages])
+                work.batch = replace(joined, pages_left=work.pages_left)
         except Exception as error:
             if len(group) > 1 and not isinstance(error, UnwantedError):
                 log.warning("a batch of %d images failed; retrying each alone", len(group), exc_info=True)

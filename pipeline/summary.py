@@ -225,11 +225,12 @@ def _review_reason(
 
     Touching is the cause of a doubt only where the interval shows one.
     """
-    counted = instances.counted
+    counted, batch = instances.counted, candidates.batch
     n, width = len(counted), interval[1] - interval[0]
+    if batch.pages_left:
+        return f"only the first of {1 + batch.pages_left} pages was counted"
     if not n:
         return _crowd_reason(estimate) or _nothing_reason(instances)
-    batch = candidates.batch
     box, area = batch.bbox_xyxy[counted], batch.area[counted]
     reasons = [_unmatched(instances, settings), _crowd_reason(estimate), _dense_reason(area)]
     reasons.append(_examples_reason(instances, question))

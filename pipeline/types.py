@@ -68,6 +68,7 @@ class CandidateBatch:
             too faintly to propose: no candidates, but evidence of how many things there are.
         scales: the engine's input px an image px at which it looked; empty where it chooses none.
         n_beside: how many things the next scales show, those at which the engine looked.
+        pages_left: pages of the file that were not looked at.
     """
 
     size_hw: tuple[int, int]
@@ -82,6 +83,7 @@ class CandidateBatch:
     scales: tuple[float, ...] = ()
     faint: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     n_beside: tuple[int, ...] = ()
+    pages_left: int = 0
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""

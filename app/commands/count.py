@@ -24,7 +24,6 @@ from pipeline.contract import (
     Exemplar,
     PipelineError,
 )
-from pipeline.header import probe
 
 if TYPE_CHECKING:
     from pipeline.run import ImageOutcome
@@ -141,8 +140,6 @@ def count(
         rows.append(_row(outcome))
         if out is not None:
             _write_pictures(out, len(rows), outcome)
-        if pages == "first" and outcome.result is not None and (n := probe(outcome.image_id).pages) > 1:
-            click.echo(f"{outcome.image_id}: only the first of {n} pages was counted (--pages all)", err=True)
     click.echo({"json": _as_json, "csv": _as_csv, "table": _as_table}[format_](rows), nl=False)
     if any(row["error"] for row in rows):
         sys.exit(EXIT_SOME_FAILED)

@@ -160,6 +160,18 @@ def test_all_pages_of_a_tiff_are_one_picture_through_every_door(client: Client) 
     assert 0 < after["stats"]["coverage_percent"] < result["stats"]["coverage_percent"]
 
 
+def test_pages_that_were_not_counted_are_told_until_a_human_has_looked(client: Client) -> None:
+    job = counted_really(client, encoded(coins(), coins(), coins()), config={"engine": "classical"})
+    job_id, reason = job["job_id"], "only the first of 3 pages was counted"
+    assert job["images"][0]["review_reason"] == reason
+    client.post(f"/jobs/{job_id}/recount", {"config": {"confidence_threshold": 0.9}})
+    result = client.results(job_id)
+    assert (result["needs_review"], result["review_reason"]) == (True, reason)
+    edits = [{"op": "remove", "object_id": result["detections"][0]["object_id"]}]
+    correct(client, job, result["version"], edits=edits)
+    assert not client.results(job_id)["needs_review"]
+
+
 def test_what_is_added_carries_the_name_that_a_synonym_stands_for(client: Client) -> None:
     client.post("/types", {"name": "coin"})
     job = counted_really(client, encoded(coins()), type="coins", config={"engine": "classical"})

@@ -1,4 +1,4 @@
-"""Counts that ask for a look because the engine saw something else at another scale."""
+"""Counts that ask for a look because there is more to see, at another scale or on other pages."""
 
 from __future__ import annotations
 
@@ -31,3 +31,9 @@ def test_the_scale_that_disagrees_most_is_named(n_beside: tuple[int, ...], other
 def test_examples_say_which_scale_is_meant() -> None:
     shown = CountSettings(exemplars=tuple(Exemplar(point_xy=(20 + 40 * i, 50)) for i in range(2)))
     assert "scales" not in (summary_of(seen_with((1,)), shown).review_reason or "")
+
+
+def test_pages_that_were_not_looked_at_are_told_before_all_else() -> None:
+    found = seen_with((1,))
+    found = replace(found, batch=replace(found.batch, pages_left=2))
+    assert summary_of(found).review_reason == "only the first of 3 pages was counted"

@@ -45,6 +45,7 @@ export interface CountConfig {
   min_area_px?: number | null;
   max_area_px?: number | null;
   exclude_edge?: boolean;
+  pages?: "first" | "all";
   count_what?: "type" | "text" | "exemplars" | "everything";
   exemplars?: Exemplar[];
   groups?: GroupChoice[];

@@ -11,6 +11,7 @@ it("sends nothing but what was changed", () => {
     minArea: 9,
     maxArea: 900,
     excludeEdge: true,
+    allPages: true,
   };
   expect(toConfig(changed, "coin")).toEqual({
     engine: "classical",
@@ -18,6 +19,7 @@ it("sends nothing but what was changed", () => {
     min_area_px: 9,
     max_area_px: 900,
     exclude_edge: true,
+    pages: "all",
   });
 });
 

@@ -12,6 +12,8 @@ export interface Settings {
   minArea: number | null;
   maxArea: number | null;
   excludeEdge: boolean;
+  /** Of a TIFF with several; else the first alone. */
+  allPages: boolean;
 }
 
 /** Return whether a person can choose how an engine works. */
@@ -26,6 +28,7 @@ export const defaultSettings = (): Settings => ({
   minArea: null,
   maxArea: null,
   excludeEdge: false,
+  allPages: false,
 });
 
 export const thresholdOf = (sensitivity: number) => Math.round(100 - sensitivity) / 100;
@@ -41,6 +44,7 @@ function settingsOf(config: CountConfig): Partial<Settings> {
     minArea: config.min_area_px,
     maxArea: config.max_area_px,
     excludeEdge: config.exclude_edge,
+    allPages: config.pages === undefined ? undefined : config.pages === "all",
   };
   return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
 }
@@ -71,6 +75,7 @@ export function toConfig(settings: Settings, type: string, template: Template | 
   if (isChanged("minArea")) config.min_area_px = settings.minArea || null;
   if (isChanged("maxArea")) config.max_area_px = settings.maxArea || null;
   if (isChanged("excludeEdge")) config.exclude_edge = settings.excludeEdge;
+  if (isChanged("allPages")) config.pages = settings.allPages ? "all" : "first";
   if (!type.trim() && !template) config.count_what = "everything";
   return config;
 }
