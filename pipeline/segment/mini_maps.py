@@ -15,6 +15,8 @@ STRIDE_PX = 2
 _MULTIPLE_PX = 32
 TILE_PX = 768
 HALO_PX = 64
+MIRROR_PX = 32
+"""So far the picture is mirrored beyond its edge: what the edge cuts is then seen as whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def _starts(length: int) -> list[tuple[int, int]]:
 
 
 def maps_at_scale(session: Any, image_hw3: NDArray[np.uint8], scale: float) -> Maps:
-    """Return the maps of a whole picture at a scale; tiles overlap by a halo that is cut off.
+    """Return the maps of a whole picture at a scale; mirrored edges and tiles' halos are cut off.
 
     Args:
         session: onnxruntime session of the model.
@@ -79,13 +81,15 @@ def maps_at_scale(session: Any, image_hw3: NDArray[np.uint8], scale: float) -> M
     """
     picture = resized(image_hw3, scale)
     height, width = picture.shape[:2]
+    beyond = MIRROR_PX, MIRROR_PX, MIRROR_PX, MIRROR_PX
+    padded = np.asarray(cv2.copyMakeBorder(picture, *beyond, cv2.BORDER_REFLECT_101), np.uint8)
     out = np.zeros((3, -(-height // STRIDE_PX), -(-width // STRIDE_PX)), np.float32)
     for top, bottom in _starts(height):
         for left, right in _starts(width):
-            y0, x0 = max(0, top - HALO_PX), max(0, left - HALO_PX)
-            tile = picture[y0 : bottom + HALO_PX, x0 : right + HALO_PX]
-            maps = _run(session, tile)
+            y, x = top + MIRROR_PX, left + MIRROR_PX
+            y0, x0 = max(0, y - HALO_PX), max(0, x - HALO_PX)
+            maps = _run(session, padded[y0 : bottom + MIRROR_PX + HALO_PX, x0 : right + MIRROR_PX + HALO_PX])
             rows, columns = (bottom - top + 1) // STRIDE_PX, (right - left + 1) // STRIDE_PX
-            r, c, u, v = (n // STRIDE_PX for n in (top, left, top - y0, left - x0))
+            r, c, u, v = (n // STRIDE_PX for n in (top, left, y - y0, x - x0))
             out[:, r : r + rows, c : c + columns] = maps[:, u : u + rows, v : v + columns]
     return Maps(scale, out[0], out[1], out[2])
