@@ -23,6 +23,10 @@ CLOSER = (1.0, 0.9, 0.8)
 NARROW, WIDE = 0.8, 1.4
 """Factors on that when exemplars are read more closely, and less so."""
 
+ALL_ALIKE, NEARLY_ALL = 1.15, 0.95
+"""A factor on that, and a share: where so much of what fits in size would be one kind if kinds parted that
+much farther off, there is nothing to tell it from."""
+
 SURE = 0.5
 """Where they part when an exemplar says what is not meant, and all there is would go with it."""
 
@@ -80,7 +84,8 @@ def what_is_meant(
     """Return which of N things exemplars mean.
 
     The kind that the wanted ones are of (``KindTree.kind_of``), of a size within ``SIZE_FACTOR`` of theirs,
-    and not more like an unwanted one. Where none is wanted, all but the kind of each unwanted one.
+    and not more like an unwanted one; nearly all that fits in size where it is alike and none is unwanted.
+    Where none is wanted, all but the kind of each unwanted one.
 
     Args:
         tree: of N things.
@@ -97,7 +102,8 @@ def what_is_meant(
             left &= ~(tree.kind_of(alone, none, SURE) if kind[:n_here].all() else kind)
         return Readings(left, left, left)
     fits = _fits_in_size(features, wanted)
-    if len(unwanted):
+    is_told = len(unwanted) > 0
+    if is_told:
         near, far = (distances(features, features[side]).min(axis=1) for side in (wanted, unwanted))
         fits &= near <= far
         fits[unwanted] = False
@@ -107,6 +113,10 @@ def what_is_meant(
     closer = CLOSER[min(len(wanted), len(CLOSER)) - 1]
     limits = NARROW * closer, closer, WIDE * closer
     narrow, meant, wide = (tree.kind_of(wanted, unwanted, limit) & fits for limit in limits)
+    if not is_told:
+        every = tree.kind_of(wanted, unwanted, ALL_ALIKE * closer) & fits
+        if every[:n_here].sum() >= NEARLY_ALL * fits[:n_here].sum():
+            meant = every
     return Readings(meant, narrow, wide)
 
 

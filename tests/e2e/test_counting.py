@@ -7,6 +7,7 @@ import re
 import urllib.request
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Product, Visit
@@ -18,6 +19,11 @@ SAVED = re.compile(r"^Saved|^$")
 def upload(page: Page, url: str, *photos: Path, type_name: str = "coin") -> str:
     """Choose photos, say what to count, send them, and return the job's id."""
     page.goto(url)
+    return send(page, *photos, type_name=type_name)
+
+
+def send(page: Page, *photos: Path, type_name: str = "coin") -> str:
+    """Do that on the first page, as it is."""
     page.locator("input[type=file][multiple]").first.set_input_files([str(photo) for photo in photos])
     page.get_by_label("What should be counted?").fill(type_name)
     page.get_by_role("button", name=re.compile("^Count [0-9]+ photo")).click()
@@ -197,3 +203,18 @@ def test_a_waiting_job_can_be_cancelled(visit: Visit, product: Product, tmp_path
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_text("Cancelled")).to_be_visible()
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_pages_beyond_the_first_are_told_of_and_counted_when_asked(visit: Visit, tmp_path: Path) -> None:
+    page, scan = visit.page, tmp_path / "scan.tif"
+    with Image.open(coins(tmp_path)) as photo:
+        photo.save(scan, save_all=True, append_images=[photo, photo])
+    upload(page, visit.url, scan)
+    assert count_of(page) == N_COINS
+    expect(page.get_by_text("only the first of 3 pages was counted")).to_be_visible()
+    page.goto(visit.url)
+    page.get_by_text("More settings").click()
+    page.get_by_label("Count all pages of a TIFF").check()
+    send(page, scan)
+    assert count_of(page) == 3 * N_COINS
+    expect(page.get_by_text("only the first of 3 pages was counted")).to_have_count(0)

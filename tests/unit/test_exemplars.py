@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.ops import kinds
-from pipeline.ops.exemplars import CLOSER, NARROW, SIZE_FACTOR, SURE, WIDE, what_is_meant
+from pipeline.ops.exemplars import ALL_ALIKE, CLOSER, NARROW, SIZE_FACTOR, SURE, WIDE, what_is_meant
 from pipeline.ops.kinds import SIZE_WEIGHT, distances, kind_features, kind_tree
 from tests.candidates import looking
 
@@ -153,9 +153,21 @@ def test_a_kind_that_just_does_or_does_not_belong_parts_the_readings(apart, coun
 
 @pytest.mark.parametrize(("n", "limit"), [(1, CLOSER[0]), (2, CLOSER[1]), (3, CLOSER[2]), (5, CLOSER[2])])
 def test_the_more_examples_there_are_the_more_closely_they_are_read(n, limit):
-    near, away = (meant([0] * 6 + [limit + off] * 3, range(n)) for off in (-0.04, 0.04))
+    near, away = (meant([0] * 6 + [limit + off] * 3 + [6], range(n)) for off in (-0.04, 0.04))
     assert (len(near), len(away)) == (9, 6)
     assert list(CLOSER) == sorted(CLOSER, reverse=True)
+
+
+def test_where_nothing_else_is_there_nearly_alike_is_meant():
+    limit = CLOSER[2] * (1 + ALL_ALIKE) / 2
+    many = [0] * 30 + [limit] * 9
+    assert len(meant(many, [0, 1, 2])) == 39
+    assert len(meant([*many, 6, 6], [0, 1, 2])) == 39, "one in twenty may be another thing"
+    assert len(meant([*many, 6, 6, 6], [0, 1, 2])) == 30
+    assert len(meant(many, [0, 1, 2], [38])) == 30, "an example says what it is to be told from"
+    dust = [1] * 3
+    assert len(meant([*many, 6, 6, 6], [0, 1, 2], area=[100] * 39 + dust)) == 39, "what does not fit in size"
+    assert len(readings(things([*many, 6, 6, 6]), [0, 1, 2], n_here=39).meant.nonzero()[0]) == 39
 
 
 def test_size_and_what_is_not_meant_bound_the_wider_reading_too():
