@@ -31,6 +31,8 @@ _LARGE_PX, _SMALL_PX = 48.0, 8.0
 """Scales are looked at until they show what was found with this radius in input px; dear ones where it was
 found smaller than the second, and the one that shows it so large that a third of it fits the network."""
 _CLEAR, _SEVERAL = 0.55, 3
+_MANY = 6
+"""So many clear things are meant rather than the one that another scale shows: the dish, plate or tray."""
 
 Window = tuple[int, int, int, int]
 """Left, top, right, bottom in image px."""
@@ -170,4 +172,9 @@ class ScaleSearch:
             cheap = input_px <= CHEAP_PX or level == 0
             if cheap or (_is_worth_a_look(known, scale, input_px) and self._wins_on_samples(level, known)):
                 scores[level] = scale_score(self.at(level))
-        return max(scores, key=lambda k: scores[k])
+        best = max(scores, key=lambda k: scores[k])
+        sure = {level: self.at(level).quality[self.at(level).quality >= SURE] for level in scores}
+        many = [k for k in scores if len(sure[k]) >= _MANY and np.median(sure[k]) >= _CLEAR]
+        if len(sure[best]) == 1 and many:
+            return max(many, key=lambda k: scores[k])
+        return best

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
 from pipeline.segment import mini, mini_search
 from pipeline.segment.mini_input import stretch_contrast
-from pipeline.segment.mini_peaks import MIN_QUALITY
+from pipeline.segment.mini_maps import Maps
+from pipeline.segment.mini_peaks import MIN_QUALITY, Found
 from pipeline.segment.mini_search import ScaleSearch
 
 CLUMPS, IN_CLUMP, RADIUS_PX = 36, 7, 9
@@ -43,3 +45,30 @@ def test_what_the_next_scales_show_is_told_where_they_were_looked_at():
     assert search.n_beside(best) == shown
     fresh = ScaleSearch(search._session, stretch_contrast(clumps_of_discs()))
     assert fresh.n_beside(best) == ()
+
+
+def shown_at(scale: float, n: int, cells: int, quality: float) -> Found:
+    """Return n things of so many cells in a picture of 1,000 x 1,000 px."""
+    side, values = round(500 * scale), np.full(n, 1, np.float32)
+    empty = np.zeros((side, side), np.float32)
+    maps = Maps(scale, empty, empty, empty)
+    return Found(maps, empty.astype(np.int32), values * cells, values * np.float32(quality), values)
+
+
+@pytest.mark.parametrize(
+    ("n", "quality", "chosen"), [(8, 0.8, "colonies"), (8, 0.45, "dish"), (3, 0.8, "dish")]
+)
+def test_several_clear_things_win_over_the_one_that_holds_them(monkeypatch, n, quality, chosen):
+    search = ScaleSearch(None, np.zeros((1000, 1000, 3), np.uint8))
+    monkeypatch.setattr(mini_search, "CHEAP_PX", 10**9)
+    dish, last = 1, len(search.scales) - 3
+
+    def at(level: int) -> Found:
+        scale = search.scales[level]
+        side = round(500 * scale)
+        if level == dish:
+            return shown_at(scale, 1, round(0.4 * side**2), 0.8)
+        return shown_at(scale, n if level == last else 0, 95, quality)
+
+    monkeypatch.setattr(search, "at", at)
+    assert search.best() == {"dish": dish, "colonies": last}[chosen]
