@@ -48,9 +48,9 @@ def resized(image_hw3: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 
 def as_input(image_hw3: NDArray[np.uint8]) -> Array:
-    """Return (1, 3, H', W') float32 in [0, 1], the last rows and columns repeated up to a multiple of 32."""
+    """Return (1, 3, H', W') float32 in [0, 1], mirrored at the bottom and right up to a multiple of 32."""
     below, right = (-n % _MULTIPLE_PX for n in image_hw3.shape[:2])
-    padded = cv2.copyMakeBorder(image_hw3, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    padded = cv2.copyMakeBorder(image_hw3, 0, below, 0, right, cv2.BORDER_REFLECT_101)
     return np.ascontiguousarray(padded.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
 
 
