@@ -128,7 +128,7 @@ def test_the_list_follows_jobs_that_run(visit: Visit, product: Product, tmp_path
         page.get_by_role("link", name="Jobs", exact=True).click()
         row = page.get_by_role("link", name=re.compile("slow disc"))
         expect(row).to_contain_text(re.compile("Waiting|Counting"))
-    expect(row).to_contain_text("Done")
+    expect(row).to_contain_text("Done", timeout=60_000)
 
 
 def test_a_job_that_does_not_exist_says_so(visit: Visit) -> None:

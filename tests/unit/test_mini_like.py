@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.segment import mini
 from pipeline.segment.mini_like import LikeMaps, exemplar_mask
+from pipeline.segment.mini_maps import MIRROR_PX
 from pipeline.sessions import open_session
 from tests.drawn import DISCS, HALF, SQUARES, tray
 
@@ -59,7 +60,7 @@ def test_of_a_very_large_exemplar_the_middle_is_looked_at(like):
     seen = Recorded(like)
     pixels = cv2.resize(tray(), (1900, 1400))
     LikeMaps(seen, pixels, np.array([[10, 10, 1890, 1390]], np.float32)).at(1.0, pixels[:64, :64])
-    assert seen.sizes == [(512 + 160, 512 + 160), (64, 64)]
+    assert seen.sizes == [(512 + 160, 512 + 160), (64 + 2 * MIRROR_PX, 64 + 2 * MIRROR_PX)]
 
 
 def test_the_mask_of_a_box_is_the_ellipse_in_it():
