@@ -82,13 +82,13 @@ def maps_at_scale(session: Any, image_hw3: NDArray[np.uint8], scale: float) -> M
     picture = resized(image_hw3, scale)
     height, width = picture.shape[:2]
     beyond = MIRROR_PX, MIRROR_PX, MIRROR_PX, MIRROR_PX
-    padded = np.asarray(cv2.copyMakeBorder(picture, *beyond, cv2.BORDER_REFLECT_101), np.uint8)
+    picture = np.asarray(cv2.copyMakeBorder(picture, *beyond, cv2.BORDER_REFLECT_101), np.uint8)
     out = np.zeros((3, -(-height // STRIDE_PX), -(-width // STRIDE_PX)), np.float32)
     for top, bottom in _starts(height):
         for left, right in _starts(width):
             y, x = top + MIRROR_PX, left + MIRROR_PX
             y0, x0 = max(0, y - HALO_PX), max(0, x - HALO_PX)
-            maps = _run(session, padded[y0 : bottom + MIRROR_PX + HALO_PX, x0 : right + MIRROR_PX + HALO_PX])
+            maps = _run(session, picture[y0 : bottom + MIRROR_PX + HALO_PX, x0 : right + MIRROR_PX + HALO_PX])
             rows, columns = (bottom - top + 1) // STRIDE_PX, (right - left + 1) // STRIDE_PX
             r, c, u, v = (n // STRIDE_PX for n in (top, left, y - y0, x - x0))
             out[:, r : r + rows, c : c + columns] = maps[:, u : u + rows, v : v + columns]

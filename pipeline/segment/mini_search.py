@@ -91,14 +91,17 @@ def _join(founds: list[Found]) -> Found:
     return Found(founds[0].maps, labels, *joined)
 
 
+def _shows_clearly(found: Found, n: int) -> bool:
+    """Return whether at least ``n`` sure things were found, half of them clearly."""
+    sure = found.quality[found.quality >= SURE]
+    return len(sure) >= n and bool(np.median(sure) >= _CLEAR)
+
+
 def _is_worth_a_look(known: Found | None, scale: float, input_px: float) -> bool:
     """Return whether a finer scale could show more than the parts of things already found clearly."""
-    if known is None:
+    if known is None or not _shows_clearly(known, _SEVERAL):
         return True
-    sure = known.quality >= SURE
-    if sure.sum() < _SEVERAL or np.median(known.quality[sure]) < _CLEAR:
-        return True
-    radius = float(np.median(known.radius_px[sure]))
+    radius = float(np.median(known.radius_px[known.quality >= SURE]))
     shown = radius * scale / known.maps.scale
     is_last = shown <= _LARGE_PX < shown * STEP
     return is_last or (radius < _SMALL_PX if input_px > DEAR_PX else shown <= _LARGE_PX)
@@ -173,8 +176,7 @@ class ScaleSearch:
             if cheap or (_is_worth_a_look(known, scale, input_px) and self._wins_on_samples(level, known)):
                 scores[level] = scale_score(self.at(level))
         best = max(scores, key=lambda k: scores[k])
-        sure = {level: self.at(level).quality[self.at(level).quality >= SURE] for level in scores}
-        many = [k for k in scores if len(sure[k]) >= _MANY and np.median(sure[k]) >= _CLEAR]
-        if len(sure[best]) == 1 and many:
-            return max(many, key=lambda k: scores[k])
-        return best
+        if (self.at(best).quality >= SURE).sum() != 1:
+            return best
+        many = [level for level in scores if _shows_clearly(self.at(level), _MANY)]
+        return max(many or [best], key=lambda k: scores[k])
