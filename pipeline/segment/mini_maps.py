@@ -71,24 +71,27 @@ def _starts(length: int) -> list[tuple[int, int]]:
     return [(k * step, min(length, (k + 1) * step)) for k in range(n)]
 
 
-def maps_at_scale(session: Any, image_hw3: NDArray[np.uint8], scale: float) -> Maps:
+def maps_at_scale(
+    session: Any, image_hw3: NDArray[np.uint8], scale: float, mirror_px: int = MIRROR_PX
+) -> Maps:
     """Return the maps of a whole picture at a scale; mirrored edges and tiles' halos are cut off.
 
     Args:
         session: onnxruntime session of the model.
         image_hw3: (H, W, 3) uint8 RGB, contrast stretched.
         scale: input px an image px.
+        mirror_px: even; so far the picture is mirrored beyond its edge.
     """
     picture = resized(image_hw3, scale)
     height, width = picture.shape[:2]
-    beyond = MIRROR_PX, MIRROR_PX, MIRROR_PX, MIRROR_PX
+    beyond = mirror_px, mirror_px, mirror_px, mirror_px
     picture = np.asarray(cv2.copyMakeBorder(picture, *beyond, cv2.BORDER_REFLECT_101), np.uint8)
     out = np.zeros((3, -(-height // STRIDE_PX), -(-width // STRIDE_PX)), np.float32)
     for top, bottom in _starts(height):
         for left, right in _starts(width):
-            y, x = top + MIRROR_PX, left + MIRROR_PX
+            y, x = top + mirror_px, left + mirror_px
             y0, x0 = max(0, y - HALO_PX), max(0, x - HALO_PX)
-            maps = _run(session, picture[y0 : bottom + MIRROR_PX + HALO_PX, x0 : right + MIRROR_PX + HALO_PX])
+            maps = _run(session, picture[y0 : bottom + mirror_px + HALO_PX, x0 : right + mirror_px + HALO_PX])
             rows, columns = (bottom - top + 1) // STRIDE_PX, (right - left + 1) // STRIDE_PX
             r, c, u, v = (n // STRIDE_PX for n in (top, left, y - y0, x - x0))
             out[:, r : r + rows, c : c + columns] = maps[:, u : u + rows, v : v + columns]
