@@ -23,6 +23,8 @@ CHEAP_PX = 400_000
 """Scales with at most this many input px are run on the whole picture."""
 WINDOW_PX = 256
 WINDOWS = 4
+_SAMPLE_MIRROR_PX = 16
+"""Enough for a comparison; without any a scale too fine wins at times."""
 MARGIN = 0.1
 """By how much a finer scale must win on samples before the whole picture is run at it."""
 DEAR_PX = 1_500_000
@@ -143,10 +145,10 @@ class ScaleSearch:
         return _busiest_windows(self._details[shrink], size_hw, scale, away_from)
 
     def _seen_in(self, window: Window, level: int) -> Found:
-        """Return the instances of a window at a level of ``scales``; to mirror it would decide nothing."""
+        """Return the instances of a window at a level of ``scales``."""
         left, top, right, bottom = window
         crop = self._image[top:bottom, left:right]
-        return find_instances(maps_at_scale(self._session, crop, self.scales[level], mirror_px=0))
+        return find_instances(maps_at_scale(self._session, crop, self.scales[level], _SAMPLE_MIRROR_PX))
 
     def _wins_on_samples(self, level: int, best: Found | None) -> bool:
         """Return whether a level explains its busiest windows better than the best one so far."""
