@@ -49,30 +49,23 @@ def pyramid(size_hw: tuple[int, int]) -> list[float]:
     return [FINEST_SCALE * STEP**k for k in range(-max(0, n), finer + 1)]
 
 
-def _detail(image_hw3: NDArray[np.uint8], shrink: float) -> NDArray[np.float32]:
-    """Return how much there is of the size of small things, (h, w), in a picture made smaller."""
-    grey = cv2.resize(image_hw3[..., 1], None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    grey = grey.astype(np.float32)
-    return np.asarray(
-        np.abs(cv2.GaussianBlur(grey, (0, 0), 3) - cv2.GaussianBlur(grey, (0, 0), 10)), np.float32
-    )
-
-
 def _busiest_windows(
-    detail: NDArray[np.float32],
-    size_hw: tuple[int, int],
-    scale: float,
-    away_from: NDArray[np.bool_] | None = None,
+    image_hw3: NDArray[np.uint8], scale: float, away_from: NDArray[np.bool_] | None = None
 ) -> list[Window]:
     """Return windows to look at for small things: those with most detail of their size, apart.
 
     Detail where ``away_from``, (h, w) of any resolution, is set does not count.
     """
     side = int(WINDOW_PX / scale)
-    height, width = size_hw
+    height, width = image_hw3.shape[:2]
+    grey = cv2.resize(
+        image_hw3[..., 1], None, fx=min(1.0, scale), fy=min(1.0, scale), interpolation=cv2.INTER_AREA
+    )
+    grey = grey.astype(np.float32)
+    detail = np.abs(cv2.GaussianBlur(grey, (0, 0), 3) - cv2.GaussianBlur(grey, (0, 0), 10))
     if away_from is not None:
         there = cv2.resize(away_from.astype(np.float32), detail.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        detail = detail * (there == 0)
+        detail *= there == 0
     rows, columns = -(-height // side), -(-width // side)
     energy = cv2.resize(detail, (columns, rows), interpolation=cv2.INTER_AREA).ravel()
     order = np.argsort(-energy, kind="stable")
@@ -124,7 +117,6 @@ class ScaleSearch:
         self._session, self._image = session, image_hw3
         self.scales = pyramid((image_hw3.shape[0], image_hw3.shape[1]))
         self._done: dict[int, Found] = {}
-        self._details: dict[float, NDArray[np.float32]] = {}
 
     def input_px(self, level: int) -> float:
         """Return how many px the whole picture has at a level of ``scales``."""
@@ -136,14 +128,6 @@ class ScaleSearch:
             self._done[level] = find_instances(maps_at_scale(self._session, self._image, self.scales[level]))
         return self._done[level]
 
-    def _windows(self, level: int, away_from: NDArray[np.bool_] | None = None) -> list[Window]:
-        """Return the windows in which a level of ``scales`` is looked at first."""
-        scale, size_hw = self.scales[level], (self._image.shape[0], self._image.shape[1])
-        shrink = min(1.0, scale)
-        if shrink not in self._details:
-            self._details[shrink] = _detail(self._image, shrink)
-        return _busiest_windows(self._details[shrink], size_hw, scale, away_from)
-
     def _seen_in(self, window: Window, level: int) -> Found:
         """Return the instances of a window at a level of ``scales``."""
         left, top, right, bottom = window
@@ -152,7 +136,7 @@ class ScaleSearch:
 
     def _wins_on_samples(self, level: int, best: Found | None) -> bool:
         """Return whether a level explains its busiest windows better than the best one so far."""
-        windows = self._windows(level)
+        windows = _busiest_windows(self._image, self.scales[level])
         fine = _join([self._seen_in(w, level) for w in windows])
         if best is None:
             return scale_score(fine) > -np.inf
@@ -171,7 +155,7 @@ class ScaleSearch:
         height, width = self._image.shape[:2]
         down, across = away_from.shape[0] / height, away_from.shape[1] / width
         samples = []
-        for window in self._windows(level, away_from):
+        for window in _busiest_windows(self._image, self.scales[level], away_from):
             x0, y0, x1, y1 = window
             rows = slice(int(y0 * down), int(np.ceil(y1 * down)))
             columns = slice(int(x0 * across), int(np.ceil(x1 * across)))
