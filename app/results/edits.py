@@ -153,8 +153,8 @@ class Editor:
         field = "box" if edit.get("box") is not None else "polygon"
         drawn = _box_corners(edit["box"]) if field == "box" else np.array(edit["polygon"], dtype=np.float64)
         outline = self._inside(drawn, field)
-        if field == "box":
-            self._refuse_framed(outline)
+        if field == "box" and (framed := self._framed(outline)):
+            raise _counted("box", framed[0])
         return outline
 
     def _inside(self, drawn: Points, field: str) -> Points:
@@ -169,12 +169,12 @@ class Editor:
             if found.area <= limit and self._holds(found, point):
                 raise _counted("point", found)
 
-    def _refuse_framed(self, outline: Points) -> None:
+    def _framed(self, outline: Points) -> list[CountedObject]:
+        """Return the counted objects that a drawn box is drawn around, the best framed one first."""
         counted = list(self._objects.values())
         boxes = np.array([found.bbox_xyxy for found in counted], np.float32).reshape(-1, 4)
         ious = box_iou(np.array([bounds_xyxy(outline)], np.float32), boxes)[0]
-        if ious.max(initial=0) > SAME_BOX_IOU:
-            raise _counted("box", counted[int(ious.argmax())])
+        return [counted[i] for i in np.argsort(-ious, kind="stable") if ious[i] > SAME_BOX_IOU]
 
     def _holds(self, found: CountedObject, point: Sequence[float]) -> bool:
         x_min, y_min, x_max, y_max = found.bbox_xyxy
@@ -250,7 +250,10 @@ class Editor:
     def _add(self, edit: Edit) -> None:
         identifier, label = edit["object_id"], edit["label"]
         if "polygon" in edit and (index := self._index(identifier)) is None:
-            self._put(_drawn(identifier, label, np.array(edit["polygon"], dtype=np.float64)))
+            outline = np.array(edit["polygon"], dtype=np.float64)
+            for found in self._framed(outline) if "box" in edit else ():
+                del self._objects[found.object_id]  # not counted when the box was drawn, or it was refused
+            self._put(_drawn(identifier, label, outline))
             return
         index = self._index(identifier)
         if index is None:

@@ -237,6 +237,14 @@ def test_after_a_recount_another_outline_of_an_added_object_is_not_counted_besid
     assert len(apply_edits(recounted, found, stored)) == 2
 
 
+def test_after_a_recount_what_a_box_was_drawn_around_is_not_counted_beside_it() -> None:
+    found = candidates((20, 20, 8), (60, 20, 8), quality=[0.9, 0.3])
+    _, stored = edit(found, counted(found, 0.5), {"op": "add", "box": [51, 11, 18, 18], "label": "nut"})
+    assert ids(counted(found, 0.1)) == ["c0", "c1"]
+    again = apply_edits(counted(found, 0.1), found, stored)
+    assert [(one.object_id, one.label) for one in again] == [("c0", "coin"), ("hx_1", "nut")]
+
+
 def test_after_a_recount_another_outline_of_a_removed_object_is_removed() -> None:
     found = candidates((20, 20, 8), (60, 20, 9), (61, 20, 8), quality=[0.9, 0.9, 0.8])
     assert ids(counted(found)) == ["c0", "c1"]
