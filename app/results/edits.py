@@ -22,6 +22,7 @@ from app.results.polygons import (
     convex_hull,
     disc,
     nearest_cells,
+    outline_iou,
     points_of,
     polygon_area,
     rectangle,
@@ -37,8 +38,8 @@ Edit = Mapping[str, Any]
 SAME_OBJECT_IOU = 0.5
 """Two candidates that overlap more are two outlines of one object."""
 
-SAME_BOX_IOU = 0.7
-"""A box that a human draws, and that meets a counted object's so well, is drawn around that object."""
+SAME_SHAPE_IOU = 0.7
+"""A box or polygon that a human draws, and that meets a counted object so well, is drawn around that one."""
 
 LIKELY_AREA_FACTOR = 4.0
 """A click means a candidate whose area is within this factor of a typical counted object."""
@@ -153,8 +154,8 @@ class Editor:
         field = "box" if edit.get("box") is not None else "polygon"
         drawn = _box_corners(edit["box"]) if field == "box" else np.array(edit["polygon"], dtype=np.float64)
         outline = self._inside(drawn, field)
-        if field == "box" and (framed := self._framed(outline)):
-            raise _counted("box", framed[0])
+        if same := self._drawn_around(outline, field):
+            raise _counted(field, same[0])
         return outline
 
     def _inside(self, drawn: Points, field: str) -> Points:
@@ -169,12 +170,16 @@ class Editor:
             if found.area <= limit and self._holds(found, point):
                 raise _counted("point", found)
 
-    def _framed(self, outline: Points) -> list[CountedObject]:
-        """Return the counted objects that a drawn box is drawn around, the best framed one first."""
+    def _drawn_around(self, outline: Points, shape: str) -> list[CountedObject]:
+        """Return the counted objects that a box or polygon is drawn around, the best met one first."""
         counted = list(self._objects.values())
         boxes = np.array([found.bbox_xyxy for found in counted], np.float32).reshape(-1, 4)
         ious = box_iou(np.array([bounds_xyxy(outline)], np.float32), boxes)[0]
-        return [counted[i] for i in np.argsort(-ious, kind="stable") if ious[i] > SAME_BOX_IOU]
+        if shape == "polygon":  # boxes meet where outlines do not: of thin things side by side
+            near = np.flatnonzero(ious)
+            ious[:] = 0
+            ious[near] = [outline_iou(outline, points_of(counted[i].polygon)) for i in near]
+        return [counted[i] for i in np.argsort(-ious, kind="stable") if ious[i] > SAME_SHAPE_IOU]
 
     def _holds(self, found: CountedObject, point: Sequence[float]) -> bool:
         x_min, y_min, x_max, y_max = found.bbox_xyxy
@@ -251,8 +256,9 @@ class Editor:
         identifier, label = edit["object_id"], edit["label"]
         if "polygon" in edit and (index := self._index(identifier)) is None:
             outline = np.array(edit["polygon"], dtype=np.float64)
-            for found in self._framed(outline) if "box" in edit else ():
-                del self._objects[found.object_id]  # not counted when the box was drawn, or it was refused
+            if "point" not in edit:
+                for found in self._drawn_around(outline, "box" if "box" in edit else "polygon"):
+                    del self._objects[found.object_id]  # not counted then, or the drawing was refused
             self._put(_drawn(identifier, label, outline))
             return
         index = self._index(identifier)

@@ -7,8 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.ops.regions import points_in_polygon
+
 Points = NDArray[np.float64]
 DISC_CORNERS = 24
+SAMPLES = 64
+"""A side, where two outlines are compared."""
+SAMPLED_RATIO = 0.5
+"""Outlines of areas that differ more are not compared any closer: the ratio is the most that they share."""
 
 
 def points_of(polygon: Sequence[float]) -> Points:
@@ -28,6 +34,18 @@ def bounds_xyxy(points: Points) -> tuple[float, float, float, float]:
     """Return the tightest box (x_min, y_min, x_max, y_max) of at least one point."""
     (x_min, y_min), (x_max, y_max) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     return x_min, y_min, x_max, y_max
+
+
+def outline_iou(a: Points, b: Points) -> float:
+    """Return what two polygons share of what they cover together, in [0, 1]: of 64 x 64 places over both."""
+    areas = polygon_area(a), polygon_area(b)
+    if min(areas) < SAMPLED_RATIO * max(areas):
+        return min(areas) / max(*areas, 1.0)  # at most that
+    low, high = np.minimum(a.min(axis=0), b.min(axis=0)), np.maximum(a.max(axis=0), b.max(axis=0))
+    steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
+    places = np.stack(np.meshgrid(*(low + (high - low) * steps[:, None]).T), axis=-1).reshape(-1, 2)
+    in_a, in_b = points_in_polygon(places, a), points_in_polygon(places, b)
+    return float((in_a & in_b).sum() / max(1, (in_a | in_b).sum()))
 
 
 def rectangle(x_min: float, y_min: float, x_max: float, y_max: float) -> Points:

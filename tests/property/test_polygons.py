@@ -6,7 +6,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.results.polygons import clip_to_image, convex_hull, disc, nearest_cells, polygon_area, rectangle
+from app.results.polygons import (
+    clip_to_image,
+    convex_hull,
+    disc,
+    nearest_cells,
+    outline_iou,
+    polygon_area,
+    rectangle,
+)
 
 SIDE = st.floats(-50, 250).map(lambda v: round(v, 1))
 POINTS = st.lists(st.tuples(SIDE, SIDE), min_size=1, max_size=30).map(lambda p: np.array(p, dtype=np.float64))
@@ -45,3 +53,12 @@ def test_a_hull_wraps_all_points_and_is_its_own_hull(points: np.ndarray) -> None
         for p in points:
             across = edges[:, 0] * (p[1] - hull[:, 1]) - edges[:, 1] * (p[0] - hull[:, 0])
             assert (across >= -1e-6).all()
+
+
+@given(SIDE, SIDE, st.floats(4, 100), st.floats(4, 100), st.floats(-60, 60), st.floats(-60, 60))
+def test_outlines_of_boxes_meet_as_the_boxes_do(
+    x: float, y: float, w: float, h: float, dx: float, dy: float
+) -> None:
+    one, other = rectangle(x, y, x + w, y + h), rectangle(x + dx, y + dy, x + dx + w, y + dy + h)
+    shared = max(0, w - abs(dx)) * max(0, h - abs(dy))
+    assert np.isclose(outline_iou(one, other), shared / (2 * w * h - shared), atol=0.07)

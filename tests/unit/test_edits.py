@@ -113,6 +113,27 @@ def test_a_box_around_a_counted_object_is_refused_not_counted_twice() -> None:
     assert len(objects) == 4
 
 
+def test_a_polygon_around_a_counted_object_is_refused_not_counted_twice() -> None:
+    around = [[52, 15], [60, 11], [68, 15], [68, 25], [60, 29], [52, 25]]
+    with pytest.raises(EditError, match="counted already as c1") as refused:
+        edit(THREE, counted(THREE), {"op": "add", "polygon": around})
+    assert refused.value.field == "polygon"
+
+
+def test_thin_things_side_by_side_are_added_each_by_its_polygon() -> None:
+    thin = [[10, 10], [14, 10], [90, 86], [90, 90], [86, 90], [10, 14]]
+    beside = [[x + 8, y] for x, y in thin]
+    objects, stored = edit(
+        THREE,
+        [],
+        {"op": "add", "polygon": thin},
+        {"op": "add", "polygon": beside},
+        {"op": "add", "point": [60, 20]},
+    )
+    assert len(objects) == 3
+    assert apply_edits([], THREE, stored) == objects
+
+
 def test_a_click_inside_two_objects_counted_as_one_adds_the_second() -> None:
     found = candidates((20, 20, 8), (60, 20, 8), (130, 50, 20))
     objects, _ = edit(found, counted(found), {"op": "add", "point": [140, 50]})
@@ -237,9 +258,13 @@ def test_after_a_recount_another_outline_of_an_added_object_is_not_counted_besid
     assert len(apply_edits(recounted, found, stored)) == 2
 
 
-def test_after_a_recount_what_a_box_was_drawn_around_is_not_counted_beside_it() -> None:
+@pytest.mark.parametrize(
+    "drawn",
+    [{"box": [51, 11, 18, 18]}, {"polygon": [[52, 15], [60, 11], [68, 15], [68, 25], [60, 29], [52, 25]]}],
+)
+def test_after_a_recount_what_was_drawn_around_is_not_counted_beside_it(drawn: dict[str, Any]) -> None:
     found = candidates((20, 20, 8), (60, 20, 8), quality=[0.9, 0.3])
-    _, stored = edit(found, counted(found, 0.5), {"op": "add", "box": [51, 11, 18, 18], "label": "nut"})
+    _, stored = edit(found, counted(found, 0.5), {"op": "add", "label": "nut", **drawn})
     assert ids(counted(found, 0.1)) == ["c0", "c1"]
     again = apply_edits(counted(found, 0.1), found, stored)
     assert [(one.object_id, one.label) for one in again] == [("c0", "coin"), ("hx_1", "nut")]
