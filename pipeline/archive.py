@@ -47,6 +47,8 @@ def write_candidates(candidates: Candidates) -> bytes:
         arrays["n_beside"] = np.array(candidates.batch.n_beside, dtype=np.int64)
     if candidates.batch.pages_left:
         arrays["pages_left"] = np.array(candidates.batch.pages_left)
+    if candidates.batch.page_sizes_hw:
+        arrays["page_sizes_hw"] = np.array(candidates.batch.page_sizes_hw, dtype=np.int64)
     effects = candidates.rule_effects
     if effects is not None:
         arrays |= {
@@ -88,6 +90,8 @@ def _assemble(arrays: dict[str, NDArray[Any]]) -> Candidates:
         batch = replace(batch, n_beside=tuple(arrays["n_beside"].tolist()))
     if "pages_left" in arrays:
         batch = replace(batch, pages_left=int(arrays["pages_left"]))
+    if "page_sizes_hw" in arrays:
+        batch = replace(batch, page_sizes_hw=tuple((h, w) for h, w in arrays["page_sizes_hw"].tolist()))
     runs = np.concatenate([[0], np.cumsum(batch.rle_counts, dtype=np.int64)])
     if not np.array_equal(np.diff(runs[batch.rle_offsets]), np.full(len(batch), height * width)):
         raise ValueError(f"want run lengths that fill {height} x {width} px, got others")

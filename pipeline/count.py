@@ -29,7 +29,7 @@ MIN_AREA_PX = 12
 """Default lower limit of a mask's area: 4 px across. Counters usually take 25, which loses small grains."""
 
 MAX_AREA_SHARE = 0.4
-"""Default upper limit of a mask's area, as a share of the image (anchors (f): Cellpose)."""
+"""Default upper limit of a mask's area, a share of the image or its largest page (anchors (f): Cellpose)."""
 
 MIN_STABILITY = 0.5
 """Masks that halve when their threshold moves are accidents; engines may be stricter themselves."""
@@ -194,11 +194,9 @@ def _size_limits(
     """Return the limits of the settings, else of the requested type, else the defaults."""
     requested = candidates.type_probs.types[:1]
     own = next((t for t in object_types if (t.name,) == requested), None)
-    height, width = candidates.batch.size_hw
+    largest_px = max(h * w for h, w in candidates.batch.page_sizes_hw or [candidates.batch.size_hw])
     low = _first(settings.min_area_px, own.min_area_px if own else None, MIN_AREA_PX)
-    high = _first(
-        settings.max_area_px, own.max_area_px if own else None, int(MAX_AREA_SHARE * height * width)
-    )
+    high = _first(settings.max_area_px, own.max_area_px if own else None, int(MAX_AREA_SHARE * largest_px))
     return low, high
 
 

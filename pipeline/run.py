@@ -45,7 +45,7 @@ from pipeline.prefetch import (
 from pipeline.preprocess import page_offsets, preprocess, stack_pages
 from pipeline.rules import apply_rules
 from pipeline.segment.base import Segmenter
-from pipeline.segment.outline import stack_batches
+from pipeline.segment.outline import join_pages
 from pipeline.segment.registry import load
 from pipeline.settings import settings_to_json
 from pipeline.types import CandidateBatch, Candidates, Classification, Image, Instances, TypeProbs
@@ -250,7 +250,7 @@ class _Run:
             found = iter(self._find(group, settings))
             for work in group:
                 work.engine = self.segmenter.info
-                joined = _join_pages(work.pages, [next(found) for _ in work.pages])
+                joined = join_pages([next(found) for _ in work.pages])
                 work.batch = replace(joined, pages_left=work.pages_left)
         except Exception as error:
             if len(group) > 1 and not isinstance(error, UnwantedError):
@@ -367,13 +367,6 @@ def _seen_from_page(exemplar: Exemplar, page: Image, top: int) -> Exemplar:
         point_xy=(point[0], point[1] - top) if point else None,
         file_id=None if is_here else f"another page of {page.image_id}",
     )
-
-
-def _join_pages(pages: Sequence[Image], batches: Sequence[CandidateBatch]) -> CandidateBatch:
-    if len(pages) == 1:
-        return batches[0]
-    height, width = sum(p.size_hw[0] for p in pages), max(p.size_hw[1] for p in pages)
-    return stack_batches(batches, (height, width), page_offsets(pages))
 
 
 def _batch_of(work: Work) -> CandidateBatch:

@@ -69,6 +69,7 @@ class CandidateBatch:
         scales: the engine's input px an image px at which it looked; empty where it chooses none.
         n_beside: how many things the next scales show, those at which the engine looked.
         pages_left: pages of the file that were not looked at.
+        page_sizes_hw: of the pages that lie below each other in this picture; empty where it is alone.
     """
 
     size_hw: tuple[int, int]
@@ -84,6 +85,7 @@ class CandidateBatch:
     faint: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     n_beside: tuple[int, ...] = ()
     pages_left: int = 0
+    page_sizes_hw: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""

@@ -6,6 +6,7 @@ Only the crop of one mask is in memory at a time, whatever the number of masks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -152,6 +153,17 @@ def stack_batches(
         faint=np.concatenate(faint),
         scales=tuple(sorted({scale for batch in batches for scale in batch.scales})),
     )
+
+
+def join_pages(batches: Sequence[CandidateBatch]) -> CandidateBatch:
+    """Return the candidates of pages as those of one tall picture, page below page."""
+    if len(batches) == 1:
+        return batches[0]
+    sizes = tuple(batch.size_hw for batch in batches)
+    heights, widths = zip(*sizes, strict=True)
+    tops = [sum(heights[:i]) for i in range(len(heights))]
+    joined = stack_batches(batches, (sum(heights), max(widths)), [(0, top) for top in tops])
+    return replace(joined, page_sizes_hw=sizes)
 
 
 def outline_xy(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -36,9 +36,15 @@ def test_candidates_survive_the_round_trip(n):
 
 def test_where_an_engine_looked_survives_the_round_trip():
     found = candidates_of([disc(SIZE, 20, 30, 8)], SIZE)
-    batch = dataclasses.replace(found.batch, scales=(0.25, 2**-0.5), n_beside=(4, 7), pages_left=2)
+    seen = {
+        "scales": (0.25, 2**-0.5),
+        "n_beside": (4, 7),
+        "pages_left": 2,
+        "page_sizes_hw": ((40, 90), (20, 80)),
+    }
+    batch = dataclasses.replace(found.batch, **seen)
     read = read_candidates(write_candidates(dataclasses.replace(found, batch=batch))).batch
-    assert (read.scales, read.n_beside, read.pages_left) == ((0.25, 2**-0.5), (4, 7), 2)
+    assert {name: getattr(read, name) for name in seen} == seen
 
 
 def test_looks_survive_the_round_trip_and_say_whose_they_are():

@@ -121,6 +121,18 @@ def test_pages_of_a_tiff_add_up_in_one_tall_picture(tmp_path):
     assert lower.sum() == 5
 
 
+def test_what_is_too_large_for_its_page_is_too_large_in_a_tiff_of_several(tmp_path):
+    page = PillowImage.fromarray(discs(ground(), [(300, 200)], 180))
+    path = tmp_path / "stack.tif"
+    page.save(path, save_all=True, append_images=[page, page])
+    for pages in ("first", "all"):
+        request = CountRequest("a", str(path), "disc", CountSettings("mini", pages=pages))
+        (outcome,) = count_batch([request])
+        assert outcome.result.count == 0
+        assert outcome.result.size_limits_px == (12, 96_000)
+        assert set(outcome.instances.rejections) == {"too_large"}
+
+
 def test_exemplars_on_the_second_page_of_a_tiff_say_there_what_one_object_is(tmp_path):
     pairs = [(x, y) for y in (80, 200, 320) for x in (80, 220, 360)]
     dots = discs(ground(), [(x + dx, y) for x, y in pairs for dx in (-18, 18)], 18)
