@@ -128,10 +128,8 @@ def count(
 
 
 def is_cut_by_edge(candidates: Candidates) -> NDArray[np.bool_]:
-    """Return (N,) bool: the mask reaches the image border."""
-    height, width = candidates.batch.size_hw
-    box = candidates.batch.bbox_xyxy
-    return np.asarray((box[:, :2] <= 0).any(axis=1) | (box[:, 2] >= width) | (box[:, 3] >= height))
+    """Return (N,) bool: the mask reaches the border of the image, or of its page."""
+    return np.asarray((candidates.batch.to_border <= 0).any(axis=1))
 
 
 def _score(

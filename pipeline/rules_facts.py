@@ -66,10 +66,7 @@ def _places(batch: CandidateBatch) -> list[str]:
 
 
 def _edges(batch: CandidateBatch) -> list[str]:
-    height, width = batch.size_hw
-    low, high = batch.bbox_xyxy[:, :2], batch.bbox_xyxy[:, 2:]
-    cut = (low < 1).any(axis=1) | (high > np.array([width, height]) - 1).any(axis=1)
-    return [f"edge({i})." for i in np.flatnonzero(cut)]
+    return [f"edge({i})." for i in np.flatnonzero((batch.to_border < 1).any(axis=1))]
 
 
 def _near(batch: CandidateBatch) -> list[str]:

@@ -239,7 +239,7 @@ def _review_reason(
         reasons += [_sizes_reason(batch.scales, area), _unlike_reason(n, question.unlike)]
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
         reasons.append(_touching_reason(box))
-    reasons += [_large_reason(area), _cut_reason(box, batch.size_hw)]
+    reasons += [_large_reason(area), _cut_reason(batch.to_border[counted])]
     if not settings.shown:
         reasons.append(_scales_reason(len(batch), batch.n_beside))
     if width > max(MIN_WIDTH, WIDE_INTERVAL * n):
@@ -330,7 +330,6 @@ def _few_reason(n: int) -> str | None:
     return f"hardly anything was found: {n} object{'s' if n > 1 else ''}" if n <= HARDLY_ANY else None
 
 
-def _cut_reason(box: NDArray[np.float32], size_hw: tuple[int, int]) -> str | None:
-    n = len(box)
-    cut = int(((box[:, :2] <= 0).any(axis=1) | (box[:, 2:] >= size_hw[::-1]).any(axis=1)).sum())
+def _cut_reason(to_border: NDArray[np.float32]) -> str | None:
+    n, cut = len(to_border), int((to_border <= 0).any(axis=1).sum())
     return f"{cut} of {n} objects are cut by the image border" if cut > max(1, MANY_CUT * n) else None

@@ -112,6 +112,23 @@ class CandidateBatch:
         """Return N."""
         return len(self.area)
 
+    @property
+    def page_of(self) -> NDArray[np.int64]:
+        """Return (N,) int64: the page that each mask lies on; 0 in a picture alone."""
+        bottoms = np.cumsum([height for height, _ in self.page_sizes_hw[:-1]])
+        middle = self.bbox_xyxy[:, 1::2].mean(axis=1)
+        return np.asarray(np.searchsorted(bottoms, middle, side="right"), dtype=np.int64)
+
+    @property
+    def to_border(self) -> NDArray[np.float32]:
+        """Return (N, 4) float32: px from each side of a mask to that of its page, 0 where that cuts it."""
+        sizes = np.array(self.page_sizes_hw or [self.size_hw], dtype=np.float32)
+        bottoms = np.cumsum(sizes[:, 0])
+        page = self.page_of
+        tops, left = (bottoms - sizes[:, 0])[page], np.zeros(len(self))
+        border = np.stack([left, tops, sizes[page, 1], bottoms[page]], axis=1)
+        return np.asarray((self.bbox_xyxy - border) * (1, 1, -1, -1), dtype=np.float32)
+
     def polygon(self, index: int) -> NDArray[np.float32]:
         """Return the (P_i, 2) float32 outline (x, y) of one mask."""
         return self.polygon_xy[self.polygon_offsets[index] : self.polygon_offsets[index + 1]]

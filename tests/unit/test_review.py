@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.contract import CountSettings, Exemplar
-from tests.unit.test_count import ROW, candidates, summary_of
+from tests.unit.test_count import ROW, box, candidates, reasons, summary_of
 
 N = len(ROW)
 
@@ -37,3 +37,13 @@ def test_pages_that_were_not_looked_at_are_told_before_all_else() -> None:
     found = seen_with((1,))
     found = replace(found, batch=replace(found.batch, pages_left=2))
     assert summary_of(found).review_reason == "only the first of 3 pages was counted"
+
+
+def test_what_the_border_of_a_page_cuts_is_cut() -> None:
+    whole = [box(50, 20, 10, 10), box(50, 70, 10, 10), box(150, 20, 10, 10)]
+    cut = [box(50, 40, 10, 10), box(90, 50, 10, 10), box(110, 60, 10, 10)]
+    found = candidates([*whole, *cut])
+    assert not reasons(found, CountSettings(exclude_edge=True)).count("edge")
+    found = replace(found, batch=replace(found.batch, page_sizes_hw=((50, 200), (50, 120))))
+    assert reasons(found, CountSettings(exclude_edge=True)) == ("", "", "", "edge", "edge", "edge")
+    assert summary_of(found).review_reason == "3 of 6 objects are cut by the image border"
