@@ -24,7 +24,7 @@ from pipeline.density import estimate_density
 from pipeline.ops.boxes import box_area, overlapping_pairs
 from pipeline.ops.interval import central_interval
 from pipeline.ops.nms import KEPT, suppress
-from pipeline.types import Candidates, Instances
+from pipeline.types import CandidateBatch, Candidates, Instances
 
 INTERVAL_LEVEL = 0.9
 MIN_WIDTH = 2
@@ -232,7 +232,12 @@ def _review_reason(
     if not n:
         return _crowd_reason(estimate) or _nothing_reason(instances)
     box, area = batch.bbox_xyxy[counted], batch.area[counted]
-    reasons = [_unmatched(instances, settings), _crowd_reason(estimate), _dense_reason(area)]
+    reasons = [
+        _blank_reason(batch, counted, settings),
+        _unmatched(instances, settings),
+        _crowd_reason(estimate),
+        _dense_reason(area),
+    ]
     reasons.append(_examples_reason(instances, question))
     only_named = _is_only_named(candidates, settings)
     if only_named:
@@ -254,6 +259,15 @@ def _nothing_reason(instances: Instances) -> str:
     n_unlike = instances.rejections.count(Rejection.UNLIKE_EXEMPLAR)
     others = f"{n_unlike} other thing{'s' if n_unlike > 1 else ''}"
     return f"nothing is as the examples say, {others} left out" if n_unlike else "nothing was found"
+
+
+def _blank_reason(batch: CandidateBatch, counted: NDArray[np.int64], settings: CountSettings) -> str | None:
+    """A page without anything is asked about like a picture without; regions may leave out whole pages."""
+    n_pages = len(batch.page_sizes_hw)
+    blank = n_pages - len(np.unique(batch.page_of[counted]))
+    return (
+        f"nothing was found on {blank} of {n_pages} pages" if n_pages and blank and not settings.roi else None
+    )
 
 
 def _unmatched(instances: Instances, settings: CountSettings) -> str | None:

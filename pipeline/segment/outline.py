@@ -156,14 +156,19 @@ def stack_batches(
 
 
 def join_pages(batches: Sequence[CandidateBatch]) -> CandidateBatch:
-    """Return the candidates of pages as those of one tall picture, page below page."""
+    """Return the candidates of pages as those of one tall picture, page below page.
+
+    The next scales show together as few, and as many, as they show of each page.
+    """
     if len(batches) == 1:
         return batches[0]
     sizes = tuple(batch.size_hw for batch in batches)
     heights, widths = zip(*sizes, strict=True)
     tops = [sum(heights[:i]) for i in range(len(heights))]
     joined = stack_batches(batches, (sum(heights), max(widths)), [(0, top) for top in tops])
-    return replace(joined, page_sizes_hw=sizes)
+    beside = [(len(batch), *batch.n_beside) for batch in batches]
+    n_beside = (sum(map(min, beside)), sum(map(max, beside)))
+    return replace(joined, page_sizes_hw=sizes, n_beside=n_beside if any(b.n_beside for b in batches) else ())
 
 
 def outline_xy(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.contract import CountSettings, Exemplar
+from pipeline.contract import CountSettings, Exemplar, Region
+from pipeline.segment.outline import join_pages
 from tests.unit.test_count import ROW, box, candidates, reasons, summary_of
 
 N = len(ROW)
@@ -47,3 +48,18 @@ def test_what_the_border_of_a_page_cuts_is_cut() -> None:
     found = replace(found, batch=replace(found.batch, page_sizes_hw=((50, 200), (50, 120))))
     assert reasons(found, CountSettings(exclude_edge=True)) == ("", "", "", "edge", "edge", "edge")
     assert summary_of(found).review_reason == "3 of 6 objects are cut by the image border"
+
+
+def test_a_page_on_which_nothing_was_found_asks_for_a_look_where_no_regions_leave_it_out() -> None:
+    found = candidates([box(10 + 30 * i, 20, 10, 10) for i in range(6)])
+    assert summary_of(found).review_reason is None
+    found = replace(found, batch=replace(found.batch, page_sizes_hw=((50, 200), (25, 200), (25, 200))))
+    assert summary_of(found).review_reason == "nothing was found on 2 of 3 pages"
+    upper = Region(((0, 0), (200, 0), (200, 50), (0, 50)))
+    assert summary_of(found, CountSettings(roi=(upper,))).review_reason is None
+
+
+def test_what_the_next_scales_show_of_pages_adds_up() -> None:
+    pages = [replace(candidates(ROW).batch, n_beside=beside) for beside in ((N - 2, N), (N + 1,), ())]
+    assert join_pages(pages).n_beside == (3 * N - 2, 3 * N + 1)
+    assert join_pages([candidates(ROW).batch] * 2).n_beside == ()
