@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
@@ -29,7 +28,14 @@ from app.monitoring.metrics import CORRECTIONS, COUNT_ERROR
 from app.results.description import describe_object
 from app.results.edits import Edit, EditError, Editor
 from app.results.objects import CountedObject, facts_of
-from app.results.recount import Recounted, bare_number, columns_of, standing_corrections
+from app.results.recount import (
+    Recounted,
+    bare_number,
+    columns_of,
+    edited,
+    settings_of,
+    standing_corrections,
+)
 from app.results.service import (
     announce_change,
     change_image,
@@ -131,7 +137,7 @@ def _apply(session: Session, job: Job, image: JobImage, correction_id: str, body
         version=image.version + 1,
     )
     correction.count_after = _count_after(correction, len(objects) - len(now.objects), before)
-    found = replace(now, objects=objects, is_edited=now.is_edited or bool(completed))
+    found = edited(now, settings_of(image), objects) if completed else now
     session.add(correction)
     session.flush()
     return _write(session, image, found, bare_number([*earlier, correction]), correction_id, before)

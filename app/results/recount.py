@@ -143,6 +143,14 @@ def recounted(
     return Recounted(candidates, instances, result, objects, bool(edits))
 
 
+def edited(found: Recounted, settings: CountSettings, objects: list[CountedObject]) -> Recounted:
+    """Return a count with the objects that humans leave, as ``recounted`` gives it after their edits."""
+    result = found.result
+    timings_s, provenance = result.timings_s, result.provenance
+    result = summarise(found.candidates, found.instances, settings, timings_s, provenance, is_corrected=True)
+    return replace(found, result=result, objects=objects, is_edited=True)
+
+
 def _type_as_it_was(candidates: Candidates, result: Mapping[str, Any]) -> ObjectType:
     """Return the requested type with the limits that held: what PATCH /types changed is for later counts."""
     low, high = result["size_limits_px"]
