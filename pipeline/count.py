@@ -212,7 +212,8 @@ def _reject_doubles(
     """Class-wise: first duplicates by IoU, the stronger stays; then parts and wholes by IoS.
 
     Of a part and a whole the stronger stays (granularity auto), the whole (whole) or the part (part).
-    A part that goes is ``inside:`` the whole; a whole that goes is ``duplicate_of:`` its part.
+    A part that goes is ``inside:`` the whole; a whole that goes is ``duplicate_of:`` its part. What was a
+    duplicate of one that goes as a part or whole comes back, unless it is one of what stays.
     """
     batch = candidates.batch
     pairs, shared = mask_overlaps(batch.size_hw, batch.rle_counts, batch.rle_offsets, batch.bbox_xyxy)
@@ -223,13 +224,26 @@ def _reject_doubles(
     iou = shared / (both.sum(axis=1) - shared)
     ios = shared / both.min(axis=1)
     by_score = np.lexsort((-area, -scores))
-    _suppress(rejections, by_score, pairs[iou > settings.iou_threshold])
     ranks = {
         "auto": by_score,
         "whole": np.argsort(-area, kind="stable"),
         "part": np.argsort(area, kind="stable"),
     }
-    _suppress(rejections, ranks[settings.granularity], pairs[ios > settings.max_overlap], area)
+    rank, stays = ranks[settings.granularity], np.zeros(len(area), dtype=np.bool_)
+    while True:
+        winners = _suppress(rejections, _ahead(stays, by_score), pairs[iou > settings.iou_threshold])
+        _suppress(rejections, _ahead(stays, rank), pairs[ios > settings.max_overlap], area)
+        stays = np.array([not why for why in rejections], dtype=np.bool_)
+        bereft = np.flatnonzero((winners != KEPT) & ~stays[winners]).tolist()
+        if not bereft:
+            return
+        for i in bereft:
+            rejections[i] = ""
+
+
+def _ahead(some: NDArray[np.bool_], rank: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rank with some candidates before all others."""
+    return rank[np.argsort(~some[rank], kind="stable")]
 
 
 def _suppress(
@@ -237,14 +251,19 @@ def _suppress(
     rank: NDArray[np.int64],
     conflicts: NDArray[np.int64],
     area: NDArray[np.int64] | None = None,
-) -> None:
-    """Reject the losers of conflicts; with ``area``, one smaller than its winner lies inside it."""
+) -> NDArray[np.int64]:
+    """Reject the losers of conflicts; with ``area``, one smaller than its winner lies inside it.
+
+    Returns:
+        (N,) int64, as ``suppress``.
+    """
     alive = np.array([not why for why in rejections], dtype=np.bool_)
     winners = suppress(rank, conflicts, alive)
     for i in np.flatnonzero(winners != KEPT).tolist():
         is_part = area is not None and area[i] <= area[winners[i]]
         why = Rejection.INSIDE if is_part else Rejection.DUPLICATE_OF
         rejections[i] = f"{why}{object_id(int(winners[i]))}"
+    return winners
 
 
 def _labels(candidates: Candidates, type_ids: NDArray[np.int64], grouping: Grouping) -> tuple[str, ...]:

@@ -49,15 +49,13 @@ def test_the_order_of_candidates_does_not_matter(places, random, granularity):
 
 @settings(max_examples=60)
 @given(st.lists(boxes, max_size=12))
-def test_every_rejected_double_names_one_that_is_counted_or_goes_itself(places):
+def test_every_rejected_double_names_one_that_is_counted(places):
     found = candidates(places, [0.9] * len(places))
     rejections = count(found, CountSettings(iou_threshold=0.3, max_overlap=0.6, min_area_px=0)).rejections
-    for i, why in enumerate(rejections):
+    for why in rejections:
         if why.startswith(("duplicate_of:c", "inside:c")):
             winner = int(why.split(":c")[1])
-            assert winner != i
-            # NMS winners may later be dropped as a part; never by the one they suppressed.
-            assert not rejections[winner].endswith(f":c{i}")
+            assert rejections[winner] == ""
 
 
 @given(st.integers(0, 15), st.integers(0, 2**32 - 1))

@@ -68,6 +68,11 @@ def test_what_a_suppressed_mask_overlaps_is_still_counted():
     assert reasons(candidates(chain)) == ("", "duplicate_of:c0", "")
 
 
+def test_what_was_taken_for_a_double_of_a_dropped_whole_is_counted():
+    halves = [box(10, 10, 20, 20), box(30, 10, 30, 20)]
+    assert reasons(candidates([halves[0], box(10, 10, 50, 20), halves[1]])) == ("", "duplicate_of:c0", "")
+
+
 def test_touching_objects_are_counted_apart():
     assert reasons(candidates([box(10, 10, 20, 20), box(30, 10, 20, 20)])) == ("", "")
 
