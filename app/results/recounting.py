@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.database import transaction
 from app.errors import TallyError
@@ -98,9 +99,8 @@ def _recount(job_id: str, body: Data) -> Data:
     if not dry_run:
         keep_exemplars(job, elsewhere)
         changes = [(image.id, image.version, c) for image, c in zip(images, columns, strict=True)]
-        if file_id is not None:
-            config = _with_choices_of(job.config, sent, file_id)
-        _write(job_id, config, changes, [f.objects for f in found])
+        chosen = None if file_id is None else partial(_with_choices_of, sent=sent, file_id=file_id)
+        _write(job_id, chosen or (lambda _: config), changes, [f.objects for f in found])
     return answer
 
 
@@ -183,15 +183,16 @@ def _describe(
 
 def _write(
     job_id: str,
-    config: Data,
+    config_after: Callable[[Data], Data],
     changes: Sequence[tuple[int, int, Data]],
     objects: Sequence[Sequence[CountedObject]],
 ) -> None:
-    """Write all images or none."""
+    """Write all images or none; ``config_after`` gives the job's config from what it is by then."""
     with transaction() as session:
         lock_known_job(session, job_id)
         for (image_id, version, columns), counted in zip(changes, objects, strict=True):
             change_image(session, image_id, version, columns)
             replace_instances(session, image_id, counted)
+        config = config_after(session.scalars(select(Job.config).where(Job.id == job_id)).one())
         execute(session, update(Job).where(Job.id == job_id).values(config=config))
     announce_change(job_id)

@@ -1,10 +1,14 @@
-"""What a corrected count says of itself is the same at once and whenever it is worked out again."""
+"""What people change is told alike at once and later, and two changes at once both stay."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
-from tests.doubles.painted import Disc, painted_png
+from app.results import recounting
+from tests.doubles.painted import Disc, painted_png, row_of_discs
 from tests.services.client import Client, data_of
 from tests.services.conftest import MakeWorkplace
 
@@ -30,3 +34,26 @@ def test_the_first_edit_already_says_what_is_meant(client: Client) -> None:
     assert removed["count"] == again["count"] == 19
     assert removed["count_interval"] == again["images"][0]["count_interval"]
     assert removed["count_interval"][0] > 20 - len(UNLIKE)
+
+
+def test_groups_chosen_in_two_photos_at_once_both_stay_with_the_job(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discs = [*row_of_discs(6), Disc(30, 95, kind=1), Disc(60, 95, kind=1)]
+    job = client.counted(painted_png(discs), painted_png(discs, shade=1))
+    one, other = (image["file_id"] for image in job["images"])
+    (odd,) = (group["id"] for group in client.results(job["job_id"])["groups"] if group["count"] == 2)
+
+    def leave_out(file_id: str) -> None:
+        config = {"groups": [{"id": odd, "file_id": file_id, "counted": False}]}
+        data_of(client.post(f"/jobs/{job['job_id']}/recount", {"file_id": file_id, "config": config}))
+
+    def meanwhile(*_: Any) -> None:
+        monkeypatch.undo()
+        with ThreadPoolExecutor(1) as somebody:  # with a session of its own
+            somebody.submit(leave_out, other).result()
+
+    monkeypatch.setattr(recounting, "keep_exemplars", meanwhile)
+    leave_out(one)
+    kept = data_of(client.get(f"/jobs/{job['job_id']}"))["config"]["groups"]
+    assert {choice["file_id"] for choice in kept} == {one, other}
