@@ -15,6 +15,8 @@ export interface Entry {
   correctionId: string | null;
   /** Whether it says how many there are, whatever the outlines say. */
   isNumber?: boolean;
+  /** The number it says, where this page is to save it. */
+  count?: number;
 }
 
 export interface History {
@@ -48,9 +50,10 @@ function editOf({ op, point, object_id }: StoredEdit): Edit | null {
   return op === "remove" && object_id ? { op, object_id } : null;
 }
 
-/** Append a number that the server has already, and that only it can take back. */
-export function recordNumber(history: History, correctionId: string): History {
-  return { done: [...history.done, { edits: [], addedIds: [], correctionId, isNumber: true }], undone: [] };
+/** Append the number of objects, whatever the outlines say. */
+export function recordNumber(history: History, count: number): History {
+  const entry = { edits: [], addedIds: [], correctionId: null, isNumber: true, count };
+  return { done: [...history.done, entry], undone: [] };
 }
 
 /** Append one step; what was undone before is forgotten. */
@@ -90,13 +93,14 @@ export function redo(history: History): History {
  * Return how many unsaved entries can be sent together.
  *
  * An entry that removes an object added by an entry before it in the batch has to wait until the
- * server has named that object.
+ * server has named that object. A number goes alone: edits before it do not move it, those after it do.
  */
 export function nextBatch(history: History): Entry[] {
   const waiting = history.done.filter((entry) => entry.correctionId === null);
   const added = new Set<string>();
   const batch: Entry[] = [];
   for (const entry of waiting) {
+    if (entry.isNumber) return batch.length ? batch : [entry];
     if (entry.edits.some((edit) => edit.op === "remove" && added.has(edit.object_id))) break;
     for (const id of entry.addedIds) added.add(id);
     batch.push(entry);

@@ -260,6 +260,67 @@ it("states a number, and takes it back", async () => {
   expect(session.canRedo).toBe(false);
 });
 
+it("keeps what is done while a step is being taken back", async () => {
+  session.remove("c0");
+  await session.flush();
+  const undone = session.undo();
+  session.remove("c1");
+  await undone;
+  await session.flush();
+  expect(counted()).toEqual(["c0", "c2"]);
+  expect(corrections.map(({ edits }) => edits)).toEqual([[{ op: "remove", object_id: "c1" }]]);
+});
+
+it("takes back the step that was last when Undo was pressed", async () => {
+  session.remove("c0");
+  const saved = session.flush();
+  const undone = session.undo();
+  session.remove("c1");
+  await Promise.all([saved, undone]);
+  await session.flush();
+  expect(counted()).toEqual(["c0", "c2"]);
+});
+
+it("keeps a number while the server cannot be reached, and saves it later", async () => {
+  const online = globalThis.fetch;
+  vi.stubGlobal("fetch", () => Promise.reject(new TypeError("offline")));
+  await session.setCount(40);
+  session.remove("c0");
+  expect([session.count, session.isNumber, session.unsaved.length]).toEqual([39, true, 2]);
+  vi.stubGlobal("fetch", online);
+  await session.retry();
+  expect(corrections.map(({ count, edits }) => count ?? edits.length)).toEqual([40, 1]);
+  expect([session.error, session.unsaved.length]).toEqual([null, 0]);
+});
+
+it("saves a number to the newer count when somebody else was faster", async () => {
+  corrections.push({ id: "other", edits: [{ op: "remove", object_id: "c2" }] });
+  version = 5;
+  await session.setCount(40);
+  expect([session.count, session.error, version]).toEqual([40, null, 6]);
+  expect(counted()).toEqual(["c0", "c1"]);
+});
+
+it("takes a step back at the second try", async () => {
+  session.remove("c0");
+  await session.flush();
+  const online = globalThis.fetch;
+  vi.stubGlobal("fetch", () => Promise.reject(new TypeError("offline")));
+  await session.undo();
+  expect([session.count, session.error]).toMatchObject([2, { code: "UNREACHABLE" }]);
+  vi.stubGlobal("fetch", online);
+  await session.retry();
+  expect([session.count, session.error]).toEqual([3, null]);
+});
+
+it("does not say that edits were applied which the server refused", async () => {
+  corrections.push({ id: "other", edits: [{ op: "remove", object_id: "c0" }] });
+  version = 5;
+  session.remove("c0");
+  await session.flush();
+  expect(session.message).toBe("Not saved.");
+});
+
 it("starts again from what holds when a step was taken back elsewhere", async () => {
   session.remove("c0");
   await session.flush();

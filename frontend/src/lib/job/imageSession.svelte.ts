@@ -12,6 +12,9 @@ import { afterCorrection, previewScene, sceneOf } from "./scenes";
 const SAVE_AFTER_MS = 800;
 const MAX_CONFLICTS = 3;
 
+/** Whether the same request may succeed later. */
+const isPassing = ({ status }: ApiError) => status === 0 || status >= 429;
+
 export class ImageSession {
   result = $state.raw<ImageResult | null>(null);
   edits = $state.raw(history.emptyHistory);
@@ -37,6 +40,8 @@ export class ImageSession {
 
   private nextLocal = 0;
   private conflicts = 0;
+  private nUndoing = 0;
+  private hasFailedUndo = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private work: Promise<void> = Promise.resolve();
 
@@ -61,8 +66,9 @@ export class ImageSession {
     }
   }
 
-  /** Do again what failed: load, or save what is not saved. */
+  /** Do again what failed: load, take back, or save what is not saved. */
   retry(): Promise<void> {
+    if (this.hasFailedUndo) return this.undo();
     return this.result ? this.flush() : this.load();
   }
 
@@ -70,13 +76,13 @@ export class ImageSession {
   add({ x, y }: Point): void {
     const id = `local:${this.nextLocal++}`;
     const point: [number, number] = [Math.round(x * 10) / 10, Math.round(y * 10) / 10];
-    this.change(history.record(this.edits, [{ op: "add", point }], [id]));
+    this.change((edits) => history.record(edits, [{ op: "add", point }], [id]));
     this.selectedId = null;
     this.message = "Added one object.";
   }
 
   remove(objectId: string): void {
-    this.change(history.record(this.edits, [{ op: "remove", object_id: objectId }]));
+    this.change((edits) => history.record(edits, [{ op: "remove", object_id: objectId }]));
     if (this.selectedId === objectId) this.selectedId = null;
     this.message = "Removed one object.";
   }
@@ -106,31 +112,29 @@ export class ImageSession {
   }
 
   redo(): void {
-    this.change(history.redo(this.edits));
+    this.change(history.redo);
     this.message = "Repeated.";
   }
 
   /** Take back the last step; one that is saved already is reverted on the server. */
-  undo(): Promise<void> {
-    return this.enqueue(async () => {
-      const step = history.undo(this.edits);
-      if (step.revert) await this.revert(step.revert);
-      this.edits = step.history;
-      this.message = "Undone.";
-      this.saveSoon();
-    });
+  async undo(): Promise<void> {
+    this.nUndoing++;
+    this.hasFailedUndo = false;
+    await this.enqueue(() => this.undoLast().finally(() => this.nUndoing--));
+  }
+
+  private async undoLast(): Promise<void> {
+    const step = history.undo(this.edits);
+    if (step.revert) await this.revert(step.revert);
+    this.edits = step.history;
+    this.message = "Undone.";
+    this.saveSoon();
   }
 
   /** State the number of objects, whatever the outlines say. */
   setCount(count: number): Promise<void> {
-    return this.enqueue(async () => {
-      await this.saveAll();
-      if (!this.result) return;
-      const place = { job_id: this.jobId, file_id: this.fileId, version: this.result.version };
-      const answer = await correct({ ...place, count });
-      this.edits = history.recordNumber(this.edits, answer.correction_id);
-      this.takeOver(answer);
-    });
+    this.change((edits) => history.recordNumber(edits, count));
+    return this.flush();
   }
 
   /** Save now what is not saved yet. */
@@ -139,8 +143,11 @@ export class ImageSession {
     return this.enqueue(() => this.saveAll());
   }
 
-  private change(next: history.History): void {
-    this.edits = next;
+  /** Do one step more; while another is taken back it waits, so that neither is lost. */
+  private change(step: (edits: history.History) => history.History): void {
+    if (this.nUndoing) return void this.work.then(() => this.change(step));
+    this.hasFailedUndo = false;
+    this.edits = step(this.edits);
     this.saveSoon();
   }
 
@@ -179,7 +186,8 @@ export class ImageSession {
     const edits = batch.flatMap((entry) => entry.edits);
     try {
       const place = { job_id: this.jobId, file_id: this.fileId, version: before.version };
-      const answer = await correct({ ...place, edits });
+      const count = batch[0]?.count;
+      const answer = await correct({ ...place, ...(count === undefined ? { edits } : { count }) });
       const ids = idsOfAdded(
         before.detections.map(shapeOfDetection),
         answer.detections.map(shapeOfDetection),
@@ -194,13 +202,14 @@ export class ImageSession {
 
   /** After a conflict look at the newer count and try again; other refusals drop the unsaved edits. */
   private async recover(error: unknown): Promise<void> {
-    if (!(error instanceof ApiError) || error.status === 0 || error.status >= 429) throw error;
+    if (!(error instanceof ApiError) || isPassing(error)) throw error;
     this.result = await getImageResult(this.jobId, this.fileId);
     if (error.code === "VERSION_CONFLICT" && ++this.conflicts < MAX_CONFLICTS) {
       this.message = "This image was changed elsewhere; your edits were applied to the newer count.";
       return;
     }
     this.edits = history.dropped(this.edits);
+    this.message = "Not saved.";
     throw error;
   }
 
@@ -208,6 +217,7 @@ export class ImageSession {
     try {
       await revertCorrection(correctionId);
     } catch (error) {
+      this.hasFailedUndo = error instanceof ApiError && isPassing(error);
       await this.load(); // somebody else may have taken it back: start again from what holds now
       throw error;
     }
@@ -241,7 +251,10 @@ export class ImageSession {
 
   private countInView(): number {
     if (this.preview) return this.preview.count;
-    const { count = 0, detections = [] } = this.result ?? {};
-    return Math.max(0, count + this.scene.counted.length - detections.length);
+    const { count = 0, detections = [], width = 0, height = 0 } = this.result ?? {};
+    const said = this.unsaved.findLastIndex((entry) => entry.count !== undefined);
+    if (!this.result || said < 0) return Math.max(0, count + this.scene.counted.length - detections.length);
+    const marked = applyEntries(sceneOf(this.result), this.unsaved.slice(0, said), width * height).counted;
+    return Math.max(0, (this.unsaved[said]?.count ?? 0) + this.scene.counted.length - marked.length);
   }
 }
