@@ -64,6 +64,21 @@ def test_nothing_is_exact_where_somebody_is_asked_to_look(visit: Visit, tmp_path
     expect(page.get_by_role("row", name="empty.png")).not_to_contain_text("exactly")
 
 
+def test_a_total_and_the_list_of_jobs_say_that_a_count_asks_for_a_look(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    job_id = upload(page, visit.url, empty(tmp_path), discs(tmp_path, 4), type_name="disc")
+    expect(page.get_by_test_id("job-count")).to_contain_text("in all photos 1 photo needs review")
+    expect(page.get_by_role("row", name="In all photos")).to_contain_text("1 photo needs review")
+    page.goto(f"{visit.url}/jobs")
+    row = page.locator(f"a[href='/jobs/{job_id}']")
+    expect(row).to_contain_text("needs review")
+    row.click()
+    page.get_by_text("I know the number").click()
+    page.get_by_label("The right number").fill("0")
+    page.get_by_role("button", name="Save", exact=True).first.click()
+    expect(page.get_by_test_id("job-count")).not_to_contain_text("needs review")
+
+
 def test_facts_are_of_what_is_counted_after_a_correction(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     job_id = upload(page, visit.url, discs(tmp_path, 4), type_name="disc")

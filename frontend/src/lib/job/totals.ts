@@ -9,3 +9,9 @@ export function photosCounted({ images }: Pick<Job, "images">): string {
   const counted = images.filter((image) => image.status === "completed").length;
   return counted === images.length ? "all photos" : partOf(counted, images.length);
 }
+
+/** Return how many photos of a job somebody should look at; "" for none. */
+export function reviewNote({ images }: Pick<Job, "images">): string {
+  const n = images.filter((image) => image.needs_review).length;
+  return n ? `${plural(n, "photo")} ${n === 1 ? "needs" : "need"} review` : "";
+}
