@@ -44,6 +44,14 @@ OFF = 0.1
 SAME_SIZE = 2.0
 """Things left out as unlike, up to this factor in area as large as those counted, are perhaps meant."""
 
+_LIMITS: Mapping[str, str] = {
+    Rejection.TOO_SMALL: "too small",
+    Rejection.TOO_LARGE: "too large",
+    Rejection.EDGE: "cut by the edge",
+    Rejection.OUTSIDE_ROI: "outside of the regions",
+}
+"""What the request, or the type, limits, in words for people."""
+
 HARDLY_ANY = 2
 """Where nothing but the request names the objects, so few ask for a look."""
 
@@ -258,7 +266,11 @@ def _review_reason(
 def _nothing_reason(instances: Instances) -> str:
     n_unlike = instances.rejections.count(Rejection.UNLIKE_EXEMPLAR)
     others = f"{n_unlike} other thing{'s' if n_unlike > 1 else ''}"
-    return f"nothing is as the examples say, {others} left out" if n_unlike else "nothing was found"
+    if n_unlike:
+        return f"nothing is as the examples say, {others} left out"
+    kept_out = Counter(_LIMITS[why] for why in instances.rejections if why in _LIMITS).most_common(1)
+    said = [f"nothing is counted of what was found: {n} {why}" for why, n in kept_out]
+    return said[0] if said else "nothing was found"
 
 
 def _blank_reason(batch: CandidateBatch, counted: NDArray[np.int64], settings: CountSettings) -> str | None:

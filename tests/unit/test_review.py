@@ -1,4 +1,4 @@
-"""Counts that ask for a look because there is more to see, at another scale or on other pages."""
+"""Counts that ask for a look: more to see at another scale or on other pages, or limits kept all out."""
 
 from __future__ import annotations
 
@@ -63,3 +63,18 @@ def test_what_the_next_scales_show_of_pages_adds_up() -> None:
     pages = [replace(candidates(ROW).batch, n_beside=beside) for beside in ((N - 2, N), (N + 1,), ())]
     assert join_pages(pages).n_beside == (3 * N - 2, 3 * N + 1)
     assert join_pages([candidates(ROW).batch] * 2).n_beside == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (CountSettings(min_area_px=500), "too small"),
+        (CountSettings(max_area_px=50), "too large"),
+        (CountSettings(roi=(Region(((0, 90), (9, 90), (9, 99), (0, 99))),)), "outside of the regions"),
+    ],
+)
+def test_a_count_of_zero_tells_of_the_limits_that_kept_everything_out(
+    settings: CountSettings, why: str
+) -> None:
+    result = summary_of(candidates(ROW), settings)
+    assert (result.count, result.review_reason) == (0, f"nothing is counted of what was found: {N} {why}")
