@@ -6,6 +6,7 @@ import csv
 import glob
 import io
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -73,6 +74,8 @@ class _Box(click.ParamType[Exemplar]):
             x, y, w, h = (float(part) for part in value.split(","))
         except ValueError:
             self.fail(f"want four numbers x,y,w,h in px, got {value!r}", param, ctx)
+        if not all(map(math.isfinite, (x, y, w, h))):
+            self.fail(f"want four finite numbers x,y,w,h in px, got {value!r}", param, ctx)
         if not (w >= 1 and h >= 1):
             self.fail(f"want a width and height of at least 1 px, got {value!r}", param, ctx)
         return Exemplar(bbox_xywh=(x, y, w, h))
@@ -259,7 +262,10 @@ def _as_table(rows: Sequence[dict[str, Any]]) -> str:
     file_width = max(len(line[0]) for line in lines)
     row_format = f"{{:<{file_width}}}  {{:>6}}  {{:<13}}  {{:<6}}  {{:<9}}  {{:<6}}  {{}}"
     table = "".join(row_format.format(*line).rstrip() + "\n" for line in lines)
-    return table + "".join(_estimate_note(row) for row in rows if row["density_estimate"])
+    reviews = "".join(
+        f"{row['file']}: please check, {row['review_reason']}\n" for row in rows if row["review_reason"]
+    )
+    return table + reviews + "".join(_estimate_note(row) for row in rows if row["density_estimate"])
 
 
 def _estimate_note(row: dict[str, Any]) -> str:

@@ -65,6 +65,12 @@ def test_the_scale_that_the_engine_chose_is_shown(folder):
     assert f"{scales[0]:.2f}" in CliRunner().invoke(count, mini).stdout.splitlines()[1]
 
 
+def test_the_table_says_why_a_count_asks_for_a_look(folder):
+    PillowImage.fromarray(ground()).save(folder / "nothing.png")
+    table = run(folder / "nothing.png", folder / "a.png").stdout.splitlines()
+    assert table[3:] == [f"{folder / 'nothing.png'}: please check, nothing was found"]
+
+
 def test_the_bundled_types_are_known_by_their_synonyms(folder):
     (row,) = json.loads(run(folder / "a.png", "--type", "Euro coins", "--format", "json").stdout)
     assert row["by_type"] == {"coin": 3}
@@ -87,7 +93,8 @@ def test_a_bad_image_is_a_row_and_exit_code_1(folder):
 @pytest.mark.parametrize(
     "args",
     [[], ["nothing*.png"], ["a.png", "--engine", "yolo"], ["a.png", "--exemplar", "1,2,3"],
-     ["a.png", "--exemplar", "1,2,0,5"], ["a.png", "--format", "xml"]],
+     ["a.png", "--exemplar", "1,2,0,5"], ["a.png", "--exemplar", "nan,2,5,5"],
+     ["a.png", "--exemplar", "1,2,inf,5"], ["a.png", "--format", "xml"]],
 )  # fmt: skip
 def test_a_wrong_command_is_exit_code_2_and_says_nothing_on_stdout(args):
     done = CliRunner().invoke(count, args)
