@@ -106,6 +106,9 @@ def _http_error(error: HTTPException) -> Response:
     data = getattr(error, "data", None) or {}
     details = _field_details(data.get("messages") or {})
     message = data.get("message") or error.description or HTTPStatus(status).phrase
+    if code == "RATE_LIMIT_EXCEEDED":  # the limiter's own words are the limit alone
+        limit = current_app.extensions["tally_config"].rate_limit_per_minute
+        message = f"more than {limit} requests in a minute: wait a moment and try again"
     if details:
         message = "; ".join(f"{d['field']}: {d['message']}" for d in details)
     response = _respond(

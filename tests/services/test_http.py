@@ -89,6 +89,8 @@ def exhaust(client: Client, limit: int) -> None:
         assert (answer.status_code, answer.headers["RateLimit-Remaining"]) == (200, str(left))
     answer = client.get("/jobs")
     assert (answer.status_code, error_of(answer)["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+    wanted = f"more than {limit} requests in a minute: wait a moment and try again"
+    assert error_of(answer)["message"] == wanted
     assert answer.headers["RateLimit-Limit"] == str(limit)
     assert 1 <= int(answer.headers["Retry-After"]) <= 61
 
