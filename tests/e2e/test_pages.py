@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from pathlib import Path
 
@@ -45,6 +47,37 @@ def test_a_file_that_only_the_server_can_refuse_is_marked_and_left_out(visit: Vi
     expect(alert).to_contain_text(re.compile("CORRUPTED_FILE · request req_"))
     page.get_by_role("button", name="Count 2 photos").click()
     page.wait_for_url("**/jobs/job_*")
+    assert count_of(page) == 3
+
+
+@pytest.mark.parametrize("has_example", [False, True])
+def test_photos_sent_again_after_a_lost_answer_make_one_job(
+    visit: Visit, tmp_path: Path, has_example: bool
+) -> None:
+    visit.expected = ("ERR_FAILED",)
+    page = visit.page
+    lost: list[str] = []
+    wire = page.context.new_cdp_session(page)
+
+    def lose(answer: dict[str, str]) -> None:
+        body = wire.send("Fetch.getResponseBody", {"requestId": answer["requestId"]})
+        lost.append(json.loads(base64.b64decode(body["body"]))["data"]["job_id"])
+        wire.send("Fetch.failRequest", {"requestId": answer["requestId"], "errorReason": "Failed"})
+        wire.send("Fetch.disable")
+
+    wire.on("Fetch.requestPaused", lose)
+    made = [{"urlPattern": f"*{path}", "requestStage": "Response"} for path in ("/predict", "/api/v1/jobs")]
+    wire.send("Fetch.enable", {"patterns": made})
+    page.goto(visit.url)
+    page.locator("input[type=file][multiple]").first.set_input_files(str(discs(tmp_path, 3)))
+    if has_example:
+        page.get_by_role("button", name="Draw examples").click()
+        click_pixel(page, 50, 50)
+        page.keyboard.press("Escape")
+    page.get_by_role("button", name="Count 1 photo").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_role("button", name="Count 1 photo").click()
+    page.wait_for_url(f"**/jobs/{lost[0]}")
     assert count_of(page) == 3
 
 

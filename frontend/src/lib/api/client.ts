@@ -65,9 +65,9 @@ export async function post<T>(path: string, body: unknown = {}, signal?: AbortSi
   return postWith(path, body, {}, signal);
 }
 
-/** As `post`, for what makes something new: sent twice by a bad connection, it is made once. */
-export const create = <T>(path: string, body: unknown, signal?: AbortSignal) =>
-  postWith<T>(path, body, { "Idempotency-Key": idempotencyKey() }, signal);
+/** As `post`, for what makes something new: sent again with the same `key`, it is made once. */
+export const create = <T>(path: string, body: unknown, signal?: AbortSignal, key = idempotencyKey()) =>
+  postWith<T>(path, body, { "Idempotency-Key": key }, signal);
 
 async function postWith<T>(
   path: string,

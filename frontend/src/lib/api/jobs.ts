@@ -58,8 +58,8 @@ export const recount = (jobId: string, body: RecountRequest, signal?: AbortSigna
   post<api.RecountAnswer>(`/jobs/${jobId}/recount`, body, signal);
 
 /** Run the engine on stored photos. */
-export const predict = (body: api.PredictRequest, signal?: AbortSignal) =>
-  create<api.AcceptedJob>("/inference/predict", body, signal);
+export const predict = (body: api.PredictRequest, signal?: AbortSignal, key?: string) =>
+  create<api.AcceptedJob>("/inference/predict", body, signal, key);
 
 export const listTemplates = (signal?: AbortSignal) =>
   get<api.Template[]>("/templates?page_size=100", signal);

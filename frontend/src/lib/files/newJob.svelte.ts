@@ -1,11 +1,11 @@
 /** What is about to be counted, and its way to the server. */
-import { ApiError } from "../api/client";
+import { ApiError, idempotencyKey } from "../api/client";
 import type { Template } from "../api/types";
 import { ChosenExamples, localId } from "../exemplars/chosenExamples.svelte";
 import { plural } from "../ui/format";
 import { FileSelection } from "./selection.svelte";
 import { defaultSettings, toConfig, withTemplate } from "./settings";
-import { submit } from "./submit";
+import { submit, type Order } from "./submit";
 
 export class NewJob {
   readonly selection = new FileSelection();
@@ -18,6 +18,8 @@ export class NewJob {
   error = $state.raw<unknown>(null);
 
   private controller: AbortController | null = null;
+  /** What was sent and may have arrived unanswered, with the key that makes it once. */
+  private tried = { order: "", key: "" };
 
   /** Use a template, or none: its settings are shown, and can be changed. */
   choose(template: Template | null): void {
@@ -43,7 +45,7 @@ export class NewJob {
         config: toConfig(this.settings, this.type, template),
         exemplars: examples.list,
       };
-      const jobId = await submit(order, (bytes) => (this.sentBytes = bytes), signal);
+      const jobId = await submit(order, this.keyOf(order), (bytes) => (this.sentBytes = bytes), signal);
       this.clear();
       return jobId;
     } catch (failure) {
@@ -52,6 +54,13 @@ export class NewJob {
     } finally {
       this.sentBytes = null;
     }
+  }
+
+  /** Return a key that is the same where the same is sent again. */
+  private keyOf({ photos, ...rest }: Order): string {
+    const order = JSON.stringify([photos.map(localId), rest]);
+    if (order !== this.tried.order) this.tried = { order, key: idempotencyKey() };
+    return this.tried.key;
   }
 
   stop(): void {
@@ -71,6 +80,7 @@ export class NewJob {
   private clear(): void {
     this.selection.clear();
     this.examples = new ChosenExamples();
+    this.tried = { order: "", key: "" };
     [this.template, this.settings, this.type] = [null, defaultSettings(), ""];
   }
 }

@@ -13,17 +13,18 @@ export interface Order {
   exemplars: Exemplar[];
 }
 
-/** Return the id of the new job. */
+/** Return the id of the new job; an order sent again with the same `key` makes no other. */
 export async function submit(
   { photos, type, config, exemplars }: Order,
+  key: string,
   onProgress: (sentBytes: number) => void,
   signal: AbortSignal,
 ): Promise<string> {
   const files = photos.map((photo) => photo.file);
-  if (!exemplars.length) return (await createJob({ files, type, config }, onProgress, signal)).job_id;
-  const { upload_id, uploaded_files } = await uploadFiles(files, onProgress, signal);
+  if (!exemplars.length) return (await createJob({ files, type, config }, key, onProgress, signal)).job_id;
+  const { upload_id, uploaded_files } = await uploadFiles(files, `${key}-photos`, onProgress, signal);
   const file_ids = uploaded_files.map((file) => file.file_id);
   const drawn = withFileIds(exemplars, photos.map(localId), file_ids);
   const shown = { ...config, ...changeOfExemplars(config, drawn) };
-  return (await predict({ upload_id, file_ids, type, config: shown }, signal)).job_id;
+  return (await predict({ upload_id, file_ids, type, config: shown }, signal, key)).job_id;
 }
