@@ -69,6 +69,10 @@ def test_a_total_and_the_list_of_jobs_say_that_a_count_asks_for_a_look(visit: Vi
     job_id = upload(page, visit.url, empty(tmp_path), discs(tmp_path, 4), type_name="disc")
     expect(page.get_by_test_id("job-count")).to_contain_text("in all photos 1 photo needs review")
     expect(page.get_by_role("row", name="In all photos")).to_contain_text("1 photo needs review")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    table = download.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert [line.split(",")[:2] for line in table[1:]] == [["empty.png", "0"], ["discs-4.png", "4"]]
     page.goto(f"{visit.url}/jobs")
     row = page.locator(f"a[href='/jobs/{job_id}']")
     expect(row).to_contain_text("needs review")
