@@ -141,6 +141,8 @@ def count(
     rows = []
     for outcome in _count_all([CountRequest(file, file, type_, settings) for file in files]):
         rows.append(_row(outcome))
+        if rows[0]["error"] and str(rows[-1]["error"]).startswith("INVALID_CONFIG: config.exemplars"):
+            rows[-1] |= {"error": f"INVALID_CONFIG: the examples lie in {files[0]}, which was not counted"}
         if out is not None:
             _write_pictures(out, len(rows), outcome)
     click.echo({"json": _as_json, "csv": _as_csv, "table": _as_table}[format_](rows), nl=False)

@@ -90,6 +90,14 @@ def test_a_bad_image_is_a_row_and_exit_code_1(folder):
     assert rows[2]["error"] == "FILE_NOT_FOUND: no file gone.png"
 
 
+def test_examples_in_an_image_that_fails_count_nothing_and_say_so(folder):
+    done = run(folder / "notes.txt", folder / "a.png", "--exemplar", "1,2,30,30", "--format", "json")
+    rows = json.loads(done.stdout)
+    assert [row["count"] for row in rows] == [None, None]
+    wanted = f"INVALID_CONFIG: the examples lie in {folder / 'notes.txt'}, which was not counted"
+    assert (done.exit_code, rows[1]["error"]) == (1, wanted)
+
+
 @pytest.mark.parametrize(
     "args",
     [[], ["nothing*.png"], ["a.png", "--engine", "yolo"], ["a.png", "--exemplar", "1,2,3"],
