@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-from pipeline.segment import mini_maps  # noqa: E402
+from pipeline.segment import mini_like  # noqa: E402
 from pipeline.segment.mini_like import LikeMaps, exemplar_mask  # noqa: E402
+from pipeline.segment.mini_maps import maps_at_scale  # noqa: E402
 from pipeline.train import mini as training  # noqa: E402
 from pipeline.train.export import network_of  # noqa: E402
 from pipeline.train.like import LikeTrainer  # noqa: E402
@@ -102,7 +105,7 @@ def test_half_a_minute_of_training_learns(trained):
 
 
 def test_the_exported_model_says_what_the_network_says_of_exemplars(trained, monkeypatch):
-    monkeypatch.setattr(mini_maps, "MIRROR_PX", 0)
+    monkeypatch.setattr(mini_like, "maps_at_scale", partial(maps_at_scale, mirror_px=0))
     onnxruntime = pytest.importorskip("onnxruntime")
     out, _ = trained
     net = network_of(torch.load(out.with_suffix(".pt"), weights_only=True)["state"])

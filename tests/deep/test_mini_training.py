@@ -11,7 +11,6 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from pipeline.segment import mini_maps  # noqa: E402
 from pipeline.segment.mini_maps import maps_at_scale  # noqa: E402
 from pipeline.segment.mini_peaks import find_instances  # noqa: E402
 from pipeline.train import mini as training  # noqa: E402
@@ -94,12 +93,11 @@ def test_a_minute_of_training_learns(trained):
     assert log[-1].loss < 0.85 * log[0].loss
 
 
-def test_the_exported_model_says_what_the_network_says(trained, monkeypatch):
-    monkeypatch.setattr(mini_maps, "MIRROR_PX", 0)
+def test_the_exported_model_says_what_the_network_says(trained):
     onnxruntime = pytest.importorskip("onnxruntime")
     out, _ = trained
     image = draw_scene(21).image[:200, :176]
-    maps = maps_at_scale(onnxruntime.InferenceSession(str(out)), image, 1.0)
+    maps = maps_at_scale(onnxruntime.InferenceSession(str(out)), image, 1.0, mirror_px=0)
     net = network_of(torch.load(out.with_suffix(".pt"), weights_only=True)["state"])
     padded = np.pad(image, ((0, 24), (0, 16), (0, 0)), mode="reflect")
     padded = padded.transpose(2, 0, 1)[None] / np.float32(255)
