@@ -19,6 +19,7 @@ from bench.mini import CORES
 from bench.report import arguments, report
 from pipeline.contract import CountSettings
 from pipeline.preprocess import preprocess
+from pipeline.segment.mini_maps import resized
 from pipeline.types import Image
 
 PX = 1_000_000
@@ -28,9 +29,7 @@ def scaled(path: Path) -> Image:
     """Return a photo at about ``PX`` pixels."""
     image = preprocess(path.name, path, CountSettings())[0]
     factor = (PX / (image.size_hw[0] * image.size_hw[1])) ** 0.5
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    pixels = cv2.resize(image.pixels_hw3, None, fx=factor, fy=factor, interpolation=how)
-    return Image(path.name, np.asarray(pixels, np.uint8))
+    return Image(path.name, resized(image.pixels_hw3, factor))
 
 
 def main() -> None:
