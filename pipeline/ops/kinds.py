@@ -20,6 +20,8 @@ DEFAULT_DISTANCE = 0.3
 """The same for embeddings that were not measured (anchors: VIRG count-anything)."""
 SIZE_WEIGHT = 1 / 7
 """Share of that distance that a factor of e in area adds."""
+GROUP_DISTANCE = 1.15
+"""Groups that nobody showed an example of are further apart, in units of the distance at which kinds part."""
 GAP, GAP_LEAST, GAP_FLOOR = 1.5, 3, 0.2
 """Nearer than that, two groups of so many are two kinds if they are so many times as far apart as the looser
 is within itself, or as this floor: plain things on plain ground differ little, but clearly;
@@ -52,7 +54,7 @@ class KindTree:
 
     def groups(self) -> NDArray[np.int64]:
         """Return (N,) the kind of each thing: 0 is the most frequent; equal ones by their first thing."""
-        n, parts = len(self.height) + 1, self._parts(1.0)
+        n, parts = len(self.height) + 1, self._parts(GROUP_DISTANCE, 1.0)
         whole = np.ones(2 * n - 1, np.bool_)
         for k, (a, b) in enumerate(zip(self.left.tolist(), self.right.tolist(), strict=True)):
             whole[n + k] = whole[a] and whole[b] and not parts[k]
@@ -79,7 +81,7 @@ class KindTree:
             unwanted: things of which none is wanted.
             limit: factor on the distances at which kinds part.
         """
-        n, parts = len(self.height) + 1, self._parts(limit)
+        n, parts = len(self.height) + 1, self._parts(limit, limit)
         wanted = self._beneath(np.unique(self.row[shown]))
         away = self._beneath(np.unique(self.row[unwanted]))
         node = int(np.argmax(wanted == wanted[-1]))
@@ -96,14 +98,14 @@ class KindTree:
             inside[[self.left[k], self.right[k]]] |= inside[n + k]
         return np.asarray(inside[self.row], np.bool_)
 
-    def _parts(self, limit: float) -> NDArray[np.bool_]:
+    def _parts(self, far: float, limit: float) -> NDArray[np.bool_]:
         """Return (M - 1,) bool: what a merge joins are two kinds: far apart, or with a gap between them."""
         n = len(self.height) + 1
         size = np.concatenate([np.ones(n, np.int64), self.size])
         inner = np.concatenate([np.zeros(n), self.height])
         several = np.minimum(size[self.left], size[self.right]) >= GAP_LEAST
         looser = np.maximum(np.maximum(inner[self.left], inner[self.right]), GAP_FLOOR)
-        return np.asarray((self.height > limit) | (several & (self.height > GAP * limit * looser)))
+        return np.asarray((self.height > far) | (several & (self.height > GAP * limit * looser)))
 
     def _beneath(self, leaves: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return (2 M - 1,) how many of some leaves are in each node."""

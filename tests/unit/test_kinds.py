@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.ops import kinds
 from pipeline.ops.kinds import (
     DEFAULT_DISTANCE,
+    GROUP_DISTANCE,
     KIND_DISTANCE,
     SIZE_WEIGHT,
     distances,
@@ -56,10 +57,12 @@ def test_distances_add_looks_and_size():
 @pytest.mark.parametrize("source", ["handcrafted", "looks", "resnet50", "nobody measured it"])
 def test_where_kinds_part_depends_on_who_describes_them(source):
     part = KIND_DISTANCE.get(source, DEFAULT_DISTANCE)
-    for distance, n_kinds in ((0.95 * part, 1), (1.05 * part, 2)):
+    for share, n_groups, like_the_first in ((0.95, 1, 2), (1.05, 1, 1), (GROUP_DISTANCE + 0.05, 2, 1)):
+        distance = share * part
         rows = np.array([[1, 0], [1 - distance, np.sqrt(1 - (1 - distance) ** 2)]], np.float16)
         pair = kind_features((rows, np.array([100, 100])), source)
-        assert len(set(kind_tree(pair).groups())) == n_kinds
+        assert len(set(kind_tree(pair).groups())) == n_groups
+        assert len(kind_of(pair, [0])) == like_the_first
     assert KIND_DISTANCE["handcrafted"] < KIND_DISTANCE["looks"]
 
 
@@ -101,7 +104,7 @@ def test_one_thing_between_two_kinds_does_not_join_them():
 def test_size_parts_what_looks_alike():
     assert groups([0, 0, 0, 0], [100, 90, larger_by(0.9), larger_by(2.2)]) == [0, 0, 0, 1]
     assert groups([0, 0.9], [100, 100]) == [0, 0]
-    assert groups([0, 0.9], [100, larger_by(0.2)]) == [0, 1]
+    assert groups([0, 0.9], [100, larger_by(0.3)]) == [0, 1]
 
 
 def test_one_shown_thing_means_its_group():
@@ -219,15 +222,15 @@ def slow_merges(apart):
     return merges
 
 
-def slow_parts(merge, merges, limit):
+def slow_parts(merge, merges, far, limit):
     height, *sides = merge
     inner = [next((h for h, a, b in merges if a | b == side), 0.0) for side in sides]
     has_gap = height > kinds.GAP * limit * max(*inner, kinds.GAP_FLOOR)
-    return height > limit or (min(map(len, sides)) >= kinds.GAP_LEAST and has_gap)
+    return height > far or (min(map(len, sides)) >= kinds.GAP_LEAST and has_gap)
 
 
 def slow_groups(merges, n):
-    torn = [a | b for height, a, b in merges if slow_parts((height, a, b), merges, 1.0)]
+    torn = [a | b for height, a, b in merges if slow_parts((height, a, b), merges, GROUP_DISTANCE, 1.0)]
     sets = [frozenset([i]) for i in range(n)] + [a | b for _, a, b in merges]
     sets = [s for s in sets if not any(t <= s for t in torn)]
     tops = [s for s in sets if not any(s < other for other in sets)]
@@ -242,7 +245,7 @@ def slow_kind(merges, n, shown, unwanted, limit):
         return sorted({i for one in shown for i in slow_kind(merges, n, {one}, unwanted, limit)})
     for height, a, b in merges:
         if kind < a | b:
-            if slow_parts((height, a, b), merges, limit) or (a | b) & unwanted != kind & unwanted:
+            if slow_parts((height, a, b), merges, limit, limit) or (a | b) & unwanted != kind & unwanted:
                 break
             kind = a | b
     return sorted(kind)
