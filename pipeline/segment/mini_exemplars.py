@@ -71,6 +71,9 @@ class Pyramid(Protocol):
     def at(self, level: int) -> Found:
         """Return the instances of the whole picture at a level."""
 
+    def pieces_at(self, level: int) -> Found:
+        """Return them before the pieces of one thing are joined."""
+
     def best(self) -> int:
         """Return the level that explains the picture best."""
 
@@ -140,8 +143,10 @@ def steer(
         if seen is not None and len(boxes) == 1:  # one says too little of its kind for more
             return (seen,)
         steered = _steer_by_boxes(Views(session, like, image_hw3, boxes), pyramid.scales)
-        both = [one for one in (seen, steered) if one is not None]
-        return (max(both, key=lambda one: _n_of_size(one.found, boxes)),) if both else ()
+        if seen is None or steered is None:
+            return tuple(one for one in (seen, steered) if one is not None)
+        pieces = pyramid.pieces_at(pyramid.best())  # what examples show is not joined either
+        return (steered if _n_of_size(steered.found, boxes) > _n_of_size(pieces, boxes) else seen,)
     sizes = [e.bbox_xywh[2:] for e in elsewhere if e.bbox_xywh]
     founds = _steer_by_size(session, image_hw3, pyramid, np.maximum(sizes, np.float32(1))) if sizes else ()
     return tuple(Steered(found, MIN_QUALITY) for found in founds)

@@ -90,7 +90,20 @@ def _ideal_cone(labels: NDArray[np.int32], n: int) -> Array:
     return out
 
 
-def _judge(labels: NDArray[np.int32], n: int, maps: Maps, field: Array) -> tuple[Array, Array, Array]:
+def peak_field(maps: Maps) -> Array:
+    """Return (h, w) in [0, 1]: the cone where there is foreground and little contact, its peaks rounded."""
+    cone = maps.cone * maps.foreground * (1 - 0.5 * maps.contact)
+    return np.asarray(cv2.GaussianBlur(cone, (0, 0), 0.8), np.float32)
+
+
+def highest_in(labels: NDArray[np.int32], n: int, field: Array) -> Array:
+    """Return (n + 1,) the highest of a field in the ground and in regions 1…n, 0 where there is no cell."""
+    highest = np.zeros(n + 1, np.float32)
+    np.maximum.at(highest, labels.ravel(), field.ravel())
+    return highest
+
+
+def judge(labels: NDArray[np.int32], n: int, maps: Maps, field: Array) -> tuple[Array, Array, Array]:
     """Return area, quality and stability of regions 1…n.
 
     Quality is the mean foreground probability x how sharp the peak is x how well the cone agrees
@@ -102,8 +115,7 @@ def _judge(labels: NDArray[np.int32], n: int, maps: Maps, field: Array) -> tuple
     sure = np.bincount(k, maps.foreground.ravel()[inside], n + 1)[1:] / area
     off = np.abs(maps.cone - _ideal_cone(labels, n)).ravel()[inside]
     agree = 1 - np.bincount(k, off, n + 1)[1:] / area
-    peak = np.zeros(n + 1, np.float32)
-    np.maximum.at(peak, k, field.ravel()[inside])
+    peak = highest_in(labels, n, field)
     fore = maps.foreground.ravel()[inside]
     low, high = (np.bincount(k, fore > t, n + 1)[1:] for t in _STABLE)
     quality = sure * np.clip(peak[1:] / 0.8, 0, 1) * np.clip(agree, 0, 1)
@@ -112,9 +124,7 @@ def _judge(labels: NDArray[np.int32], n: int, maps: Maps, field: Array) -> tuple
 
 def find_instances(maps: Maps) -> Found:
     """Return the instances of one scale, those cells that are too few left out."""
-    field = np.asarray(
-        cv2.GaussianBlur(maps.cone * maps.foreground * (1 - 0.5 * maps.contact), (0, 0), 0.8), np.float32
-    )
+    field = peak_field(maps)
     peaks = _peaks(field)
     if not len(peaks):
         none = np.zeros(0, np.float32)
@@ -129,5 +139,5 @@ def find_instances(maps: Maps) -> Found:
     table = np.zeros(len(cells), np.int32)
     table[keep] = np.arange(1, len(keep) + 1)
     labels = table[labels]
-    _, quality, stability = _judge(labels, len(keep), maps, field)
+    _, quality, stability = judge(labels, len(keep), maps, field)
     return Found(maps, labels, cells[keep].astype(np.float32), quality, stability)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.segment.mini_maps import STRIDE_PX, maps_at_scale
 from pipeline.segment.mini_peaks import MIN_QUALITY, Found, find_instances
+from pipeline.segment.mini_pieces import join_pieces
 from pipeline.segment.mini_scale import SURE, scale_score
 
 STEP = 2**0.5
@@ -117,6 +118,7 @@ class ScaleSearch:
         self._session, self._image = session, image_hw3
         self.scales = pyramid((image_hw3.shape[0], image_hw3.shape[1]))
         self._done: dict[int, Found] = {}
+        self._joined: dict[int, Found] = {}
 
     def input_px(self, level: int) -> float:
         """Return how many px the whole picture has at a level of ``scales``."""
@@ -124,6 +126,12 @@ class ScaleSearch:
 
     def at(self, level: int) -> Found:
         """Return the instances of the whole picture at a level of ``scales``."""
+        if level not in self._joined:
+            self._joined[level] = join_pieces(self.pieces_at(level))
+        return self._joined[level]
+
+    def pieces_at(self, level: int) -> Found:
+        """Return what is seen of a level before pieces are joined: by these, levels are compared."""
         if level not in self._done:
             self._done[level] = find_instances(maps_at_scale(self._session, self._image, self.scales[level]))
         return self._done[level]
@@ -164,7 +172,7 @@ class ScaleSearch:
 
     def n_beside(self, level: int) -> tuple[int, ...]:
         """Return how many things the levels next to one show, those at which the whole picture was run."""
-        beside = [self._done[k] for k in (level - 1, level + 1) if k in self._done]
+        beside = [self.at(k) for k in (level - 1, level + 1) if k in self._done]
         return tuple(int((found.quality >= MIN_QUALITY).sum()) for found in beside)
 
     def best(self) -> int:
@@ -173,12 +181,12 @@ class ScaleSearch:
         for level, scale in enumerate(self.scales):
             input_px = self.input_px(level)
             best = max(scores, key=lambda k: scores[k], default=None)
-            known = None if best is None or scores[best] == -np.inf else self.at(best)
+            known = None if best is None or scores[best] == -np.inf else self.pieces_at(best)
             cheap = input_px <= CHEAP_PX or level == 0
             if cheap or (_is_worth_a_look(known, scale, input_px) and self._wins_on_samples(level, known)):
-                scores[level] = scale_score(self.at(level))
+                scores[level] = scale_score(self.pieces_at(level))
         best = max(scores, key=lambda k: scores[k])
-        if (self.at(best).quality >= SURE).sum() != 1:
+        if (self.pieces_at(best).quality >= SURE).sum() != 1:
             return best
-        many = [level for level in scores if _shows_clearly(self.at(level), _MANY)]
+        many = [level for level in scores if _shows_clearly(self.pieces_at(level), _MANY)]
         return max(many or [best], key=lambda k: scores[k])

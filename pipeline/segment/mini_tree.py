@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import expand_labels, watershed
 
 from pipeline.segment.mini_maps import STRIDE_PX, Maps
+from pipeline.segment.mini_peaks import peak_field
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -63,11 +64,10 @@ def build_tree(maps: Maps) -> RegionTree:
 
     Complexity: cells x log(cells) for the basins; touching pairs x log(pairs) for the tree.
     """
-    cone = maps.cone * maps.foreground * (1 - 0.5 * maps.contact)
-    field = np.asarray(cv2.GaussianBlur(cone, (0, 0), 0.8), np.float32)
+    field = peak_field(maps)
     basins = _basins(field, maps.foreground)
     sums, highest = _measure_leaves(basins, field, maps.foreground)
-    pairs, saddle = _touching(basins, field)
+    pairs, saddle = touching(basins, field)
     lower = highest[pairs, 0].min(axis=1)
     children = _merge(pairs[np.argsort(-saddle / np.maximum(lower, 1e-6), kind="stable")], len(sums))
     sums = np.concatenate([sums, np.zeros((len(children) - len(sums), sums.shape[1]))])
@@ -138,8 +138,8 @@ def _measure_leaves(
     return sums, highest
 
 
-def _touching(basins: NDArray[np.int32], field: NDArray[np.float32]) -> tuple[Integers, Array]:
-    """Return the (P, 2) pairs of leaves that touch or nearly do, and the (P,) saddle between them."""
+def touching(basins: NDArray[np.int32], field: NDArray[np.float32]) -> tuple[Integers, Array]:
+    """Return the (P, 2) pairs of basins that touch or nearly do, from 0, and the (P,) saddle between them."""
     grown = np.asarray(expand_labels(basins, _GAP_CELLS), dtype=np.int64)  # type: ignore[no-untyped-call]
     n, width = int(basins.max(initial=0)), basins.shape[1]
     keys, heights = [], []

@@ -63,12 +63,12 @@ def test_several_clear_things_win_over_the_one_that_holds_them(monkeypatch, n, q
     monkeypatch.setattr(mini_search, "CHEAP_PX", 10**9)
     dish, last = 1, len(search.scales) - 3
 
-    def at(level: int) -> Found:
+    def pieces_at(level: int) -> Found:
         scale = search.scales[level]
         side = round(500 * scale)
         if level == dish:
             return shown_at(scale, 1, round(0.4 * side**2), 0.8)
         return shown_at(scale, n if level == last else 0, 95, quality)
 
-    monkeypatch.setattr(search, "at", at)
+    monkeypatch.setattr(search, "pieces_at", pieces_at)
     assert search.best() == {"dish": dish, "colonies": last}[chosen]
