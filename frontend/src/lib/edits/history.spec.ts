@@ -1,6 +1,16 @@
 import { describe, expect, it } from "vitest";
 import type { Edit } from "../api/types";
-import { dropped, emptyHistory, nextBatch, record, redo, saved, undo } from "./history";
+import {
+  dropped,
+  emptyHistory,
+  nextBatch,
+  record,
+  recordNumber,
+  redo,
+  refusedOf,
+  saved,
+  undo,
+} from "./history";
 
 const add = (x: number): Edit => ({ op: "add", point: [x, 0] });
 const remove = (object_id: string): Edit => ({ op: "remove", object_id });
@@ -56,10 +66,28 @@ describe("history", () => {
     expect(nextBatch(history)[0]?.edits).toEqual([remove("h3_1")]);
   });
 
+  it("says what was refused, by the number that the server gives an edit", () => {
+    let history = record(record(emptyHistory, [add(1), remove("c1")], ["local:0"]), [remove("c2")]);
+    const batch = nextBatch(history);
+    const fields = ["edits[2].object_id", "edits.0.point", "version"];
+    const details = fields.map((field) => ({ field, message: "no" }));
+    const refused = refusedOf(batch, details);
+    expect([...refused.values()]).toEqual(["removing c2 (no)", "adding at 1, 0 and removing c1 (no)"]);
+    history = recordNumber(emptyHistory, 4);
+    expect([...refusedOf(history.done, [{ field: "count", message: "no" }]).values()]).toEqual([
+      "the number 4 (no)",
+    ]);
+  });
+
+  it("sends no more at once than the server takes", () => {
+    const done = Array.from({ length: 1001 }, (_, k) => record(emptyHistory, [remove(`c${k}`)]).done).flat();
+    expect(nextBatch({ done, undone: [] })).toHaveLength(1000);
+  });
+
   it("keeps what is saved when the server refuses the rest", () => {
     let history = record(emptyHistory, [remove("c1")]);
     history = record(saved(history, nextBatch(history), "cor_1", []), [remove("gone")]);
-    expect(dropped(history).done.map((entry) => entry.correctionId)).toEqual(["cor_1"]);
+    expect(dropped(history, nextBatch(history)).done.map((entry) => entry.correctionId)).toEqual(["cor_1"]);
   });
 
   it("does nothing without anything to undo or redo", () => {

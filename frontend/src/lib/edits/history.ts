@@ -5,7 +5,11 @@
  * saved together share one correction. Objects that the server does not know yet have a local id,
  * replaced everywhere once the server has named them.
  */
+import type { ErrorDetail } from "../api/client";
 import type { CorrectionRecord, Edit, StoredEdit } from "../api/types";
+
+/** What the server takes at once. */
+const MAX_EDITS = 1000;
 
 export interface Entry {
   edits: Edit[];
@@ -102,6 +106,7 @@ export function nextBatch(history: History): Entry[] {
   for (const entry of waiting) {
     if (entry.isNumber) return batch.length ? batch : [entry];
     if (entry.edits.some((edit) => edit.op === "remove" && added.has(edit.object_id))) break;
+    if (batch.length === MAX_EDITS) break;
     for (const id of entry.addedIds) added.add(id);
     batch.push(entry);
   }
@@ -124,7 +129,29 @@ export function saved(history: History, batch: Entry[], correctionId: string, id
   return { done: history.done.map(rename), undone: history.undone.map(rename) };
 }
 
-/** Forget a batch that the server refused, and everything that could depend on it. */
-export function dropped(history: History): History {
-  return { done: history.done.filter((entry) => entry.correctionId !== null), undone: [] };
+/** Return the entries of a batch that the server's details refuse, each with what it is and why. */
+export function refusedOf(batch: Entry[], details: ErrorDetail[]): Map<Entry, string> {
+  const owners = batch.flatMap((entry) => entry.edits.map(() => entry));
+  const refused = new Map<Entry, string>();
+  for (const { field = "", message } of details) {
+    const entry = field === "count" ? batch[0] : owners[Number(/^edits\D(\d+)/.exec(field)?.[1])];
+    if (entry) refused.set(entry, `${nameOf(entry)} (${message})`);
+  }
+  return refused;
+}
+
+function nameOf({ edits, count }: Entry): string {
+  if (count !== undefined) return `the number ${count}`;
+  const names = edits.map((edit) =>
+    edit.op === "add" ? `adding at ${edit.point.join(", ")}` : `removing ${edit.object_id}`,
+  );
+  return names.join(" and ");
+}
+
+/** Forget entries that the server refused, and the removal of what they would have added. */
+export function dropped(history: History, refused: Entry[]): History {
+  const gone = new Set(refused.flatMap((entry) => entry.addedIds));
+  const isKept = (entry: Entry) =>
+    !refused.includes(entry) && !entry.edits.some((edit) => edit.op === "remove" && gone.has(edit.object_id));
+  return { done: history.done.filter(isKept), undone: history.undone.filter(isKept) };
 }

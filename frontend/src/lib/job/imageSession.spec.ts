@@ -58,10 +58,12 @@ function respond(url: string, body: string): [number, unknown] {
   }
   const { version: seen, edits = [], count } = JSON.parse(body) as Body;
   if (seen !== version) return [409, { code: "VERSION_CONFLICT", message: "stale" }];
-  const unknown = edits.find(
-    (e) => e.op === "remove" && !detections().some((d) => d.object_id === e.object_id),
-  );
-  if (unknown) return [400, { code: "INVALID_REQUEST", message: `no object ${unknown.object_id}` }];
+  const details = edits.flatMap(({ op, object_id, point }, n) => {
+    if (op === "remove" && !detections().some((d) => d.object_id === object_id))
+      return [{ field: `edits[${n}].object_id`, message: `no object ${object_id}` }];
+    return point && point[0] > 100 ? [{ field: `edits[${n}].point`, message: "outside" }] : [];
+  });
+  if (details.length) return [400, { code: "INVALID_REQUEST", message: "not so", details }];
   corrections.push({ id: `k${posts.length}`, edits, count });
   version += 1;
   return [200, { ...state(), correction_id: `k${posts.length}` }];
@@ -179,13 +181,35 @@ it("applies its edits to the newer count when somebody else was faster", async (
   expect(session.error).toBeNull();
 });
 
-it("drops an edit that the server refuses, and says why", async () => {
+it("drops the edit that the server refuses, names it, and saves the others", async () => {
   corrections.push({ id: "other", edits: [{ op: "remove", object_id: "c0" }] });
+  session.add({ x: 70, y: 5 });
   session.remove("c0");
+  session.remove("c1");
   await session.flush();
-  expect(session.error).toMatchObject({ message: "no object c0" });
+  expect(session.error).toMatchObject({ message: "Not saved: removing c0 (no object c0)." });
   expect(session.unsaved).toEqual([]);
+  expect(counted()).toEqual(["c2", "hk2_0"]);
+  expect(session.edits.done).toHaveLength(2);
+});
+
+it("drops with a refused addition what was done to the added object", async () => {
+  session.add({ x: 170, y: 5 });
+  session.remove("local:0");
+  session.remove("c1");
+  await session.flush();
+  expect(session.error).toMatchObject({ message: "Not saved: adding at 170, 5 (outside)." });
+  expect([session.unsaved, counted()]).toEqual([[], ["c0", "c2"]]);
+});
+
+it("keeps what the server refuses without naming an edit, and takes it back on Undo", async () => {
+  session.remove("c0");
+  vi.stubGlobal("fetch", failOnce(globalThis.fetch, 413, "FILE_TOO_LARGE"));
+  await session.flush();
+  expect(session.error).toMatchObject({ code: "FILE_TOO_LARGE" });
   expect(counted()).toEqual(["c1", "c2"]);
+  await session.undo();
+  expect([session.unsaved, counted()]).toEqual([[], ["c0", "c1", "c2"]]);
 });
 
 it("keeps unsaved edits while the server cannot be reached", async () => {
@@ -318,7 +342,7 @@ it("does not say that edits were applied which the server refused", async () => 
   version = 5;
   session.remove("c0");
   await session.flush();
-  expect(session.message).toBe("Not saved.");
+  expect([session.message, session.count]).toEqual(["Not saved.", 2]);
 });
 
 it("starts again from what holds when a step was taken back elsewhere", async () => {

@@ -40,6 +40,8 @@ export class ImageSession {
 
   private nextLocal = 0;
   private conflicts = 0;
+  /** What the server refused of the edits that are being saved. */
+  private refused: string[] = [];
   private nUndoing = 0;
   private hasFailedUndo = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -178,6 +180,8 @@ export class ImageSession {
     for (let batch = history.nextBatch(this.edits); batch.length; batch = history.nextBatch(this.edits)) {
       await this.saveBatch(batch);
     }
+    const refused = this.refused.splice(0);
+    if (refused.length) throw new Error(`Not saved: ${refused.join("; ")}.`);
   }
 
   private async saveBatch(batch: history.Entry[]): Promise<void> {
@@ -196,21 +200,23 @@ export class ImageSession {
       this.edits = history.saved(this.edits, batch, answer.correction_id, ids);
       this.takeOver(answer);
     } catch (error) {
-      await this.recover(error);
+      await this.recover(error, batch);
     }
   }
 
-  /** After a conflict look at the newer count and try again; other refusals drop the unsaved edits. */
-  private async recover(error: unknown): Promise<void> {
+  /** After a conflict look at the newer count and try again; drop the edits that the server names, and no other. */
+  private async recover(error: unknown, batch: history.Entry[]): Promise<void> {
     if (!(error instanceof ApiError) || isPassing(error)) throw error;
     this.result = await getImageResult(this.jobId, this.fileId);
     if (error.code === "VERSION_CONFLICT" && ++this.conflicts < MAX_CONFLICTS) {
       this.message = "This image was changed elsewhere; your edits were applied to the newer count.";
       return;
     }
-    this.edits = history.dropped(this.edits);
     this.message = "Not saved.";
-    throw error;
+    const refused = history.refusedOf(batch, error.details);
+    if (!refused.size) throw error;
+    this.refused.push(...refused.values());
+    this.edits = history.dropped(this.edits, [...refused.keys()]);
   }
 
   private async revert(correctionId: string): Promise<void> {
