@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,13 @@ from app.results.recount import (
     recounted,
     settings_of,
 )
-from app.results.service import announce_change, change_image, counted_images, replace_instances
+from app.results.service import (
+    announce_change,
+    change_image,
+    counted_images,
+    replace_instances,
+    version_conflict,
+)
 from app.types.service import object_types
 from app.uploads.service import display_name
 from pipeline.contract import CountSettings
@@ -60,12 +66,12 @@ def recount(job_id: str, body: Data) -> Data:
             ``file_id`` for this image only: the others stay as it is counted with, or as the job has them
             with ``from_job_config``, and the job's own config then keeps its chosen groups alone;
             ``from_corrections`` takes what humans corrected as exemplars, for images that nobody corrected;
-            ``dry_run`` changes nothing.
+            ``versions`` of the results that were looked at; ``dry_run`` changes nothing.
 
     Raises:
         TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY, INVALID_CONFIG; INVALID_STATE while
             the job is live, or when nothing was corrected; VERSION_CONFLICT when somebody changed a result
-            meanwhile.
+            meanwhile, or since it was looked at.
     """
     with template_named_for(body["config"]):
         return _recount(job_id, body)
@@ -76,6 +82,7 @@ def _recount(job_id: str, body: Data) -> Data:
     if job.status in LIVE and not dry_run:
         raise TallyError("INVALID_STATE", f"want a job that has ended, this one is {job.status}")
     images, sent = counted_images(job, file_id), _anchored(job, body["config"], file_id)
+    _refuse_stale(images, body["versions"])
     lesson: Learned | None = None
     is_own = file_id is not None and not body["from_job_config"]
     below = settings_to_json(settings_of(images[0])) if is_own else job.config
@@ -102,6 +109,12 @@ def _recount(job_id: str, body: Data) -> Data:
         chosen = None if file_id is None else partial(_with_choices_of, sent=sent, file_id=file_id)
         _write(job_id, chosen or (lambda _: config), changes, [f.objects for f in found])
     return answer
+
+
+def _refuse_stale(images: Sequence[JobImage], seen: Mapping[str, int]) -> None:
+    for image in images:
+        if (version := seen.get(image.image_id, image.version)) != image.version:
+            raise version_conflict(version, image.version, f"{image.image.filename}: ")
 
 
 def _with_choices_of(config: Data, sent: Data, file_id: str) -> Data:

@@ -204,6 +204,14 @@ class RecountRequestSchema(ma.Schema):
             False, "score the images that no human touched by what was corrected in the others"
         ),
     )
+    versions = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(strict=True),
+        load_default=dict,
+        metadata=described(
+            {FILE_ID: 1}, "file_id: version of the result that was looked at; a stale one is a 409"
+        ),
+    )
 
 
 class RecountedImageSchema(ma.Schema):

@@ -125,9 +125,9 @@ def change_image(session: Session, image_id: int, version: int, columns: Data) -
     return new_version
 
 
-def version_conflict(named: int, now: int | None) -> TallyError:
+def version_conflict(named: int, now: int | None, where: str = "") -> TallyError:
     """Return the error of a change that names an old version."""
-    message = f"want the current version {now}, got {named}: somebody changed this result meanwhile"
+    message = f"{where}want the current version {now}, got {named}: somebody changed this result meanwhile"
     return TallyError("VERSION_CONFLICT", message, field="version", details=[{"version": now}])
 
 

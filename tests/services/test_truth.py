@@ -113,6 +113,21 @@ def test_a_preview_asks_to_be_checked_as_the_count_then_does(client: Client) -> 
     assert (image["needs_review"], image["review_reason"]) == (False, None)
 
 
+def test_a_recount_of_what_somebody_changed_since_is_refused(client: Client) -> None:
+    job = client.counted(THREE, MIXED)
+    first, second = (image["file_id"] for image in job["images"])
+    client.post("/correct", {"job_id": job["job_id"], "file_id": second, "version": 1, "count": 9})
+    body = {"config": {"confidence_threshold": 0.1}, "versions": {first: 1, second: 1}}
+    answer = client.post(f"/jobs/{job['job_id']}/recount", body)
+    error = error_of(answer)
+    assert (answer.status_code, error["code"]) == (409, "VERSION_CONFLICT")
+    assert error["details"] == [{"version": 2}]
+    assert error["message"].startswith("photo-1.png: want the current version 2, got 1")
+    assert [image["version"] for image in data_of(client.get(f"/jobs/{job['job_id']}"))["images"]] == [1, 2]
+    body["versions"] = {first: 1, second: 2}
+    assert data_of(client.post(f"/jobs/{job['job_id']}/recount", body))["count"] == 3 + 9
+
+
 def test_the_list_shows_the_first_image(client: Client) -> None:
     job = client.counted(THREE, MIXED)
     (listed,) = data_of(client.get("/jobs"))

@@ -1,5 +1,5 @@
 /** One function for each call the pages make. */
-import { create, get, post, send } from "./client";
+import { ApiError, create, get, post, send } from "./client";
 import type * as api from "./types";
 
 export const getJob = (id: string, signal?: AbortSignal) => get<api.Job>(`/jobs/${id}`, signal);
@@ -52,10 +52,32 @@ export interface RecountRequest {
   from_job_config?: boolean;
   /** Score the photos that no human touched by what was corrected in the others. */
   from_corrections?: boolean;
+  /** Of the counts that a person looked at, by photo: one that was changed since is not overwritten. */
+  versions?: Record<string, number>;
 }
+
+type Versioned = Pick<api.RecountedImage, "file_id" | "version">;
+
+/** Return the versions of counts in view, later ones before earlier ones of the same photo. */
+export const versionsOf = (...images: Versioned[]) =>
+  Object.fromEntries(images.map(({ file_id, version }) => [file_id, version]));
 
 export const recount = (jobId: string, body: RecountRequest, signal?: AbortSignal) =>
   post<api.RecountAnswer>(`/jobs/${jobId}/recount`, body, signal);
+
+/** Count again as a preview showed; where somebody changed what it showed, `lookAgain`, and fail all the same. */
+export async function applyRecount(
+  jobId: string,
+  body: Omit<RecountRequest, "dry_run">,
+  lookAgain: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await recount(jobId, { ...body, dry_run: false });
+  } catch (failure) {
+    if (failure instanceof ApiError && failure.code === "VERSION_CONFLICT") await lookAgain();
+    throw failure;
+  }
+}
 
 /** Run the engine on stored photos. */
 export const predict = (body: api.PredictRequest, signal?: AbortSignal, key?: string) =>

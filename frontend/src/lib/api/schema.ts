@@ -226,7 +226,8 @@ export interface paths {
          *     the job keeps what was chosen among its groups. A recount of all images takes the job's settings for each.
          *     `config.groups` names visual groups, keeps them or leaves them out; it is the whole list each time. With
          *     `from_corrections` the images that no human touched are scored by what was added, left standing and
-         *     removed in the others.
+         *     removed in the others. With `versions`, as a preview tells them, nothing is done when somebody changed one
+         *     of these results since: 409 `VERSION_CONFLICT`.
          */
         post: operations["recountJob"];
         delete?: never;
@@ -1266,6 +1267,15 @@ export interface components {
              * @example false
              */
             from_corrections: boolean;
+            /**
+             * @description file_id: version of the result that was looked at; a stale one is a 409
+             * @example {
+             *       "img_01jz4k8e7b2w3x4y5z6a7b8c9d": 1
+             *     }
+             */
+            versions?: {
+                [key: string]: number;
+            };
         };
         ExemplarNumbers: {
             /**

@@ -1,6 +1,6 @@
 /** The offer to count the other photos of a job by what was corrected in one. */
-import { recount } from "../api/jobs";
-import type { RecountAnswer } from "../api/types";
+import { applyRecount, recount, versionsOf } from "../api/jobs";
+import type { JobImage, RecountAnswer } from "../api/types";
 
 export class CorrectionsOffer {
   /** What it would change, once a person asked. */
@@ -19,18 +19,24 @@ export class CorrectionsOffer {
 
   /** Find out what would change in the photos that no human touched. */
   preview(): Promise<void> {
+    return this.run(() => this.look());
+  }
+
+  /** Change them, unless somebody changed what is in view; `reload` fetches what holds then. */
+  apply(image: JobImage, images: JobImage[], reload: () => Promise<unknown>): Promise<void> {
     return this.run(async () => {
-      this.answer = await recount(this.jobId, { from_corrections: true, dry_run: true });
+      const versions = versionsOf(...images, ...(this.answer?.images ?? []));
+      await applyRecount(this.jobId, { from_corrections: true, versions }, async () => {
+        await reload();
+        await this.look();
+      });
+      await reload();
+      this.dismiss(image.file_id, image.version);
     });
   }
 
-  /** Change them; `reload` fetches what that made. */
-  apply(fileId: string, version: number, reload: () => Promise<unknown>): Promise<void> {
-    return this.run(async () => {
-      await recount(this.jobId, { from_corrections: true, dry_run: false });
-      await reload();
-      this.dismiss(fileId, version);
-    });
+  private async look(): Promise<void> {
+    this.answer = await recount(this.jobId, { from_corrections: true, dry_run: true });
   }
 
   dismiss(fileId: string, version: number): void {

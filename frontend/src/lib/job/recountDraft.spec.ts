@@ -1,30 +1,39 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import type { CountConfig, Exemplar } from "../api/types";
+import type { CountConfig, Exemplar, JobImage } from "../api/types";
 import { RecountDraft } from "./recountDraft.svelte";
 
 // A real HTTP server that counts 5 with an example, and 9 without.
-type Body = { config: CountConfig; dry_run: boolean; file_id?: string; from_job_config?: boolean };
+type Body = {
+  config: CountConfig;
+  dry_run: boolean;
+  file_id?: string;
+  from_job_config?: boolean;
+  versions?: Record<string, number>;
+};
 const LIKED: Exemplar = { file_id: "img_1", positive: true, box: [1, 2, 3, 4] };
 const LEARNED: Exemplar = { ...LIKED, box: [9, 9, 3, 4], corrected: true };
 const realFetch = globalThis.fetch;
 let server: Server;
 let asked: Body[];
 let refuses: boolean;
+let version: number;
 let base: CountConfig;
 let draft: RecountDraft;
 
 function respond(body: Body): [number, unknown] {
   asked.push(body);
   if (refuses) return [400, { error: { code: "INVALID_CONFIG", message: "no such photo" } }];
+  if (Object.values(body.versions ?? {}).some((seen) => seen !== version))
+    return [409, { error: { code: "VERSION_CONFLICT", message: "changed meanwhile" } }];
   const count = body.config.exemplars?.length ? 5 : 9;
   const ids = body.file_id ? [body.file_id] : ["img_1", "img_2"];
-  return [200, { data: { count, images: ids.map((file_id) => ({ file_id, count })) } }];
+  return [200, { data: { count, images: ids.map((file_id) => ({ file_id, count, version })) } }];
 }
 
 beforeEach(async () => {
-  [asked, refuses, base] = [[], false, {}];
+  [asked, refuses, version, base] = [[], false, 1, {}];
   server = createServer((request, response) => {
     let body = "";
     request.on("data", (chunk) => (body += chunk));
@@ -116,7 +125,7 @@ it("brings back the last change that was taken back by hand", () => {
 it("applies to all photos, and is clean once they are loaded anew", async () => {
   draft.add(LIKED);
   let isDirtyWhileLoading = false;
-  await draft.apply(async () => void (isDirtyWhileLoading = draft.isDirty));
+  await draft.apply([], async () => void (isDirtyWhileLoading = draft.isDirty));
   expect(asked.at(-1)).toMatchObject({ dry_run: false });
   expect(asked.at(-1)).not.toHaveProperty("file_id");
   expect([isDirtyWhileLoading, draft.isDirty, draft.takesUndo]).toEqual([true, false, false]);
@@ -126,7 +135,7 @@ it("tries the former settings when an applied count is undone, and puts them awa
   base = { template: "lab", exclude_edge: true };
   draft.add(LIKED);
   draft.set({ exclude_edge: false, template: null });
-  await draft.apply(async () => void (base = { ...base, ...draft.changes }));
+  await draft.apply([], async () => void (base = { ...base, ...draft.changes }));
   expect([draft.isDirty, draft.takesUndo]).toEqual([false, true]);
   draft.undo();
   const former = { exemplars: [], count_what: "type", exclude_edge: true, template: "lab" };
@@ -139,9 +148,23 @@ it("tries the former settings when an applied count is undone, and puts them awa
 it("keeps what was tried when the server refuses it", async () => {
   draft.add(LIKED);
   refuses = true;
-  await draft.apply(async () => undefined);
+  await draft.apply([], async () => undefined);
   expect(String(draft.error)).toContain("no such photo");
   expect(draft.exemplars).toEqual([LIKED]);
+});
+
+it("overwrites nothing that somebody changed since it was previewed, and previews it anew", async () => {
+  const images = ["img_1", "img_2"].map((file_id) => ({ file_id, version: 1 }) as JobImage);
+  draft.add(LIKED);
+  await until(() => draft.previewOf("img_1") !== null);
+  version = 2;
+  const reload = async () => void images.forEach((image) => (image.version = version));
+  await draft.apply(images, reload);
+  expect(asked.at(-2)).toMatchObject({ dry_run: false, versions: { img_1: 1, img_2: 1 } });
+  expect([String(draft.error), draft.isDirty]).toEqual(["Error: changed meanwhile", true]);
+  expect(draft.previewOf("img_1")?.version).toBe(2);
+  await draft.apply(images, reload);
+  expect([draft.error, draft.isDirty]).toEqual([null, false]);
 });
 
 it("leaves out what was learned from corrections, and keeps what was drawn", () => {
@@ -160,7 +183,7 @@ it("is there again after a reload, with its preview, until it is applied or disc
   reloaded.look("img_1");
   await until(() => reloaded.previewOf("img_1")?.count === 5);
   expect(new RecountDraft("job_2", () => base).isDirty).toBe(false);
-  await reloaded.apply(async () => undefined);
+  await reloaded.apply([], async () => undefined);
   expect(new RecountDraft("job_1", () => base).isDirty).toBe(false);
 });
 

@@ -1,6 +1,6 @@
 /** Other ways to count a job that a person tries out: previewed on the photo in view, then applied to all. */
-import { recount, type RecountRequest } from "../api/jobs";
-import type { CountConfig, Exemplar, RecountedImage } from "../api/types";
+import { applyRecount, recount, versionsOf, type RecountRequest } from "../api/jobs";
+import type { CountConfig, Exemplar, JobImage, RecountedImage } from "../api/types";
 import { withExemplar } from "../exemplars/exemplars";
 import { changeOfExemplars, mergedConfig, valuesOf, withChange } from "./changes";
 import * as drafts from "./drafts";
@@ -27,7 +27,7 @@ export class RecountDraft {
   private former: CountConfig = {};
   private fileId = "";
   private readonly runner = new PreviewRunner(
-    async (signal) => this.preview({ file_id: this.fileId, from_job_config: true }, signal),
+    (signal) => this.previewInView(signal),
     (failure) => (this.error = failure),
   );
 
@@ -119,17 +119,28 @@ export class RecountDraft {
     return this.run(() => this.preview({}));
   }
 
-  /** Count all photos like this from now on; `reload` fetches what that made. Undo tries the former settings. */
-  apply(reload: () => Promise<unknown>): Promise<void> {
+  /**
+   * Count all photos like this from now on, unless somebody changed what is in view; `reload` fetches what holds
+   * then. Undo tries the former settings.
+   */
+  apply(images: JobImage[], reload: () => Promise<unknown>): Promise<void> {
     this.runner.stop();
     return this.run(async () => {
       const before = valuesOf(this.base(), this.changes);
-      await recount(this.jobId, { config: this.changes, dry_run: false });
+      const versions = versionsOf(...images, ...this.previews);
+      await applyRecount(this.jobId, { config: this.changes, versions }, async () => {
+        await reload();
+        await this.previewInView();
+      });
       await reload();
       this.clear();
       this.former = withChange(this.base(), {}, before);
       this.past = Object.keys(this.former).length ? [this.former] : [];
     });
+  }
+
+  private previewInView(signal?: AbortSignal): Promise<void> {
+    return this.preview({ file_id: this.fileId, from_job_config: true }, signal);
   }
 
   private async preview(which: Partial<RecountRequest>, signal?: AbortSignal): Promise<void> {
