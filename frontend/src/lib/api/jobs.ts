@@ -94,8 +94,18 @@ export async function deleteTemplate(id: string): Promise<void> {
 
 export const correct = (body: api.CorrectRequest) => post<api.CorrectionAnswer>("/correct", body);
 
-/** Return the newest hundred corrections of one image, newest first. */
-export const listCorrections = (jobId: string, fileId: string, signal?: AbortSignal) =>
-  get<api.CorrectionRecord[]>(`/corrections?job_id=${jobId}&file_id=${fileId}&page_size=100`, signal);
+const PAGE_SIZE = 100;
+
+/** Return all corrections of one image, newest first; one made meanwhile moves others to a later page, not out. */
+export async function listCorrections(jobId: string, fileId: string, signal?: AbortSignal) {
+  const found = new Map<string, api.CorrectionRecord>();
+  for (let page = 1, isFull = true; isFull; page++) {
+    const query = `job_id=${jobId}&file_id=${fileId}&page_size=${PAGE_SIZE}&page=${page}`;
+    const listed = await get<api.CorrectionRecord[]>(`/corrections?${query}`, signal);
+    for (const one of listed) found.set(one.correction_id, one);
+    isFull = listed.length === PAGE_SIZE;
+  }
+  return [...found.values()];
+}
 
 export const revertCorrection = (id: string) => post<api.CorrectionAnswer>(`/corrections/${id}/revert`);

@@ -47,7 +47,7 @@ function detections(): Detection[] {
 }
 
 function respond(url: string, body: string): [number, unknown] {
-  if (url.includes("/corrections?")) return [200, corrections.map(recordOf).reverse()];
+  if (url.includes("/corrections?")) return [200, pageOf(corrections.map(recordOf).reverse(), url)];
   if (url.includes("/results")) return [200, { images: [{ ...RESULT, ...state() }] }];
   posts.push(url.replace("/api/v1", ""));
   const revert = /corrections\/(\w+)\/revert/.exec(url)?.[1];
@@ -67,6 +67,12 @@ function respond(url: string, body: string): [number, unknown] {
   corrections.push({ id: `k${posts.length}`, edits, count });
   version += 1;
   return [200, { ...state(), correction_id: `k${posts.length}` }];
+}
+
+function pageOf<T>(all: T[], url: string): T[] {
+  const query = new URLSearchParams(url.split("?")[1]);
+  const [page, size] = [Number(query.get("page") ?? 1), Number(query.get("page_size"))];
+  return all.slice((page - 1) * size, page * size);
 }
 
 const recordOf = ({ id, edits, count }: (typeof corrections)[number]) => ({
@@ -268,6 +274,13 @@ it("takes back what was done before the page was opened", async () => {
   await later.flush();
   expect(later.count).toBe(3);
   expect(later.scene.counted.at(-1)?.source).toBe("model");
+});
+
+it("knows all corrections of earlier visits, however many there are", async () => {
+  corrections = Array.from({ length: 250 }, (_, k) => ({ id: `k${k}`, edits: [], count: k ? undefined : 9 }));
+  await session.load();
+  expect(session.edits.done.map((entry) => entry.correctionId)).toEqual(corrections.map(({ id }) => id));
+  expect(session.isNumber).toBe(true);
 });
 
 it("states a number, and takes it back", async () => {
