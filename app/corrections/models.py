@@ -15,7 +15,9 @@ from app.ids import new_id
 class Correction(Base):
     """One POST /correct. ``edits`` is its list of operations, ``human_count`` its bare number.
 
-    ``version`` is the job image's version after it. A reverted one is kept and ignored.
+    ``version`` is the job image's version after it. A reverted one is kept and ignored, and
+    ``count_after`` of later ones becomes what they make without it. It is below 0 where more is removed than
+    a bare number leaves.
     """
 
     __tablename__ = "corrections"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
@@ -33,6 +33,7 @@ from app.results.recount import (
     bare_number,
     columns_of,
     edited,
+    moves_of,
     settings_of,
     standing_corrections,
 )
@@ -93,14 +94,21 @@ def revert(correction_id: str) -> Data:
         if correction.reverted_at is not None:
             raise TallyError("INVALID_STATE", "this correction was reverted before")
         image = session.get_one(JobImage, correction.job_image_id, populate_existing=True)
-        before = current_count(image) or 0
+        before, was = current_count(image) or 0, standing_corrections(session, image)
         correction.reverted_at = utcnow()
         session.flush()
-        found = current(get_job(job_id), image)
-        number = bare_number(standing_corrections(session, image))
-        data = _write(session, image, found, number, correction_id, before)
+        found, standing = current(get_job(job_id), image), standing_corrections(session, image)
+        _move(standing, moves_of(found, was), moves_of(found, standing))
+        data = _write(session, image, found, bare_number(standing), correction_id, before)
     announce_change(data["job_id"])
     return data
+
+
+def _move(corrections: Sequence[Correction], was: Mapping[str, int], now: Mapping[str, int]) -> None:
+    """Change by how much edits move a number, where one that was reverted left them less, or more, to do."""
+    for correction in corrections:
+        if correction.human_count is None:
+            correction.count_after += now[correction.id] - was[correction.id]
 
 
 def list_corrections(
@@ -144,7 +152,8 @@ def _apply(session: Session, job: Job, image: JobImage, correction_id: str, body
 
 
 def _count_after(correction: Correction, added: int, before: int) -> int:
-    return max(0, before + added) if correction.human_count is None else correction.human_count
+    """Return what it makes of a count; below 0 where it removes more than a bare number leaves."""
+    return before + added if correction.human_count is None else correction.human_count
 
 
 def _completed(
@@ -227,7 +236,7 @@ def _describe(correction: Correction, image_id: str) -> Data:
         "edits": correction.edits,
         "human_count": correction.human_count,
         "count_before": correction.count_before,
-        "count_after": correction.count_after,
+        "count_after": max(0, correction.count_after),
         "version": correction.version,
         "created_at": rfc3339(correction.created_at),
         "reverted_at": rfc3339(correction.reverted_at),

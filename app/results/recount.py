@@ -238,6 +238,16 @@ def edits_of(corrections: Sequence[Correction]) -> list[Edit]:
     return [edit for correction in corrections for edit in correction.edits]
 
 
+def moves_of(found: Recounted, corrections: Sequence[Correction]) -> dict[str, int]:
+    """Return by how many objects each correction changes a count, done one after the other; by its id."""
+    moves, objects = {}, objects_of(found.candidates, found.instances)
+    for correction in corrections:
+        before = len(objects)
+        objects = apply_edits(objects, found.candidates, correction.edits)
+        moves[correction.id] = len(objects) - before
+    return moves
+
+
 def bare_number(corrections: Sequence[Correction]) -> int | None:
     """Return the number that humans gave: the last one, moved by the edits after it; None without."""
     number: int | None = None

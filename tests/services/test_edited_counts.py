@@ -11,9 +11,16 @@ from app.results import recounting
 from tests.doubles.painted import Disc, painted_png, row_of_discs
 from tests.services.client import Client, data_of
 from tests.services.conftest import MakeWorkplace
+from tests.services.test_results import correct
 
 UNLIKE = (3, 7, 11, 15)
 """Of twenty discs, those that look otherwise: it is open whether they are meant."""
+
+ADD, ADD_C0 = ({"op": "add", "point": point} for point in ([20, 70], [20, 20]))
+
+
+def remove(object_id: str) -> dict[str, Any]:
+    return {"op": "remove", "object_id": object_id}
 
 
 @pytest.fixture
@@ -57,3 +64,27 @@ def test_groups_chosen_in_two_photos_at_once_both_stay_with_the_job(
     leave_out(one)
     kept = data_of(client.get(f"/jobs/{job['job_id']}"))["config"]["groups"]
     assert {choice["file_id"] for choice in kept} == {one, other}
+
+
+@pytest.mark.parametrize(
+    ("number", "edits", "reverted", "then"),
+    [
+        (10, [ADD, remove("c3")], 0, 10),  # nothing is left to remove
+        (10, [remove("c0"), ADD_C0], 0, 10),  # it is counted: nothing is left to add
+        (10, [ADD, remove("c3"), remove("c1")], 0, 9),
+        (10, [remove("c0"), remove("c1")], 0, 9),
+        (1, [remove("c0"), remove("c1")], 0, 0),
+    ],
+)
+def test_a_number_after_a_revert_is_as_if_what_was_reverted_had_never_been(
+    client: Client, number: int, edits: list[dict[str, Any]], reverted: int, then: int
+) -> None:
+    job = client.counted(painted_png([*row_of_discs(3), Disc(20, 70, quality=0.1)]))
+    correct(client, job, 1, count=number)
+    made = [data_of(correct(client, job, 2 + i, edits=[edit])) for i, edit in enumerate(edits)]
+    left = data_of(client.post(f"/corrections/{made[reverted]['correction_id']}/revert"))
+    assert (left["count"], client.results(job["job_id"])["count"]) == (then, then)
+    again = data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {"min_area_px": 5000}}))
+    assert again["count"] == then, "other settings leave a person's number as it is"
+    listed = data_of(client.get(f"/corrections?job_id={job['job_id']}"))
+    assert all(min(one["count_before"], one["count_after"]) >= 0 for one in listed)
