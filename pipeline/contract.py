@@ -6,7 +6,7 @@ is the one place for its keys, ranges and defaults. ``CountResult`` is the answe
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -318,6 +318,12 @@ class CountResult:
     size_limits_px: tuple[int, int]
     engine_details: dict[str, Any] = field(default_factory=dict)
     density_estimate: DensityEstimate | None = None
+
+    def counted_twice(self, name: str | None) -> CountResult:
+        """Return this count, asking for a look where the same bytes were counted as file ``name``, too."""
+        if name is None:
+            return self
+        return replace(self, needs_review=True, review_reason=f"the same picture as {name}; both are counted")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dicts and numbers, ready for ``json.dumps``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import hashlib
 import io
 import json
 import math
@@ -138,9 +139,10 @@ def count(
         count_what="exemplars" if anchored else "type",
         visualize=out is not None,
     )
-    rows = []
+    rows: list[dict[str, Any]] = []
+    known: dict[bytes, str] = {}
     for outcome in _count_all([CountRequest(file, file, type_, settings) for file in files]):
-        rows.append(_row(outcome))
+        rows.append(_row(outcome, known))
         if rows[0]["error"] and str(rows[-1]["error"]).startswith("INVALID_CONFIG: config.exemplars"):
             rows[-1] |= {"error": f"INVALID_CONFIG: the examples lie in {files[0]}, which was not counted"}
         if out is not None:
@@ -197,11 +199,15 @@ def _count_all(requests: Sequence[CountRequest]) -> Iterator[ImageOutcome]:
                 yield outcome
 
 
-def _row(outcome: ImageOutcome) -> dict[str, Any]:
+def _row(outcome: ImageOutcome, known: dict[bytes, str]) -> dict[str, Any]:
+    """Return the row of an image; ``known`` are the files counted so far, by their hash."""
     result, error = outcome.result, outcome.error
     if result is None:
         message = f"{error.code}: {error}" if isinstance(error, PipelineError) else "not counted"
         return dict.fromkeys(COLUMNS) | {"file": outcome.image_id, "error": message}
+    digest = hashlib.sha256(Path(outcome.image_id).read_bytes()).digest()
+    first = known.setdefault(digest, outcome.image_id)
+    result = result.counted_twice(None if first == outcome.image_id else first)
     return {
         "file": outcome.image_id,
         "count": result.count,

@@ -25,6 +25,7 @@ from app.results.edits import Edit, apply_edits
 from app.results.objects import HUMAN, CountedObject, facts_of, objects_of, size_stats
 from app.storage import StorageError, storage
 from app.storage.keys import exemplar_key
+from app.uploads.models import Image
 from pipeline.archive import read_candidates, write_candidates
 from pipeline.contract import (
     CountResult,
@@ -139,8 +140,17 @@ def recounted(
     provenance = replace(Provenance(**before["provenance"]), settings=settings_to_json(settings))
     timings = before["timings_s"] | {"count": perf_counter() - started}
     result = summarise(candidates, instances, settings, timings, provenance, is_corrected=bool(edits))
+    result = result.counted_twice(earlier_name(db.session(), image))
     objects = apply_edits(objects_of(candidates, instances), candidates, edits)
     return Recounted(candidates, instances, result, objects, bool(edits))
+
+
+def earlier_name(session: Session, image: JobImage) -> str | None:
+    """Return the name of an earlier file of the job with the same bytes; None without one."""
+    earlier = (JobImage.job_id == image.job_id, JobImage.position < image.position)
+    query = select(Image.filename).join(JobImage, JobImage.image_id == Image.id).where(*earlier)
+    same = query.where(Image.sha256 == image.image.sha256).order_by(JobImage.position)
+    return session.scalars(same.limit(1)).first()
 
 
 def edited(found: Recounted, settings: CountSettings, objects: list[CountedObject]) -> Recounted:

@@ -22,6 +22,7 @@ from app.jobs.states import EventType, ImageStatus, JobStatus
 from app.jobs.transitions import ended_as, execute, lock_job, transition
 from app.monitoring.metrics import DETECTIONS, INFERENCE_DURATION, INFERENCE_JOBS, MODEL_TIME
 from app.results.objects import facts_of, objects_of
+from app.results.recount import earlier_name
 from app.results.service import write_instances
 from app.storage import StorageError, storage
 from app.storage.keys import candidates_key, picture_folder, picture_key, thumbnail_key
@@ -223,6 +224,7 @@ def _write(
 ) -> bool:
     if lock_job(session, image.job_id) != JobStatus.PROCESSING:
         return False
+    result = result.counted_twice(earlier_name(session, session.get_one(JobImage, image.id)))
     facts = {} if outcome.candidates is None else facts_of(outcome.candidates)
     if not _end_lease(session, image, owner, _columns(image, result, facts)):
         return False

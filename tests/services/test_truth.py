@@ -128,6 +128,20 @@ def test_a_recount_of_what_somebody_changed_since_is_refused(client: Client) -> 
     assert data_of(client.post(f"/jobs/{job['job_id']}/recount", body))["count"] == 3 + 9
 
 
+def test_a_picture_sent_twice_in_a_job_asks_for_a_look_until_a_human_has_looked(client: Client) -> None:
+    job = client.counted(THREE, MIXED, THREE, names=["a.png", "b.png", "copy.png"])
+    reasons = [image["review_reason"] for image in job["images"]]
+    twice = "the same picture as a.png; both are counted"
+    assert [reason == twice for reason in reasons] == [False, False, True]
+    (listed,) = data_of(client.get("/jobs?needs_review=true"))
+    assert listed["job_id"] == job["job_id"]
+    again = data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {}}))["images"]
+    assert [image["review_reason"] == twice for image in again] == [False, False, True]
+    last = job["images"][2]
+    data_of(correct(client, job | {"images": [last]}, 2, count=0))
+    assert client.results(job["job_id"], f"?file_id={last['file_id']}")["needs_review"] is False
+
+
 def test_the_list_shows_the_first_image(client: Client) -> None:
     job = client.counted(THREE, MIXED)
     (listed,) = data_of(client.get("/jobs"))

@@ -161,6 +161,16 @@ def test_table_shows_count_and_error(folder):
     assert "FILE_ERROR" in lines[2]
 
 
+def test_a_picture_that_is_there_twice_asks_for_a_look(folder):
+    copy = folder / "more" / "copy.png"
+    copy.write_bytes((folder / "a.png").read_bytes())
+    done = run(folder / "a.png", copy)
+    assert done.stdout.endswith(
+        f"{copy}: please check, the same picture as {folder / 'a.png'}; both are counted\n"
+    )
+    assert [row["needs_review"] for row in json.loads(run(folder, "--format", "json").stdout)] == [0, 0, 1]
+
+
 def test_overlays_of_equal_names_do_not_overwrite_each_other(folder):
     copy = folder / "more" / "a.png"
     copy.write_bytes((folder / "a.png").read_bytes())
