@@ -25,6 +25,7 @@ from pipeline.contract import (
     CountSettings,
     Exemplar,
     PipelineError,
+    SettingsError,
 )
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def count(
     known: dict[bytes, str] = {}
     for outcome in _count_all([CountRequest(file, file, type_, settings) for file in files]):
         rows.append(_row(outcome, known))
-        if rows[0]["error"] and str(rows[-1]["error"]).startswith("INVALID_CONFIG: config.exemplars"):
+        if rows[0]["error"] and _is_about_exemplars(outcome.error):
             rows[-1] |= {"error": f"INVALID_CONFIG: the examples lie in {files[0]}, which was not counted"}
         if out is not None:
             _write_pictures(out, len(rows), outcome)
@@ -224,6 +225,10 @@ def _row(outcome: ImageOutcome, known: dict[bytes, str]) -> dict[str, Any]:
         "engine_details": result.engine_details,
         "settings": result.provenance.settings,
     }
+
+
+def _is_about_exemplars(error: PipelineError | None) -> bool:
+    return isinstance(error, SettingsError) and error.details[0]["field"].startswith("config.exemplars")
 
 
 def _rejected(outcome: ImageOutcome) -> dict[str, int]:
