@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.ops.boxes import box_iou
 from pipeline.ops.exemplars import MIN_MATCH_IOU
 from pipeline.segment.mini_maps import Maps
-from pipeline.segment.mini_peaks import Found
+from pipeline.segment.mini_peaks import Found, highest_in
 from pipeline.segment.mini_tree import RegionTree, build_tree, choose, label_map
 
 Array = NDArray[np.float64]
@@ -129,8 +129,7 @@ def like_exemplars(maps: Maps, likeness: Likeness) -> Found:
     quality = np.minimum(_clearness(tree) * gain, 1) * np.maximum(fit**0.25, UNLIKE)
     chosen = chosen[quality[chosen] >= LEAST_QUALITY]
     labels = label_map(tree, chosen)
-    highest = np.zeros(len(chosen) + 1, np.float32)
-    np.maximum.at(highest, labels, maps.foreground)
+    highest = highest_in(labels, len(chosen), maps.foreground)
     share = maps.foreground / np.maximum(highest, LEAST_QUALITY)[labels]  # what is faint is not unstable
     low, high, area = (
         np.bincount(labels[share > cut], minlength=len(chosen) + 1)[1:] for cut in (*_STABLE, -1.0)

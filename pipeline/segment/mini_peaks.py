@@ -97,9 +97,9 @@ def peak_field(maps: Maps) -> Array:
 
 
 def highest_in(labels: NDArray[np.int32], n: int, field: Array) -> Array:
-    """Return (n + 1,) the highest of a field in the ground and in regions 1…n, 0 where there is no cell."""
-    highest = np.zeros(n + 1, np.float32)
-    np.maximum.at(highest, labels.ravel(), field.ravel())
+    """Return (n + 1,) the highest of a field in regions 1…n, 0 for the ground and where there is no cell."""
+    highest, inside = np.zeros(n + 1, np.float32), labels > 0
+    np.maximum.at(highest, labels[inside], field[inside])
     return highest
 
 
