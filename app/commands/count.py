@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import glob
-import hashlib
 import io
 import json
 import math
@@ -27,6 +26,7 @@ from pipeline.contract import (
     PipelineError,
     SettingsError,
 )
+from pipeline.weights import file_sha256
 
 if TYPE_CHECKING:
     from pipeline.run import ImageOutcome
@@ -141,7 +141,7 @@ def count(
         visualize=out is not None,
     )
     rows: list[dict[str, Any]] = []
-    known: dict[bytes, str] = {}
+    known: dict[str, str] = {}
     for outcome in _count_all([CountRequest(file, file, type_, settings) for file in files]):
         rows.append(_row(outcome, known))
         if rows[0]["error"] and _is_about_exemplars(outcome.error):
@@ -200,14 +200,13 @@ def _count_all(requests: Sequence[CountRequest]) -> Iterator[ImageOutcome]:
                 yield outcome
 
 
-def _row(outcome: ImageOutcome, known: dict[bytes, str]) -> dict[str, Any]:
+def _row(outcome: ImageOutcome, known: dict[str, str]) -> dict[str, Any]:
     """Return the row of an image; ``known`` are the files counted so far, by their hash."""
     result, error = outcome.result, outcome.error
     if result is None:
         message = f"{error.code}: {error}" if isinstance(error, PipelineError) else "not counted"
         return dict.fromkeys(COLUMNS) | {"file": outcome.image_id, "error": message}
-    digest = hashlib.sha256(Path(outcome.image_id).read_bytes()).digest()
-    first = known.setdefault(digest, outcome.image_id)
+    first = known.setdefault(file_sha256(Path(outcome.image_id)), outcome.image_id)
     result = result.counted_twice(None if first == outcome.image_id else first)
     return {
         "file": outcome.image_id,
