@@ -114,12 +114,14 @@ class GroupChoice:
         name: its objects are counted under this name; None leaves their type's.
         counted: False leaves the whole group out, True counts it whatever else was asked for; None
             says neither.
+        split: it falls in two that are groups themselves, and of which other choices speak.
     """
 
     id: int
     file_id: str | None = None
     name: str | None = None
     counted: bool | None = None
+    split: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,7 @@ class Group:
     Attributes:
         count: counted objects. left_out: those that only a person's choice of groups keeps out.
         counted: whether any of them is counted; False for a group left out as a whole.
+        part_of: id of the group that a person split, of which this is one half; None for one that is whole.
     """
 
     id: int
@@ -257,6 +260,7 @@ class Group:
     count: int
     left_out: int = 0
     counted: bool = True
+    part_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def count(
         chosen_in: ``groups.clustered`` of the settings and ``others``, where several images are counted.
 
     Returns:
-        N decisions. Groups are formed over all candidates, so their ids do not depend on settings.
+        N decisions. Groups are formed over all candidates, so their ids do not depend on other settings.
 
     Raises:
         SettingsError: an exemplar lies in an image that ``others`` does not have, a chosen group does not
@@ -110,7 +110,7 @@ def count(
         for i in np.flatnonzero(other).tolist():
             rejections[i] = rejections[i] or f"{Rejection.OTHER_TYPE}{names[type_ids[i]]}"
     would_count = np.array([not why for why in rejections], dtype=np.bool_)
-    groups = np.where(would_count, grouping.here.ids, -1).astype(np.int64)
+    groups = np.where(would_count, grouping.ids, -1).astype(np.int64)
     labels = _labels(candidates, type_ids, grouping)
     _leave_groups_out(rejections, grouping)
     return Instances(
@@ -121,6 +121,7 @@ def count(
         limits,
         labels,
         grouping.names,
+        grouping.split_from,
         matched.unmet,
         frozenset(matched.pointed_at),
         matched.readings if matched.is_shown else None,

@@ -2,6 +2,7 @@
 
 A choice holds for the members of its group. With the scope "job" it holds too for candidates of other
 images: each goes the way of the candidate it is most like in the images where groups were chosen.
+A group that holds two kinds can be split: its halves are groups themselves, of which other choices speak.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Clustered:
     Attributes:
         candidates: of the image.
         features: what tells them apart. tree: of what is alike; None where N is 0.
-        ids: (N,) int64. Group of each candidate.
+        ids: (N,) int64. Group of each candidate, from 0 to the number of groups, before a person split any.
     """
 
     candidates: Candidates
@@ -46,14 +47,17 @@ class Grouping:
 
     Attributes:
         here: the candidates with their groups, which are the same whatever the settings.
-        names: one name a group id.
+        ids: (N,) int64. Group of each candidate. names: by group id.
+        split_from: id of the group that a person split, by id of its halves.
         labels: N names that a person gave the candidates, "" for none.
         kept: (N,) bool. A person wants them counted.
         left_out_as: N names of the group they were left out with, "" for those that were not.
     """
 
     here: Clustered
-    names: tuple[str, ...]
+    ids: NDArray[np.int64]
+    names: Mapping[int, str]
+    split_from: Mapping[int, int]
     labels: tuple[str, ...]
     kept: NDArray[np.bool_]
     left_out_as: tuple[str, ...]
@@ -92,23 +96,25 @@ def group(
         chosen_in: ``clustered`` of these; None works it out here.
 
     Raises:
-        SettingsError: a choice names a group that its image does not have, or an image whose candidates
-            are not known, or that are described in another way than these.
+        SettingsError: a choice names a group that its image does not have, splits what is one thing, or names
+            an image whose candidates are not known, or that are described in another way than these.
     """
     chosen_in = clustered(settings, others) if chosen_in is None else chosen_in
     here = next((one for one in chosen_in.values() if one.candidates is candidates), None)
     here = here or _clustered(candidates)
-    ids = here.ids
     chosen: list[GroupChoice | None] = [None] * len(candidates)
     if settings.groups_scope == "job":
         chosen = _chosen_elsewhere(here, settings, others, chosen_in)
     own = [(n, c) for n, c in enumerate(settings.groups) if _is_of(c, candidates, others)]
-    by_id = _by_id(own, ids)
+    ids, by_id = _split(here, own)
     chosen = [by_id.get(i, choice) for i, choice in zip(ids.tolist(), chosen, strict=True)]
-    names = _names(ids, by_id, chosen)
+    n_groups = _n_groups(here)
+    names = _names(ids, n_groups, by_id, chosen)
     return Grouping(
         here,
+        ids,
         names,
+        {i: (i - _even(n_groups)) // 2 for i in names if i >= n_groups},
         labels=tuple((choice.name or "") if choice else "" for choice in chosen),
         kept=np.array([bool(choice and choice.counted) for choice in chosen], dtype=np.bool_),
         left_out_as=tuple(
@@ -122,15 +128,58 @@ def _is_of(choice: GroupChoice, candidates: Candidates, others: Mapping[str, Can
     return choice.file_id is None or others.get(choice.file_id) is candidates
 
 
-def _by_id(choices: Choices, ids: NDArray[np.int64]) -> dict[int, GroupChoice]:
-    """Return the choices of one image by group id."""
-    n_groups = int(ids.max(initial=-1)) + 1
-    for place, choice in choices:
-        if choice.id >= n_groups:
+def _split(one: Clustered, choices: Choices) -> tuple[NDArray[np.int64], dict[int, GroupChoice]]:
+    """Return the group of each candidate once those are split that a person split, and what holds for which.
+
+    The halves of group g of n are n + 2 g and n + 2 g + 1, with n rounded up to an even number: their ids do
+    not depend on other splits, and differ in the last bit.
+    """
+    ids, n_groups, by_id = one.ids.copy(), _n_groups(one), {}
+    for place, choice in sorted(choices, key=lambda chosen: chosen[1].id):
+        members = np.flatnonzero(ids == choice.id)
+        if not len(members):
             wanted = f"one of the groups 0 to {n_groups - 1} of this image" if n_groups else "no group here"
-            message = f"want {wanted}, got {choice.id}"
-            raise SettingsError([{"field": f"config.groups[{place}].id", "message": message}])
-    return {choice.id: choice for _, choice in choices}
+            halves = ", or a half of one that is split" * any(other.split for _, other in choices)
+            raise _wrong_choice(place, f"want {wanted}{halves}, got {choice.id}")
+        if choice.split:
+            second = _second_half(one, members)
+            if second is None:
+                raise _wrong_choice(place, f"want a group of things that differ to split, got {choice.id}")
+            ids[members] = _even(n_groups) + 2 * choice.id + second
+        else:
+            by_id[choice.id] = choice
+    return ids, by_id
+
+
+def _second_half(one: Clustered, members: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    """Return whether each member of a group goes with its lighter half; None where nothing parts them.
+
+    They weigh what they are worth as objects, whatever else is asked of them. What falls off the tree above
+    the halves goes with the one that it is less far from on average.
+    """
+    halves = one.tree and one.tree.halves(members, one.candidates.batch.predicted_iou[members])
+    if not halves:
+        return None
+    first, second = (half[members] for half in halves)
+    rest = ~(first | second)
+    to_first, to_second = (
+        distances(one.features[members[rest]], one.features[members[half]]).mean(axis=1)
+        for half in (first, second)
+    )
+    second[rest] = to_second < to_first
+    return second
+
+
+def _n_groups(one: Clustered) -> int:
+    return int(one.ids.max(initial=-1)) + 1
+
+
+def _even(n: int) -> int:
+    return n + n % 2
+
+
+def _wrong_choice(place: int, message: str, field: str = "id") -> SettingsError:
+    return SettingsError([{"field": f"config.groups[{place}].{field}", "message": message}])
 
 
 def _chosen_elsewhere(
@@ -149,10 +198,10 @@ def _chosen_elsewhere(
     for file_id, choices in by_file.items():
         _check_source(file_id, choices[0][0], here.candidates, others)
         there = chosen_in[file_id]
-        by_id = _by_id(choices, there.ids)
+        ids, by_id = _split(there, choices)
         nearest, distance = _nearest(here.features, there.features)
         for i in np.flatnonzero(distance < closest).tolist():
-            ways[i] = by_id.get(int(there.ids[nearest[i]]))
+            ways[i] = by_id.get(int(ids[nearest[i]]))
         closest = np.minimum(closest, distance)
     return ways
 
@@ -162,7 +211,7 @@ def _check_source(file_id: str, place: int, candidates: Candidates, others: Mapp
     source = others.get(file_id)
     if source is None or source.classification.source != candidates.classification.source:
         message = f"want an image whose candidates are known and described alike, got {file_id}"
-        raise SettingsError([{"field": f"config.groups[{place}].file_id", "message": message}])
+        raise _wrong_choice(place, message, "file_id")
 
 
 def _nearest(some: Features, among: Features) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -174,14 +223,25 @@ def _nearest(some: Features, among: Features) -> tuple[NDArray[np.int64], NDArra
 
 
 def _names(
-    ids: NDArray[np.int64], by_id: Mapping[int, GroupChoice], chosen: Sequence[GroupChoice | None]
-) -> tuple[str, ...]:
+    ids: NDArray[np.int64],
+    n_groups: int,
+    by_id: Mapping[int, GroupChoice],
+    chosen: Sequence[GroupChoice | None],
+) -> dict[int, str]:
     """Return a name a group: a person's, else what most members are called elsewhere, else a number."""
-    names = []
-    for i in range(int(ids.max(initial=-1)) + 1):
+    names = {}
+    for i in np.unique(ids).tolist():
         members = np.flatnonzero(ids == i).tolist()
         given = Counter(choice.name for k in members if (choice := chosen[k]) and choice.name)
         best, n = given.most_common(1)[0] if given else ("", 0)
         own = by_id.get(i)
-        names.append((own.name if own else best if 2 * n > len(members) else None) or f"group {i + 1}")
-    return tuple(names)
+        names[i] = (own.name if own else best if 2 * n > len(members) else None) or _number(i, n_groups)
+    return names
+
+
+def _number(i: int, n_groups: int) -> str:
+    """Return "group 2", and for the halves of that "group 2.1" and "group 2.2"."""
+    if i < n_groups:
+        return f"group {i + 1}"
+    whole, half = divmod(i - _even(n_groups), 2)
+    return f"{_number(whole, n_groups)}.{half + 1}"

@@ -193,12 +193,13 @@ def _apart(candidates: Candidates, counted: NDArray[np.int64], others: NDArray[n
 
 def _groups(instances: Instances) -> tuple[Group, ...]:
     """Return the groups with something in them, the largest count first, those left out last."""
-    n_groups = len(instances.group_names)
-    counts = np.bincount(instances.group_ids[instances.counted], minlength=n_groups).tolist()
-    members = np.bincount(instances.group_ids[instances.group_ids >= 0], minlength=n_groups).tolist()
-    order = sorted((i for i in range(n_groups) if members[i]), key=lambda i: (-counts[i], -members[i], i))
-    names = instances.group_names
-    return tuple(Group(i, names[i], counts[i], members[i] - counts[i], counts[i] > 0) for i in order)
+    counts = Counter(instances.group_ids[instances.counted].tolist())
+    members = Counter(instances.group_ids[instances.group_ids >= 0].tolist())
+    order = sorted(members, key=lambda i: (-counts[i], -members[i], i))
+    names, wholes = instances.group_names, instances.split_from
+    return tuple(
+        Group(i, names[i], counts[i], members[i] - counts[i], counts[i] > 0, wholes.get(i)) for i in order
+    )
 
 
 def _engine_details(candidates: Candidates, counted: NDArray[np.int64]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ background), because a hundred boolean masks of a 12-megapixel photo are 1.2 GB.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -257,7 +258,7 @@ class Instances:
         rejections: N strings; "" for counted candidates, else a ``contract.Rejection`` (completed).
         size_limits_px: inclusive (low, high) limits of the mask area that held.
         labels: N words shown for the candidates: the name a person gave their group, else their type.
-        group_names: one name a group id.
+        group_names: by group id. split_from: id of the group that a person split, by id of its halves.
         unmet_exemplars: positive exemplars in this image that meet no candidate; all where none of them meets
             one in any image, so that nothing was compared with them.
         shown: candidates that positive exemplars in this image point at.
@@ -270,7 +271,8 @@ class Instances:
     rejections: tuple[str, ...]
     size_limits_px: tuple[int, int]
     labels: tuple[str, ...]
-    group_names: tuple[str, ...]
+    group_names: Mapping[int, str]
+    split_from: Mapping[int, int]
     unmet_exemplars: int = 0
     shown: frozenset[int] = frozenset()
     readings: Readings | None = None

@@ -37,7 +37,7 @@ def describe_result(image: JobImage, objects: Sequence[CountedObject], class_ids
         "count_interval": current_interval(image),
         "count_source": count_source(image),
         "by_type": dict(Counter(found.label for found in objects).most_common()),
-        "groups": _groups(result, objects),
+        "groups": describe_groups(result, objects),
         "stats": result.get("stats"),
         "needs_review": image.needs_review,
         "review_reason": image.review_reason,
@@ -77,12 +77,12 @@ def describe_object(found: CountedObject, size_wh: tuple[int, int], class_ids: d
 
 def describe_rejected(found: Recounted) -> list[Data]:
     """Return every candidate that is not counted, with the reason."""
-    batch, scores = found.candidates.batch, found.instances.scores
+    batch, scores, group_of = found.candidates.batch, found.instances.scores, found.group_of
     return [
         {
             "object_id": identifier,
             "reason": why,
-            "group": None if found.instances.group_ids[i] < 0 else int(found.instances.group_ids[i]),
+            "group": group_of.get(identifier),
             "confidence": round(float(scores[i]), 6),
             "bbox": _bbox(tuple(batch.bbox_xyxy[i].tolist())),
             "segmentation": np.round(batch.polygon(i).astype(np.float64), 2).ravel().tolist(),
@@ -96,7 +96,7 @@ def _bbox(bbox_xyxy: tuple[float, ...]) -> Data:
     return {"format": "xyxy"} | dict(zip(("x1", "y1", "x2", "y2"), bbox_xyxy, strict=True))
 
 
-def _groups(result: Data, objects: Sequence[CountedObject]) -> list[Data]:
+def describe_groups(result: Data, objects: Sequence[CountedObject]) -> list[Data]:
     """Return the visual groups, largest first, as they are after the edits; those left out last."""
     counts = Counter(found.group_id for found in objects)
     described = [
@@ -106,6 +106,7 @@ def _groups(result: Data, objects: Sequence[CountedObject]) -> list[Data]:
             "count": counts[group["id"]],
             "left_out": group.get("left_out", 0),
             "counted": counts[group["id"]] > 0,
+            "part_of": group.get("part_of"),
         }
         for group in result.get("groups", ())
         if counts[group["id"]] or group.get("left_out")

@@ -78,6 +78,12 @@ class Recounted:
             if object_id(i) not in counted
         }
 
+    @property
+    def group_of(self) -> dict[str, int]:
+        """Visual group of each candidate that is in one."""
+        ids = self.instances.group_ids.tolist()
+        return {object_id(i): group_id for i, group_id in enumerate(ids) if group_id >= 0}
+
 
 def settings_of(image: JobImage) -> CountSettings:
     """Return the settings that the image's current count was made with."""

@@ -27,7 +27,7 @@ from app.jobs.models import Job, JobImage
 from app.jobs.service import get_job, lock_known_job
 from app.jobs.states import LIVE, ImageStatus
 from app.jobs.transitions import execute
-from app.results.description import Data
+from app.results.description import Data, describe_groups
 from app.results.learning import Learned, learned
 from app.results.objects import CountedObject
 from app.results.recount import (
@@ -187,6 +187,8 @@ def _describe(
             "version": image.version if dry_run else image.version + 1,
             "counted": [one.object_id for one in f.objects],
             "rejected": f.rejected,
+            "groups": describe_groups(c["result"], f.objects),
+            "group_of": f.group_of,
         }
         for image, f, c in zip(images, found, columns, strict=True)
     ]

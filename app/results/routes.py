@@ -59,9 +59,9 @@ def recount_job(body: dict[str, Any], job_id: str) -> Data:
     (engine, model, mode, sahi, pages, mask_background) need a new job. With `file_id` only that image is
     decided again, starting from its own settings (from the job's with `from_job_config`), and of the config
     the job keeps what was chosen among its groups. A recount of all images takes the job's settings for each.
-    `config.groups` names visual groups, keeps them or leaves them out; it is the whole list each time. With
-    `from_corrections` the images that no human touched are scored by what was added, left standing and
-    removed in the others. With `versions`, as a preview tells them, nothing is done when somebody changed one
-    of these results since: 409 `VERSION_CONFLICT`.
+    `config.groups` names visual groups, keeps them, leaves them out or splits them in two; it is the whole
+    list each time. With `from_corrections` the images that no human touched are scored by what was added,
+    left standing and removed in the others. With `versions`, as a preview tells them, nothing is done when
+    somebody changed one of these results since: 409 `VERSION_CONFLICT`.
     """
     return recount(job_id, body)

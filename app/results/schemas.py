@@ -73,7 +73,7 @@ class RejectedSchema(ma.Schema):
 
 
 class GroupSchema(ma.Schema):
-    """Objects that look alike; a recount can name them or leave them out (``config.groups``)."""
+    """Objects that look alike; a recount can name, leave out or split them (``config.groups``)."""
 
     id = fields.Integer(required=True, metadata=described(0, "stable within an image and run"))
     name = fields.String(required=True, metadata=described("group 1"))
@@ -82,6 +82,13 @@ class GroupSchema(ma.Schema):
         required=True, metadata=described(0, "members that only the choice of groups keeps out")
     )
     counted = fields.Boolean(required=True, metadata=described(True, "false: left out as a whole"))
+    part_of = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata=described(
+            None, "of a half: the group that was split; the id of the other half differs in the last bit"
+        ),
+    )
 
 
 class DensitySchema(ma.Schema):
@@ -231,6 +238,13 @@ class RecountedImageSchema(ma.Schema):
     )
     rejected = fields.Dict(
         keys=fields.String(), values=fields.String(), required=True, metadata=described({"c7": "low_score"})
+    )
+    groups = fields.List(fields.Nested(GroupSchema), required=True, metadata=described([]))
+    group_of = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata=described({"c0": 0}, "visual group, by id of the objects that are in one"),
     )
 
 

@@ -26,6 +26,8 @@ GAP, GAP_LEAST, GAP_FLOOR = 1.5, 3, 0.2
 """Nearer than that, two groups of so many are two kinds if they are so many times as far apart as the looser
 is within itself, or as this floor: plain things on plain ground differ little, but clearly;
 the same drawn thing, half a pixel further, by up to 0.2."""
+HALF_SHARE, HALF_LEAST = 0.1, 1.0
+"""What a group falls in has this share of its weight each, and so much at least: a speck is no half."""
 FAR = 1.4
 """Examples further apart than this are of kinds that have nothing in common."""
 MOST_ROWS = 2_000
@@ -82,8 +84,7 @@ class KindTree:
             limit: factor on the distances at which kinds part.
         """
         n, parts = len(self.height) + 1, self._parts(limit, limit)
-        wanted = self._beneath(np.unique(self.row[shown]))
-        away = self._beneath(np.unique(self.row[unwanted]))
+        wanted, away = self._beneath(shown), self._beneath(unwanted)
         node = int(np.argmax(wanted == wanted[-1]))
         if node >= n and self.height[node - n] > FAR:
             kinds = [self.kind_of(np.array([one]), unwanted, limit) for one in shown]
@@ -92,6 +93,36 @@ class KindTree:
         above[self.left], above[self.right] = (np.arange(n, 2 * n - 1),) * 2
         while (up := int(above[node])) >= 0 and not parts[up - n] and away[up] == away[node]:
             node = up
+        return self._inside(node)
+
+    def halves(
+        self, things: NDArray[np.int64], weight: NDArray[np.floating[Any]]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+        """Return the two branches of the tree that some things fall in, the heavier first.
+
+        Where the first place from the top that parts them leaves too little on one side, the next one
+        below is taken, and so on; if all do, the one that leaves the most.
+
+        Args:
+            things: (M,) int64, some of the N things.
+            weight: (M,) of each of these, 0 or more.
+
+        Returns:
+            (N,) bool twice. What falls off above is in neither. None where nothing parts them.
+        """
+        n, held = len(self.height) + 1, self._beneath(things, weight)
+        heavier, best, most = 2 * n - 2, (0, 0), 0.0
+        least = max(HALF_LEAST, HALF_SHARE * held[-1])
+        while heavier >= n and most < least:
+            sides = int(self.left[heavier - n]), int(self.right[heavier - n])
+            heavier, lighter = sorted(sides, key=lambda side: -held[side])
+            if held[lighter] > most:
+                best, most = (heavier, lighter), held[lighter]
+        return (self._inside(best[0]), self._inside(best[1])) if most else None
+
+    def _inside(self, node: int) -> NDArray[np.bool_]:
+        """Return (N,) bool: what is beneath a node."""
+        n = len(self.height) + 1
         inside = np.zeros(2 * n - 1, np.bool_)
         inside[node] = True
         for k in range(node - n, -1, -1):
@@ -107,11 +138,13 @@ class KindTree:
         looser = np.maximum(np.maximum(inner[self.left], inner[self.right]), GAP_FLOOR)
         return np.asarray((self.height > far) | (several & (self.height > GAP * limit * looser)))
 
-    def _beneath(self, leaves: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return (2 M - 1,) how many of some leaves are in each node."""
+    def _beneath(
+        self, things: NDArray[np.int64], weight: NDArray[np.floating[Any]] | None = None
+    ) -> NDArray[np.float64]:
+        """Return (2 M - 1,) how many of some things are in each node, or what these weigh."""
         n = len(self.height) + 1
-        held = np.zeros(2 * n - 1, np.int64)
-        held[leaves] = 1
+        held = np.zeros(2 * n - 1)
+        held[:n] = np.bincount(self.row[things], weight, n)
         for k, (a, b) in enumerate(zip(self.left.tolist(), self.right.tolist(), strict=True)):
             held[n + k] = held[a] + held[b]
         return held

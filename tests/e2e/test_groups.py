@@ -83,3 +83,25 @@ def test_what_is_alike_in_other_photos_follows_when_asked(visit: Visit, tmp_path
     page.get_by_role("button", name="Apply to all 2 photos").click()
     expect(page.get_by_test_id("job-count")).to_contain_text("20")
     assert [image["count"] for image in images_of(visit.url, job_id)] == [N_LARGE, N_LARGE]
+
+
+def test_a_group_of_two_kinds_is_split_and_joined_again(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
+    count_of(page)
+    groups = page.get_by_role("region", name="Groups").get_by_role("listitem")
+    expect(groups).to_have_count(2)
+    row_of(page, N_LARGE).get_by_role("button", name="Split").click()
+    expect(groups).to_have_count(3)
+    half = groups.filter(has=page.get_by_label("Name of group 1.2"))
+    n_gone = int(half.locator(".number").inner_text())
+    half.get_by_role("checkbox").uncheck()
+    expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE + N_SMALL - n_gone))
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_text("Preview;")).to_have_count(0)
+    (image,) = images_of(visit.url, job_id)
+    assert [group["part_of"] for group in image["groups"]].count(0) == 2
+    page.reload()
+    half.get_by_role("button", name="Join").click()
+    expect(groups).to_have_count(2)
+    expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE + N_SMALL))

@@ -40,11 +40,12 @@ def test_a_named_group_has_its_name_everywhere(client: Client, job: dict[str, An
     assert result["by_type"] == {"nuts": 5, "rings": 3}
     assert {d["object_id"]: d["class_name"] for d in result["detections"]}["c6"] == "rings"
     assert result["groups"] == [
-        {"id": 0, "name": "nuts", "count": 5, "left_out": 0, "counted": True},
-        {"id": 1, "name": "rings", "count": 3, "left_out": 0, "counted": True},
+        {"id": 0, "name": "nuts", "count": 5, "left_out": 0, "counted": True, "part_of": None},
+        {"id": 1, "name": "rings", "count": 3, "left_out": 0, "counted": True, "part_of": None},
     ]
     (choice, _) = result["provenance"]["settings"]["groups"]
-    assert choice == {"id": 0, "file_id": job["images"][0]["file_id"], "name": "nuts", "counted": None}
+    file_id = job["images"][0]["file_id"]
+    assert choice == {"id": 0, "file_id": file_id, "name": "nuts", "counted": None, "split": False}
 
 
 def test_a_group_left_out_is_shown_with_its_members_and_can_be_taken_back(
@@ -58,13 +59,35 @@ def test_a_group_left_out_is_shown_with_its_members_and_can_be_taken_back(
     result = client.results(job["job_id"], "?rejected=true")
     assert (result["count"], result["groups"][1]) == (
         5,
-        {"id": 1, "name": "rings", "count": 0, "left_out": 3, "counted": False},
+        {"id": 1, "name": "rings", "count": 0, "left_out": 3, "counted": False, "part_of": None},
     )
     assert [(r["object_id"], r["reason"], r["group"]) for r in result["rejected"]] == [
         (f"c{i}", "other_type:rings", 1) for i in (5, 6, 7)
     ]
     data_of(recounted(client, job, []))
     assert client.results(job["job_id"])["count"] == 8
+
+
+def test_a_group_is_split_and_a_half_of_it_left_out(client: Client, job: dict[str, Any]) -> None:
+    split = {"id": 0, "split": True}
+    preview = data_of(recounted(client, job, [split], dry_run=True))["images"][0]
+    assert [(g["id"], g["name"], g["part_of"]) for g in preview["groups"]] == [
+        (2, "group 1.1", 0),
+        (1, "group 2", None),
+        (3, "group 1.2", 0),
+    ]
+    assert len(preview["group_of"]) == 8
+    (half,) = [g["count"] for g in preview["groups"] if g["id"] == 3]
+    data_of(recounted(client, job, [split, {"id": 3, "counted": False}, {"id": 2, "name": "hex nuts"}]))
+    result = client.results(job["job_id"], "?rejected=true")
+    assert result["by_type"] == {"hex nuts": 5 - half, "part": 3}
+    gone = {r["object_id"]: (r["reason"], r["group"]) for r in result["rejected"]}
+    assert gone == {name: ("other_type:group 1.2", 3) for name, i in preview["group_of"].items() if i == 3}
+    assert {d["object_id"]: d["group"] for d in result["detections"]} == {
+        name: i for name, i in preview["group_of"].items() if i != 3
+    }
+    data_of(recounted(client, job, []))
+    assert [g["id"] for g in client.results(job["job_id"])["groups"]] == [0, 1]
 
 
 def test_human_edits_stand_whatever_is_chosen(client: Client, job: dict[str, Any]) -> None:
@@ -82,8 +105,8 @@ def test_human_edits_stand_whatever_is_chosen(client: Client, job: dict[str, Any
     result = client.results(job["job_id"])
     assert (result["count"], result["by_type"]) == (5, {"nuts": 4, "part": 1})
     assert result["groups"] == [
-        {"id": 0, "name": "nuts", "count": 4, "left_out": 0, "counted": True},
-        {"id": 1, "name": "group 2", "count": 0, "left_out": 3, "counted": False},
+        {"id": 0, "name": "nuts", "count": 4, "left_out": 0, "counted": True, "part_of": None},
+        {"id": 1, "name": "group 2", "count": 0, "left_out": 3, "counted": False, "part_of": None},
     ]
 
 
@@ -184,6 +207,17 @@ def test_a_later_recount_keeps_the_choice(client: Client, job: dict[str, Any]) -
         ([{"id": -1}], "config.groups[0].id", "want a whole number"),
         ([{"id": 0, "name": " "}], "config.groups[0].name", "want text"),
         ([{"id": 0, "name": "a\nb"}], "config.groups[0].name", "want printable text"),
+        (
+            [{"id": 4}, {"id": 0, "split": True}],
+            "config.groups[0].id",
+            "or a half of one that is split, got 4",
+        ),
+        (
+            [{"id": 0, "split": True, "counted": False}],
+            "config.groups[0]",
+            "want nothing said of a group that",
+        ),
+        ([{"id": 0, "split": None}], "config.groups[0].split", "want true or false"),
         ([{"id": 0, "kept": True}], "config.groups[0].kept", "want only the keys"),
         (
             [{"id": 0, "file_id": "img_x"}],

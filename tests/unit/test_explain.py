@@ -110,7 +110,8 @@ def test_objects_are_numbered_in_reading_order():
         rejections,
         (25, 10**6),
         labels=("coin",) * n,
-        group_names=("group 1",),
+        group_names={0: "group 1"},
+        split_from={},
     )
     counted, rejected = drawn_objects(found, decided)
     assert [(d.object_id, d.number) for d in counted] == [("c1", 1), ("c3", 2), ("c4", 3), ("c0", 4)]

@@ -215,3 +215,60 @@ def test_one_that_is_unlike_the_others_asks_for_nothing() -> None:
     found = tray((11, RED, 8), (1, BLUE, 8), quality=0.99)
     result = summarise(found, decided(found, CountSettings()), CountSettings(), {}, PROVENANCE)
     assert (result.count, result.needs_review) == (12, False)
+
+
+RIDGED = tray((9, RED, 8), (4, tuple(looking(0.3)[0]), 8), (6, GREEN, 8))
+"""Group 0, with the halves 2 and 3: nuts, and four that differ a little. Group 1: washers."""
+SPLIT = GroupChoice(0, split=True)
+
+
+def test_a_group_that_is_split_falls_in_two_that_are_groups_themselves() -> None:
+    assert decided(RIDGED, CountSettings()).group_ids.tolist() == [0] * 13 + [1] * 6
+    settings = chosen(GroupChoice(3, name="ridged nuts"), SPLIT)
+    instances = decided(RIDGED, settings)
+    assert instances.group_ids.tolist() == [2] * 9 + [3] * 4 + [1] * 6
+    result = summarise(RIDGED, instances, settings, {}, PROVENANCE)
+    assert [(g.id, g.name, g.count, g.part_of) for g in result.groups] == [
+        (2, "group 1.1", 9, 0),
+        (1, "group 2", 6, None),
+        (3, "ridged nuts", 4, 0),
+    ]
+    assert summary(RIDGED, chosen(SPLIT, GroupChoice(2, counted=False))) == "10 part"
+
+
+def test_the_ids_of_halves_do_not_depend_on_what_else_is_split() -> None:
+    for others in ((), (GroupChoice(1, split=True),), (GroupChoice(2, split=True),)):
+        ids = decided(RIDGED, chosen(*others, SPLIT)).group_ids
+        assert set(ids[9:13].tolist()) == {3}
+        assert set(ids[:9].tolist()) == ({6, 7} if others[:1] == (GroupChoice(2, split=True),) else {2})
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ((SPLIT, GroupChoice(0, name="nuts")), "or a half of one that is split, got 0"),
+        ((SPLIT, GroupChoice(4)), "or a half of one that is split, got 4"),
+        ((GroupChoice(2, split=True),), "or a half of one that is split, got 2"),
+    ],
+    ids=["the whole", "a half of another", "not yet there"],
+)
+def test_a_choice_for_what_is_not_there_once_groups_are_split_is_named(
+    choices: tuple[GroupChoice, ...], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message) as caught:
+        decided(RIDGED, chosen(*choices))
+    assert caught.value.details[0]["field"] == f"config.groups[{len(choices) - 1}].id"
+
+
+def test_one_thing_cannot_be_split() -> None:
+    with pytest.raises(SettingsError, match="want a group of things that differ to split, got 0"):
+        decided(tray((1, RED, 8)), chosen(SPLIT))
+
+
+def test_what_is_like_a_half_in_other_images_goes_its_way() -> None:
+    here = tray((5, tuple(looking(0.3)[0]), 8), (4, RED, 8))
+    half = GroupChoice(3, file_id="a", name="ridged nuts", counted=False)
+    settings = chosen(GroupChoice(0, file_id="a", split=True), half, scope="job")
+    others = {"a": RIDGED, "b": here}
+    assert summary(here, settings, others) == "4 part"
+    assert len(decided(RIDGED, settings, others).counted) == 15

@@ -277,3 +277,29 @@ def test_the_order_of_things_does_not_matter(n, seed):
     )
     same = ids[order][:, None] == ids[order]
     assert np.array_equal(same, shuffled[:, None] == shuffled)
+
+
+def halves(apart, some=None, weight=None):
+    chosen = np.arange(len(apart)) if some is None else np.array(some)
+    found = kind_tree(things(apart)).halves(chosen, np.ones(len(chosen)) if weight is None else weight)
+    return found and [np.flatnonzero(half).tolist() for half in found]
+
+
+def test_things_fall_in_two_halves_the_heavier_first():
+    apart = [0, 0.01, 0.5, 0.51, 0.52]
+    assert halves(apart) == [[2, 3, 4], [0, 1]]
+    assert halves(apart, weight=[1, 1, 0.5, 0.6, 0.7]) == [[0, 1], [2, 3, 4]]
+    assert halves(apart, [2, 3, 4]) == [[3, 4], [2]]
+
+
+def test_one_that_falls_off_above_is_in_neither_half():
+    apart = [0, 0.01, 0.5, 0.51, 5]
+    assert halves(apart, weight=[0.9, 0.9, 0.8, 0.8, 0.9]) == [[0, 1], [2, 3]]
+    assert halves([*[0, 0.01] * 9, *[0.5] * 3, 5, 5.01]) == [[*range(18)], [18, 19, 20]], "less than a tenth"
+
+
+def test_where_no_half_weighs_enough_the_most_even_ones_are_taken():
+    assert halves([0, 1, 5], weight=[0.3, 0.2, 0.1]) == [[0], [1]]
+    assert halves([0]) is None
+    assert halves([0, 1, 5], [2]) is None
+    assert halves([0, 1], weight=[1, 0]) is None

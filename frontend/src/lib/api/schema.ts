@@ -224,10 +224,10 @@ export interface paths {
          *     (engine, model, mode, sahi, pages, mask_background) need a new job. With `file_id` only that image is
          *     decided again, starting from its own settings (from the job's with `from_job_config`), and of the config
          *     the job keeps what was chosen among its groups. A recount of all images takes the job's settings for each.
-         *     `config.groups` names visual groups, keeps them or leaves them out; it is the whole list each time. With
-         *     `from_corrections` the images that no human touched are scored by what was added, left standing and
-         *     removed in the others. With `versions`, as a preview tells them, nothing is done when somebody changed one
-         *     of these results since: 409 `VERSION_CONFLICT`.
+         *     `config.groups` names visual groups, keeps them, leaves them out or splits them in two; it is the whole
+         *     list each time. With `from_corrections` the images that no human touched are scored by what was added,
+         *     left standing and removed in the others. With `versions`, as a preview tells them, nothing is done when
+         *     somebody changed one of these results since: 409 `VERSION_CONFLICT`.
          */
         post: operations["recountJob"];
         delete?: never;
@@ -965,6 +965,11 @@ export interface components {
              * @example true
              */
             counted: boolean;
+            /**
+             * @description of a half: the group that was split; the id of the other half differs in the last bit
+             * @example null
+             */
+            part_of: number | null;
         };
         Density: {
             /** @example 412 */
@@ -1336,6 +1341,17 @@ export interface components {
              */
             rejected: {
                 [key: string]: string;
+            };
+            /** @example [] */
+            groups: components["schemas"]["Group"][];
+            /**
+             * @description visual group, by id of the objects that are in one
+             * @example {
+             *       "c0": 0
+             *     }
+             */
+            group_of: {
+                [key: string]: number;
             };
         };
         Recount: {

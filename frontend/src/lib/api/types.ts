@@ -35,6 +35,8 @@ export interface GroupChoice {
   name?: string | null;
   /** Whether it is counted whatever else was asked for; nothing leaves that open. */
   counted?: boolean | null;
+  /** Whether it falls in two groups, of which other choices speak. */
+  split?: boolean;
 }
 
 /** The keys of a job's config that the pages set or read. */

@@ -1,15 +1,15 @@
 import { expect, it } from "vitest";
 import { discShape, type Shape } from "../overlay/shapes";
-import { describeGroups, groupsInView, shownCount, withChoice } from "./groups";
+import { describeGroups, groupsInView, shownCount, withChoice, withJoined, withSplit } from "./groups";
 
 const shape = (id: string, group: number | null, rejection = ""): Shape => ({
   ...discShape(id, { x: 0, y: 0 }, 100),
   ...{ group, rejection },
 });
 const GROUPS = [
-  { id: 0, name: "group 1", count: 1, left_out: 0, counted: true },
-  { id: 1, name: "nuts", count: 0, left_out: 2, counted: false },
-  { id: 2, name: "group 3", count: 0, left_out: 0, counted: true },
+  { id: 0, name: "group 1", count: 1, left_out: 0, counted: true, part_of: null },
+  { id: 1, name: "nuts", count: 0, left_out: 2, counted: false, part_of: null },
+  { id: 2, name: "group 3", count: 0, left_out: 0, counted: true, part_of: null },
 ];
 const SCENE = {
   counted: [shape("c0", 0), shape("h1", null)],
@@ -67,4 +67,25 @@ it("shows a group as left out that a choice in another photo leaves out, and let
 it("does not show a group as left out whose members were removed by hand", () => {
   const scene = { counted: [], rejected: [shape("c0", 0, "human")] };
   expect(groupsInView(GROUPS, scene, [], "img_1")[0]).toMatchObject({ count: 0, isCounted: true });
+});
+
+it("splits a group, and joins its halves again; what was said of the others stays", () => {
+  const split = withSplit(CHOICES, "img_1", 1);
+  expect(split).toEqual([CHOICES[1], { file_id: "img_1", id: 1, split: true }]);
+  const half = { ...GROUPS[0]!, id: 6, part_of: 1 };
+  const choices = [
+    ...split,
+    { file_id: "img_1", id: 6, name: "large nuts" },
+    { file_id: "img_1", id: 7, counted: false },
+  ];
+  const scene = { counted: [shape("c0", 6)], rejected: [shape("c1", 7, "other_type:group 2.2")] };
+  const views = groupsInView([half, { ...half, id: 7, count: 0 }], scene, choices, "img_1");
+  expect(views.map(({ id, joinsTo }) => [id, joinsTo])).toEqual([
+    [6, 1],
+    [7, 1],
+  ]);
+  expect(withJoined(choices, "img_1", views[0]!)).toEqual([CHOICES[1]]);
+  const [further] = groupsInView([half], scene, withSplit(choices, "img_1", 7), "img_1");
+  expect(further?.joinsTo).toBeNull();
+  expect(withJoined(choices, "img_1", further!)).toBe(choices);
 });

@@ -10,6 +10,8 @@ export interface GroupView {
   /** As a person named it; "" for not at all. */
   name: string;
   isCounted: boolean;
+  /** The group that was split, of a half whose other half is whole; null where there is nothing to join. */
+  joinsTo: number | null;
   /** Members in the photo, counted or left out, the surest first. */
   members: Shape[];
   /** How many of them are counted in the scene. */
@@ -32,11 +34,14 @@ export function groupsInView(
   fileId: string,
 ): GroupView[] {
   const all = [...scene.counted, ...scene.rejected];
-  const views = groups.map(({ id, name }) => {
-    const choice = choices.find((one) => one.file_id === fileId && one.id === id);
+  const here = choices.filter((one) => one.file_id === fileId);
+  const views = groups.map(({ id, name, part_of }) => {
+    const choice = here.find((one) => one.id === id);
+    const isOtherSplit = here.some((one) => one.split && one.id === otherHalf(id));
     const members = all.filter((shape) => shape.group === id).sort((a, b) => b.confidence - a.confidence);
     return {
-      ...{ id, members, placeholder: choice?.name === name ? `group ${id + 1}` : name },
+      ...{ id, members, joinsTo: isOtherSplit ? null : part_of },
+      placeholder: choice?.name !== name ? name : part_of === null ? `group ${id + 1}` : "half of a group",
       name: choice?.name ?? "",
       isCounted: choice?.counted ?? !members.every(isLeftOut),
       count: scene.counted.filter((shape) => shape.group === id).length,
@@ -61,6 +66,25 @@ export function withChoice(choices: GroupChoice[], choice: GroupChoice): GroupCh
   const counted = choice.counted && !isElsewhereOut ? undefined : choice.counted;
   return name || counted !== undefined ? [...others, { file_id, id, name, counted }] : others;
 }
+
+const otherHalf = (id: number): number => id ^ 1;
+
+/** Return the choices with a group split in two; what was said of it is gone. */
+export function withSplit(choices: GroupChoice[], fileId: string, id: number): GroupChoice[] {
+  return [...without(choices, fileId, [id]), { file_id: fileId, id, split: true }];
+}
+
+/** Return the choices with a half and the other one joined again; what was said of them is gone. */
+export function withJoined(
+  choices: GroupChoice[],
+  fileId: string,
+  { id, joinsTo }: GroupView,
+): GroupChoice[] {
+  return joinsTo === null ? choices : without(choices, fileId, [id, otherHalf(id), joinsTo]);
+}
+
+const without = (choices: GroupChoice[], fileId: string, ids: number[]): GroupChoice[] =>
+  choices.filter((one) => one.file_id !== fileId || !ids.includes(one.id));
 
 /** Return the counted groups in words, and the rest of the scene's count: `washers: 7, in no group: 2`. */
 export function describeGroups(views: GroupView[], scene: Scene): string {

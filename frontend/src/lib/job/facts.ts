@@ -53,6 +53,6 @@ export function settingFacts(settings: CountConfig): Fact[] {
   ];
   if (settings.template) facts.unshift(["Template", settings.template]);
   if (exemplars.length) facts.push(["Examples", `${liked} like this, ${exemplars.length - liked} not`]);
-  if (groups.length) facts.push(["Groups", `${groups.length} named or left out`]);
+  if (groups.length) facts.push(["Groups", `${groups.length} named, left out or split`]);
   return facts;
 }

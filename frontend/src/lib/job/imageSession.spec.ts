@@ -249,6 +249,8 @@ it("shows a preview instead of the saved count", async () => {
     ...{ needs_review: false, review_reason: null },
     counted: ["c1"],
     rejected: { c0: "too_small" },
+    groups: [],
+    group_of: { c1: 3 },
   };
   session = new ImageSession(
     "job_1",
@@ -258,7 +260,7 @@ it("shows a preview instead of the saved count", async () => {
   );
   await session.load();
   expect(session.count).toBe(1);
-  expect(counted()).toEqual(["c1"]);
+  expect(session.scene.counted.map(({ id, group }) => [id, group])).toEqual([["c1", 3]]);
   expect(session.scene.rejected.map((shape) => shape.rejection)).toEqual(["too_small", "human"]);
 });
 

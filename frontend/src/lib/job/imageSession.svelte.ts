@@ -32,6 +32,8 @@ export class ImageSession {
   canRedo = $derived(this.edits.undone.length > 0);
   /** How other settings would count the image; while there is one it is shown, and nothing is edited. */
   preview = $derived.by(() => this.readPreview());
+  /** Of what is alike, as the count in view has them. */
+  groups = $derived((this.preview ?? this.result)?.groups ?? []);
   count = $derived(this.countInView());
   /** Of the count in view; nobody knows it before unsaved edits are saved. */
   interval = $derived(

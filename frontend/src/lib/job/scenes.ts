@@ -11,7 +11,10 @@ export function sceneOf({ detections, rejected }: ImageResult): Scene {
 /** Return the scene as other settings would decide it. */
 export function previewScene(scene: Scene, preview: RecountedImage): Scene {
   const counted = new Set(preview.counted);
-  const all = [...scene.counted, ...scene.rejected];
+  const all = [...scene.counted, ...scene.rejected].map((s) => ({
+    ...s,
+    group: preview.group_of[s.id] ?? null,
+  }));
   return {
     counted: all.filter((s) => counted.has(s.id)).map((s) => ({ ...s, rejection: "" })),
     rejected: all
