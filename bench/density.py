@@ -18,14 +18,14 @@ from bench.report import arguments, report
 from pipeline.contract import CountRequest, CountSettings
 from pipeline.density import LEAST_CHANGE, DensityModel, density_model, estimate_density, seen_in
 from pipeline.run import count_batch
-from tools.fit_density import CHECK_SEED, ENGINE, Drawn, is_crowd, observe_all
+from tools.fit_density import CHECK_SEED, ENGINE, Drawn, observe_all
 
 HIDDEN = ((0.0, 0.15), (0.15, 0.35), (0.35, 0.55), (0.55, 1.0))
 
 
 def is_offered(drawn: Drawn, model: DensityModel) -> bool:
     """Return whether the pipeline would state an estimate."""
-    if drawn.crowd is None or not is_crowd(drawn):
+    if drawn.crowd is None or not drawn.crowd.is_heap(drawn.counted):
         return False
     return abs(model.interval(drawn.crowd)[0] - drawn.counted) > max(1.0, LEAST_CHANGE * drawn.counted)
 

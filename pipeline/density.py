@@ -3,7 +3,7 @@
 An estimate with an interval, beside the count and never in place of it. It is worked out from the decisions
 on the candidates and from what the engine saw too faintly to propose, so that a recount works it out anew:
 regions and size limits act on it, a threshold does not. The table (data/density.json) is fitted by
-tools/fit_density.py on drawn heaps and checked on others by bench/density.py. numpy only.
+tools/fit_density.py on drawn heaps and checked on others by bench/density.py. numpy and scipy only.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from pipeline.calibration import doubtful
 from pipeline.contract import CountSettings, DensityEstimate, Rejection
@@ -30,6 +31,9 @@ LEAST_COUNTED, LEAST_SEEN = 10, 40
 """Fewer tell nothing of a crowd: on photos the faint are then grass, straw or parts of large things."""
 LEAST_DOUBT = 0.25
 """Share of the instances that are too faint to propose, from which a count of the others is not trusted."""
+MOST_APART = 1.1
+"""Usual diameters from one thing to the nearest, in the median, up to which things lie in a heap: on photos,
+what is faint and stands apart is something else, as weeds are among seedlings."""
 LEAST_CHANGE = 0.15
 """An estimate that is nearer to the count than this share says nothing new."""
 
@@ -44,18 +48,24 @@ class Crowd:
 
     Attributes:
         n_seen: instances, counted or doubtful or faint. share: of them that are of the kind asked for.
+        apart: usual diameters from the middle of one to that of the nearest other, in the median.
         evidence: (3,) float64 in the order of ``EVIDENCE``: 1; share of the faint; log of the mean over the
             typical area, which rises with clumps and falls with pieces.
     """
 
     n_seen: int
     share: float
+    apart: float
     evidence: Floats
 
     @property
     def doubt(self) -> float:
         """Share of the instances that are too faint to propose."""
         return float(self.evidence[1])
+
+    def is_heap(self, n_counted: int) -> bool:
+        """Return whether a count of so many is not to be trusted, since too much else lies there."""
+        return n_counted >= LEAST_COUNTED and self.doubt >= LEAST_DOUBT and self.apart <= MOST_APART
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +123,10 @@ def estimate_density(
         engine: that made the candidates.
     """
     model, count = density_model(engine), len(instances.counted)
-    if model is None or settings.exemplars or count < LEAST_COUNTED:
+    if model is None or settings.exemplars:
         return None
     crowd = seen_in(candidates, instances, settings)
-    if crowd is None or crowd.doubt < LEAST_DOUBT:
+    if crowd is None or not crowd.is_heap(count):
         return None
     best, low, high = model.interval(crowd)
     if abs(best - count) <= max(1.0, LEAST_CHANGE * count):
@@ -137,9 +147,13 @@ def seen_in(candidates: Candidates, instances: Instances, settings: CountSetting
     quality = np.concatenate([batch.predicted_iou[judged].astype(np.float64), faint[:, 3]])
     if len(area) < LEAST_SEEN:
         return None
+    box = batch.bbox_xyxy[judged].astype(np.float64)
+    middle_xy = np.concatenate([(box[:, :2] + box[:, 2:]) / 2, faint[:, :2]])
+    nearest = KDTree(middle_xy).query(middle_xy, k=2)[0][:, 1]
     typical = _weighted_median(area, np.maximum(quality, 0.05) ** 2)
+    apart = float(np.median(nearest) / np.sqrt(4 / np.pi * typical))
     evidence = np.array([1.0, len(faint) / len(area), float(np.log(area.mean() / typical))])
-    return Crowd(len(area), _share_of_kind(instances, len(judged)), evidence)
+    return Crowd(len(area), _share_of_kind(instances, len(judged)), apart, evidence)
 
 
 def _inside(rows: NDArray[np.float32], settings: CountSettings) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from pipeline.density import EVIDENCE, LEAST_COUNTED, LEAST_DOUBT, TABLE, Crowd, DensityModel, seen_in
+from pipeline.density import EVIDENCE, TABLE, Crowd, DensityModel, seen_in
 from pipeline.segment.registry import load
 from tools.drawn_crowds import draw_crowd
 from tools.fit_calibration import find
@@ -64,12 +64,6 @@ def observe_all(first_seed: int, n: int, workers: int) -> list[Drawn]:
         return list(pool.imap(observe, range(first_seed, first_seed + n)))
 
 
-def is_crowd(drawn: Drawn) -> bool:
-    """Return whether instances are many and doubtful enough for an estimate."""
-    crowd = drawn.crowd
-    return crowd is not None and drawn.counted >= LEAST_COUNTED and crowd.doubt >= LEAST_DOUBT
-
-
 def robust(x: Floats, y: Floats) -> Floats:
     """Return the weights of a linear regression that forgives single large errors."""
 
@@ -92,7 +86,7 @@ def error_sizes(x: Floats, errors: Floats) -> Floats:
 
 def fit(observed: Sequence[Drawn]) -> DensityModel:
     """Return the model; the interval's ends come from errors on pictures left out of the regression."""
-    some = [(o, o.crowd) for o in observed if o.crowd is not None and is_crowd(o)]
+    some = [(o, o.crowd) for o in observed if o.crowd and o.crowd.is_heap(o.counted)]
     x = np.array([crowd.evidence for _, crowd in some])
     y = np.log([max(1, o.true) / crowd.n_seen for o, crowd in some])
     fold, left_out = np.arange(len(y)) % FOLDS, np.zeros(len(y))

@@ -22,10 +22,12 @@ CLEAR = [(x, y) for y in range(20, 200, 40) for x in range(20, 400, 40)]
 """50 centres in the upper half."""
 
 
-def heap(n_faint: int, area: float = 450.0, where: float = 300.0) -> Candidates:
-    """Return 50 clear discs in the upper half and ``n_faint`` faint instances in the lower one."""
+def heap(n_faint: int, area: float = 450.0, step: float = 12.0) -> Candidates:
+    """Return 50 clear discs in the upper half and ``n_faint`` faint ones in rows of 30 in the lower one."""
     found = candidates_of([disc(SIZE_HW, x, y, RADIUS) for x, y in CLEAR], SIZE_HW)
-    faint = np.tile(np.array([200.0, where, area, 0.3], np.float32), (n_faint, 1))
+    row, column = np.divmod(np.arange(n_faint), 30)
+    places = 10 + step * column, 260 + step * row, np.full(n_faint, area), np.full(n_faint, 0.3)
+    faint = np.stack(places, axis=1).astype(np.float32)
     return replace(found, batch=replace(found.batch, faint=faint))
 
 
@@ -64,6 +66,12 @@ def test_the_more_is_faint_the_more_there_is_and_the_wider_the_interval() -> Non
     some, many = sure(estimate(heap(60))), sure(estimate(heap(300)))
     assert many.count > 2 * some.count
     assert many.high - many.low > some.high - some.low
+
+
+@pytest.mark.parametrize(("diameters", "is_heap"), [(1.05, True), (1.15, False)])
+def test_faint_things_that_stand_apart_are_no_heap(diameters: float, is_heap: bool) -> None:
+    apart = heap(60, step=diameters * np.sqrt(4 / np.pi * 450))
+    assert (estimate(apart) is not None) == is_heap
 
 
 def test_few_counted_things_tell_nothing_of_a_crowd() -> None:
@@ -146,7 +154,7 @@ def test_what_was_faint_survives_the_archive_and_the_estimate_with_it() -> None:
 def test_pages_below_each_other_shift_what_is_faint() -> None:
     batch = heap(2).batch
     both = stack_batches([batch, batch], (800, 400), [(0, 0), (0, 400)])
-    assert both.faint[:, 1].tolist() == [300, 300, 700, 700]
+    assert both.faint[:, 1].tolist() == [260, 260, 660, 660]
     assert both.faint[:, 2].tolist() == [450] * 4
 
 
