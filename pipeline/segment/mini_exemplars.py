@@ -19,7 +19,7 @@ from pipeline.contract import Exemplar
 from pipeline.ops.boxes import box_iou
 from pipeline.ops.exemplars import MIN_MATCH_IOU
 from pipeline.segment.exemplar_contrast import contrast_picture
-from pipeline.segment.mini_like import LikeMaps, surroundings
+from pipeline.segment.mini_like import MARGIN_PX, LikeMaps, surroundings
 from pipeline.segment.mini_likeness import (
     BEST_RADIUS_PX,
     FILL,
@@ -74,6 +74,9 @@ class Pyramid(Protocol):
     def pieces_at(self, level: int) -> Found:
         """Return them before the pieces of one thing are joined."""
 
+    def maps_at(self, level: int) -> Maps | None:
+        """Return the maps of the whole picture at a level, None where nothing needed them."""
+
     def best(self) -> int:
         """Return the level that explains the picture best."""
 
@@ -84,17 +87,20 @@ class Views:
     Args:
         session: onnxruntime session of ``mini.onnx``. like: of ``mini_like.onnx``.
         image_hw3: (H, W, 3) uint8 RGB, contrast stretched.
+        pyramid: of that picture.
         boxes: of the exemplars, at least one.
     """
 
-    def __init__(self, session: Any, like: Any, image_hw3: NDArray[np.uint8], boxes: Boxes) -> None:
+    def __init__(
+        self, session: Any, like: Any, image_hw3: NDArray[np.uint8], pyramid: Pyramid, boxes: Boxes
+    ) -> None:
         """Look at nothing yet."""
-        self.image, self.boxes, self._session = image_hw3, boxes, session
+        self.image, self.boxes, self._session, self._pyramid = image_hw3, boxes, session, pyramid
         self._like = LikeMaps(like, image_hw3, boxes)
 
     def plain(self) -> View:
         """Return the picture as it is."""
-        return View(self.image, self._maps)
+        return View(self.image, self._maps, self._pyramid.maps_at)
 
     def apart(self) -> View:
         """Return the picture of what the exemplars' colours set apart."""
@@ -110,10 +116,11 @@ class Views:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture, and what gives its maps, or those of a part of it, at a scale."""
+    """A picture, what gives its maps, or those of a part of it, at a scale, and its maps at known levels."""
 
     image: NDArray[np.uint8]
     maps: Callable[[float, NDArray[np.uint8]], Maps]
+    known: Callable[[int], Maps | None] = lambda _: None
 
 
 def steer(
@@ -142,7 +149,7 @@ def steer(
         seen = _seen_anyway(boxes, pyramid)
         if seen is not None and len(boxes) == 1:  # one says too little of its kind for more
             return (seen,)
-        steered = _steer_by_boxes(Views(session, like, image_hw3, boxes), pyramid.scales)
+        steered = _steer_by_boxes(Views(session, like, image_hw3, pyramid, boxes), pyramid.scales)
         if seen is None or steered is None:
             return tuple(one for one in (seen, steered) if one is not None)
         pieces = pyramid.pieces_at(pyramid.best())  # what examples show is not joined either
@@ -180,20 +187,21 @@ def _steer_by_boxes(views: Views, scales: Sequence[float]) -> Steered | None:
                 view, best, least = other, seen, seen[0]
     if best is None:
         return None
-    _, scale, likeness = best
-    return Steered(like_exemplars(view.maps(scale, view.image), likeness), MIN_QUALITY)
+    _, level, likeness = best
+    maps = view.known(level) or view.maps(scales[level], view.image)
+    return Steered(like_exemplars(maps, likeness), MIN_QUALITY)
 
 
-def _best_scale(view: View, scales: Sequence[float], boxes: Boxes) -> tuple[float, float, Likeness] | None:
-    """Return the best score, the scale that has it and what the exemplars are like there."""
-    best: tuple[float, float, Likeness] | None = None
+def _best_scale(view: View, scales: Sequence[float], boxes: Boxes) -> tuple[float, int, Likeness] | None:
+    """Return the best score, the level that has it and what the exemplars are like there."""
+    best: tuple[float, int, Likeness] | None = None
     for level in _levels(scales, boxes[:, 2:] - boxes[:, :2], RADII_PX):
-        around = [_regions_around(view, scales[level], box) for box in boxes]
+        around = [_regions_around(view, level, scales[level], box) for box in boxes]
         score, likeness = likeness_of(boxes, [region_met(tree, box) for tree, box in around], scales[level])
         input_px = view.image.shape[0] * view.image.shape[1] * scales[level] ** 2
         score -= COST_WEIGHT * max(0.0, float(np.log(input_px / DEAR_PX)))
         if likeness is not None and (best is None or score > best[0]):
-            best = score, scales[level], likeness
+            best = score, level, likeness
     return best
 
 
@@ -265,7 +273,20 @@ def _levels(scales: Sequence[float], sides: NDArray[np.float32], radii_px: tuple
     return levels or [int(np.argmin(np.abs(np.log(radius * np.array(scales) / BEST_RADIUS_PX))))]
 
 
-def _regions_around(view: View, scale: float, box: Box) -> tuple[RegionTree, Box]:
-    """Return the regions around a box at a scale, and the box as seen from them."""
+def _regions_around(view: View, level: int, scale: float, box: Box) -> tuple[RegionTree, Box]:
+    """Return the regions around a box at a level of a scale, and the box as seen from them."""
+    if (whole := view.known(level)) is not None:
+        part, moved = _part_around(whole, box)
+        return build_tree(part), moved
     crop, moved = surroundings(view.image, box, scale)
     return build_tree(view.maps(scale, crop)), moved
+
+
+def _part_around(whole: Maps, box: Box) -> tuple[Maps, Box]:
+    """Return as much of the maps around a box as ``surroundings`` has, and the box as seen from there."""
+    cells = box * whole.scale / STRIDE_PX
+    margin = MARGIN_PX // STRIDE_PX
+    left, top = (int(max(0, v - margin)) for v in cells[:2])
+    part = np.s_[top : int(cells[3] + margin), left : int(cells[2] + margin)]
+    maps = Maps(whole.scale, whole.foreground[part], whole.cone[part], whole.contact[part])
+    return maps, box - np.array([left, top, left, top], np.float32) * np.float32(STRIDE_PX / whole.scale)

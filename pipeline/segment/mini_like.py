@@ -17,7 +17,7 @@ from pipeline.segment.mini_maps import Maps, as_input, maps_at_scale, resized
 
 Array = NDArray[np.floating[Any]]
 
-_MARGIN_PX = 80
+MARGIN_PX = 80
 """Input px around an exemplar that are looked at with it."""
 _MOST_PX = 512
 """Of a larger exemplar the middle is looked at."""
@@ -79,7 +79,7 @@ def surroundings(
     image_hw3: NDArray[np.uint8], box_xyxy: NDArray[np.float32], scale: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Return what lies in and around a box (4,) in image px, and the box as seen from there."""
-    margin = _MARGIN_PX / scale
+    margin = MARGIN_PX / scale
     left, top = (int(max(0, v - margin)) for v in box_xyxy[:2])
     crop = image_hw3[top : int(box_xyxy[3] + margin), left : int(box_xyxy[2] + margin)]
     return crop, box_xyxy - np.array([left, top, left, top], np.float32)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segment.mini_maps import STRIDE_PX, maps_at_scale
+from pipeline.segment.mini_maps import STRIDE_PX, Maps, maps_at_scale
 from pipeline.segment.mini_peaks import MIN_QUALITY, Found, find_instances
 from pipeline.segment.mini_pieces import join_pieces
 from pipeline.segment.mini_scale import SURE, scale_score
@@ -119,6 +119,7 @@ class ScaleSearch:
         self.scales = pyramid((image_hw3.shape[0], image_hw3.shape[1]))
         self._done: dict[int, Found] = {}
         self._joined: dict[int, Found] = {}
+        self._best: int | None = None
 
     def input_px(self, level: int) -> float:
         """Return how many px the whole picture has at a level of ``scales``."""
@@ -135,6 +136,10 @@ class ScaleSearch:
         if level not in self._done:
             self._done[level] = find_instances(maps_at_scale(self._session, self._image, self.scales[level]))
         return self._done[level]
+
+    def maps_at(self, level: int) -> Maps | None:
+        """Return the maps of the whole picture at a level of ``scales``, None where nothing needed them."""
+        return self._done[level].maps if level in self._done else None
 
     def _seen_in(self, window: Window, level: int) -> Found:
         """Return the instances of a window at a level of ``scales``."""
@@ -177,6 +182,11 @@ class ScaleSearch:
 
     def best(self) -> int:
         """Return the level that explains the picture best."""
+        if self._best is None:
+            self._best = self._find_best()
+        return self._best
+
+    def _find_best(self) -> int:
         scores: dict[int, float] = {}
         for level, scale in enumerate(self.scales):
             input_px = self.input_px(level)

@@ -10,8 +10,9 @@ import pytest
 
 from pipeline.contract import CountSettings, Exemplar
 from pipeline.ops.boxes import box_iou
-from pipeline.segment import mini
+from pipeline.segment import mini, mini_exemplars
 from pipeline.segment.exemplar_contrast import contrast_picture
+from pipeline.segment.mini_maps import Maps
 from pipeline.types import Image
 from tests.drawn import discs, grid, ground
 
@@ -73,6 +74,37 @@ def test_several_boxes_that_meet_what_is_seen_anyway_change_no_outline(engine):
     pixels = discs(ground(), DOTS, 18)
     assert same(segment(engine, pixels, *DOT_BOXES), segment(engine, pixels))
     assert len(segment(engine, pixels, DOT_BOXES[0], PAIR_BOXES[1])) < len(DOTS), "it does not meet one"
+
+
+class Watched:
+    """An onnxruntime session that remembers what it was asked."""
+
+    def __init__(self, session):
+        self.session, self.asked = session, []
+
+    def run(self, names, feeds):
+        self.asked.append(feeds["image"].tobytes())
+        return self.session.run(names, feeds)
+
+
+def test_what_was_looked_at_without_boxes_is_not_looked_at_again(monkeypatch):
+    engine = mini.load(None)
+    watched = Watched(engine._session)
+    monkeypatch.setattr(engine, "_session", watched)
+    segment(engine, discs(ground(), DOTS, 18), *DOT_BOXES)
+    assert len(set(watched.asked)) == len(watched.asked) > 5
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.71, 1.0])
+def test_the_part_around_a_box_shows_it_where_the_whole_does(scale):
+    cells = np.arange(300 * 400, dtype=np.float32).reshape(300, 400)
+    box = np.array([230, 210, 270, 260], np.float32)
+    part, moved = mini_exemplars._part_around(Maps(scale, cells, cells, cells), box)
+    assert part.cone.shape < cells.shape
+    for x, y in (0, 1), (2, 3), (2, 1):
+        column, row = (box[[x, y]] * scale / 2).astype(int)
+        u, v = (moved[[x, y]] * scale / 2 + 1e-3).astype(int)
+        assert part.cone[v, u] == cells[row, column]
 
 
 def test_a_lone_box_of_what_is_not_seen_as_one_thing_says_what_one_object_is(engine):
