@@ -80,9 +80,10 @@ class Recounted:
 
     @property
     def group_of(self) -> dict[str, int]:
-        """Visual group of each candidate that is in one."""
-        ids = self.instances.group_ids.tolist()
-        return {object_id(i): group_id for i, group_id in enumerate(ids) if group_id >= 0}
+        """Visual group of each candidate that is in one; those that a human counts are in none."""
+        ids = {object_id(i): group_id for i, group_id in enumerate(self.instances.group_ids.tolist())}
+        ids |= {found.object_id: found.group_id for found in self.objects}
+        return {name: group_id for name, group_id in ids.items() if group_id >= 0}
 
 
 def settings_of(image: JobImage) -> CountSettings:

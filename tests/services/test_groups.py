@@ -110,6 +110,21 @@ def test_human_edits_stand_whatever_is_chosen(client: Client, job: dict[str, Any
     ]
 
 
+def test_a_preview_puts_what_a_human_counts_in_no_group_as_the_result_does(client: Client) -> None:
+    job = client.counted(painted_png([*NUTS, Disc(20, 60, quality=0.1)]), type="part")
+    edits = [{"op": "add", "point": [20, 60]}, {"op": "relabel", "object_id": "c0", "label": "nut"}]
+    where = {"job_id": job["job_id"], "file_id": job["images"][0]["file_id"], "version": 1}
+    data_of(client.post("/correct", where | {"edits": edits}))
+    body = {"config": {"confidence_threshold": 0.05}}
+    url = f"/jobs/{job['job_id']}/recount"
+    preview = data_of(client.post(url, body | {"dry_run": True}))["images"][0]
+    data_of(client.post(url, body))
+    result = client.results(job["job_id"])
+    assert preview["group_of"] == {f"c{i}": 0 for i in range(5)}
+    assert {d["object_id"]: d["group"] for d in result["detections"]} == preview["group_of"] | {"c5": None}
+    assert preview["groups"] == result["groups"]
+
+
 def test_a_choice_can_hold_for_all_images_of_the_job(client: Client) -> None:
     images = TRAY, painted_png([*RINGS, *NUTS[:2]], shade=1), painted_png(NUTS[:4], shade=2)
     job = client.counted(*images, type="part")
