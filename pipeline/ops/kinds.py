@@ -122,12 +122,13 @@ class KindTree:
 
     def _inside(self, node: int) -> NDArray[np.bool_]:
         """Return (N,) bool: what is beneath a node."""
-        n = len(self.height) + 1
-        inside = np.zeros(2 * n - 1, np.bool_)
+        n, left, right = len(self.height) + 1, self.left.tolist(), self.right.tolist()
+        inside = [False] * (2 * n - 1)
         inside[node] = True
         for k in range(node - n, -1, -1):
-            inside[[self.left[k], self.right[k]]] |= inside[n + k]
-        return np.asarray(inside[self.row], np.bool_)
+            if inside[n + k]:
+                inside[left[k]] = inside[right[k]] = True
+        return np.array(inside, np.bool_)[self.row]
 
     def _parts(self, far: float, limit: float) -> NDArray[np.bool_]:
         """Return (M - 1,) bool: what a merge joins are two kinds: far apart, or with a gap between them."""
