@@ -122,6 +122,7 @@ def count(
         labels,
         grouping.names,
         grouping.split_from,
+        grouping.is_chosen,
         matched.unmet,
         frozenset(matched.pointed_at),
         matched.readings if matched.is_shown else None,

@@ -49,6 +49,7 @@ class Grouping:
         here: the candidates with their groups, which are the same whatever the settings.
         ids: (N,) int64. Group of each candidate. names: by group id.
         split_from: id of the group that a person split, by id of its halves.
+        is_chosen: some choice is of a group here, or holds for a candidate here.
         labels: N names that a person gave the candidates, "" for none.
         kept: (N,) bool. A person wants them counted.
         left_out_as: N names of the group they were left out with, "" for those that were not.
@@ -58,6 +59,7 @@ class Grouping:
     ids: NDArray[np.int64]
     names: Mapping[int, str]
     split_from: Mapping[int, int]
+    is_chosen: bool
     labels: tuple[str, ...]
     kept: NDArray[np.bool_]
     left_out_as: tuple[str, ...]
@@ -115,6 +117,7 @@ def group(
         ids,
         names,
         {i: (i - _even(n_groups)) // 2 for i in names if i >= n_groups},
+        bool(own) or any(chosen),
         labels=tuple((choice.name or "") if choice else "" for choice in chosen),
         kept=np.array([bool(choice and choice.counted) for choice in chosen], dtype=np.bool_),
         left_out_as=tuple(

@@ -150,10 +150,12 @@ def in_question(candidates: Candidates, instances: Instances, settings: CountSet
     """
     counted, readings = instances.counted, instances.readings
     n = len(counted)
-    if not n or settings.groups:
+    if not n or instances.is_chosen:
         return InQuestion()
     if readings is None:
-        return InQuestion(unlike=_n_unlike(instances) if _is_only_named(candidates, settings) else 0)
+        return InQuestion(
+            unlike=_n_unlike(instances) if _is_only_named(candidates, instances, settings) else 0
+        )
     little = int((~readings.narrow[counted]).sum())
     area = np.log(np.maximum(candidates.batch.area, 1))
     unlike = np.array([why == Rejection.UNLIKE_EXEMPLAR for why in instances.rejections], np.bool_)
@@ -165,9 +167,9 @@ def in_question(candidates: Candidates, instances: Instances, settings: CountSet
     return InQuestion(little * (little > few), n_left_out * (n_left_out > few))
 
 
-def _is_only_named(candidates: Candidates, settings: CountSettings) -> bool:
+def _is_only_named(candidates: Candidates, instances: Instances, settings: CountSettings) -> bool:
     """Return whether nothing but the request names the objects."""
-    told_apart = candidates.type_probs.labelled_by != "request" or settings.shown or settings.groups
+    told_apart = candidates.type_probs.labelled_by != "request" or settings.shown or instances.is_chosen
     return settings.count_what in ("type", "everything") and not told_apart
 
 
@@ -248,7 +250,7 @@ def _review_reason(
         _dense_reason(area),
     ]
     reasons.append(_examples_reason(instances, question))
-    only_named = _is_only_named(candidates, settings)
+    only_named = _is_only_named(candidates, instances, settings)
     if only_named:
         reasons += [_sizes_reason(batch.scales, area), _unlike_reason(n, question.unlike)]
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):

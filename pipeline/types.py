@@ -259,6 +259,7 @@ class Instances:
         size_limits_px: inclusive (low, high) limits of the mask area that held.
         labels: N words shown for the candidates: the name a person gave their group, else their type.
         group_names: by group id. split_from: id of the group that a person split, by id of its halves.
+        is_chosen: a person's choice of groups says something of these candidates.
         unmet_exemplars: positive exemplars in this image that meet no candidate; all where none of them meets
             one in any image, so that nothing was compared with them.
         shown: candidates that positive exemplars in this image point at.
@@ -273,6 +274,7 @@ class Instances:
     labels: tuple[str, ...]
     group_names: Mapping[int, str]
     split_from: Mapping[int, int]
+    is_chosen: bool = False
     unmet_exemplars: int = 0
     shown: frozenset[int] = frozenset()
     readings: Readings | None = None

@@ -217,6 +217,22 @@ def test_one_that_is_unlike_the_others_asks_for_nothing() -> None:
     assert (result.count, result.needs_review) == (12, False)
 
 
+def test_a_choice_leaves_doubts_about_other_images_as_they_are() -> None:
+    here, there = tray((9, RED, 8), (7, BLUE, 8)), tray((5, RED, 8), (4, GREEN, 8))
+    others = {"a": here, "b": there}
+
+    def asks(settings: CountSettings) -> str | None:
+        found = decided(here, settings, others)
+        return summarise(here, found, settings, {}, PROVENANCE).review_reason
+
+    doubt = asks(CountSettings())
+    assert doubt == "several kinds of things: 2 groups"
+    assert asks(chosen(GroupChoice(0, file_id="b", name="nuts"))) == doubt
+    assert asks(chosen(GroupChoice(1, file_id="b", counted=False), scope="job")) == doubt
+    assert asks(chosen(GroupChoice(0, file_id="b", name="nuts"), scope="job")) is None
+    assert asks(chosen(GroupChoice(0, file_id="a", name="nuts"))) is None
+
+
 RIDGED = tray((9, RED, 8), (4, tuple(looking(0.3)[0]), 8), (6, GREEN, 8))
 """Group 0, with the halves 2 and 3: nuts, and four that differ a little. Group 1: washers."""
 SPLIT = GroupChoice(0, split=True)
