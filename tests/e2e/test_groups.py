@@ -7,10 +7,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.e2e.conftest import Visit
-from tests.e2e.photos import two_kinds
+from tests.e2e.conftest import Product, Visit, visiting
+from tests.e2e.photos import discs, two_kinds
 from tests.e2e.test_counting import count_of, upload
 from tests.e2e.test_exemplars import N_LARGE, N_SMALL
 
@@ -105,3 +105,32 @@ def test_a_group_of_two_kinds_is_split_and_joined_again(visit: Visit, tmp_path: 
     half.get_by_role("button", name="Join").click()
     expect(groups).to_have_count(2)
     expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE + N_SMALL))
+
+
+def test_split_and_join_keep_the_focus_in_the_groups_and_colours_can_be_put_away(
+    visit: Visit, tmp_path: Path
+) -> None:
+    page = visit.page
+    upload(page, visit.url, discs(tmp_path, 9), type_name="disc")
+    count_of(page)
+    section = page.get_by_role("region", name="Groups")
+    for button, n_after in (("Split", 2), ("Join", 1)):
+        section.get_by_role("button", name=button).first.press("Enter")
+        expect(section.get_by_role("listitem")).to_have_count(n_after)
+        expect(section).to_be_focused()
+    page.get_by_role("checkbox", name="Groups", exact=True).uncheck()
+
+
+def test_the_rows_of_halves_fit_a_narrow_phone(browser: Browser, product: Product, tmp_path: Path) -> None:
+    with visiting(browser, product, viewport={"width": 360, "height": 780}) as visit:
+        page = visit.page
+        upload(page, visit.url, discs(tmp_path, 9), type_name="disc")
+        count_of(page)
+        section = page.get_by_role("region", name="Groups")
+        section.get_by_role("button", name="Split").click()
+        expect(section.get_by_role("button", name="Join")).to_have_count(2)
+        assert section.evaluate("card => card.scrollWidth <= card.clientWidth")
+        row, list_box = section.get_by_role("listitem").first.bounding_box(), section.bounding_box()
+        assert row is not None
+        assert list_box is not None
+        assert row["x"] + row["width"] <= list_box["x"] + list_box["width"] - 20
