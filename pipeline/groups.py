@@ -141,9 +141,9 @@ def _split(one: Clustered, choices: Choices) -> tuple[NDArray[np.int64], dict[in
     for place, choice in sorted(choices, key=lambda chosen: chosen[1].id):
         members = np.flatnonzero(ids == choice.id)
         if not len(members):
-            wanted = f"one of the groups 0 to {n_groups - 1} of this image" if n_groups else "no group here"
             halves = ", or a half of one that is split" * any(other.split for _, other in choices)
-            raise _wrong_choice(place, f"want {wanted}{halves}, got {choice.id}")
+            wanted = f"one of the groups 0 to {n_groups - 1} of this image{halves}"
+            raise _wrong_choice(place, f"want {wanted if n_groups else 'no group here'}, got {choice.id}")
         if choice.split:
             second = _second_half(one, members)
             if second is None:

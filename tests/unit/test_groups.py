@@ -281,6 +281,11 @@ def test_one_thing_cannot_be_split() -> None:
         decided(tray((1, RED, 8)), chosen(SPLIT))
 
 
+def test_where_nothing_was_found_there_is_no_group_to_split() -> None:
+    with pytest.raises(SettingsError, match="want no group here, got 0"):
+        decided(tray(), chosen(SPLIT))
+
+
 def test_what_is_like_a_half_in_other_images_goes_its_way() -> None:
     here = tray((5, tuple(looking(0.3)[0]), 8), (4, RED, 8))
     half = GroupChoice(3, file_id="a", name="ridged nuts", counted=False)
