@@ -1,6 +1,14 @@
 import { expect, it } from "vitest";
 import { discShape, type Shape } from "../overlay/shapes";
-import { describeGroups, groupsInView, shownCount, withChoice, withJoined, withSplit } from "./groups";
+import {
+  describeGroups,
+  groupsInView,
+  isJoined,
+  shownCount,
+  withChoice,
+  withJoined,
+  withSplit,
+} from "./groups";
 
 const shape = (id: string, group: number | null, rejection = ""): Shape => ({
   ...discShape(id, { x: 0, y: 0 }, 100),
@@ -85,6 +93,8 @@ it("splits a group, and joins its halves again; what was said of the others stay
     [7, 1],
   ]);
   expect(withJoined(choices, "img_1", views[0]!)).toEqual([CHOICES[1]]);
+  expect(isJoined(views[0]!, choices, "img_1")).toBe(false);
+  expect(isJoined(views[0]!, [CHOICES[1]!], "img_1")).toBe(true);
   const [further] = groupsInView([half], scene, withSplit(choices, "img_1", 7), "img_1");
   expect(further?.joinsTo).toBeNull();
   expect(withJoined(choices, "img_1", further!)).toBe(choices);

@@ -83,6 +83,10 @@ export function withJoined(
   return joinsTo === null ? choices : without(choices, fileId, [id, otherHalf(id), joinsTo]);
 }
 
+/** Whether a half is joined by now: its row stays in view, and says nothing, until the next preview. */
+export const isJoined = ({ joinsTo }: GroupView, choices: GroupChoice[], fileId: string): boolean =>
+  joinsTo !== null && !choices.some((one) => one.split && one.file_id === fileId && one.id === joinsTo);
+
 const without = (choices: GroupChoice[], fileId: string, ids: number[]): GroupChoice[] =>
   choices.filter((one) => one.file_id !== fileId || !ids.includes(one.id));
 
