@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -15,7 +17,7 @@ from pipeline.segment.mini_maps import maps_at_scale  # noqa: E402
 from pipeline.segment.mini_peaks import find_instances  # noqa: E402
 from pipeline.train import mini as training  # noqa: E402
 from pipeline.train import prototypes  # noqa: E402
-from pipeline.train.data import augment  # noqa: E402
+from pipeline.train.data import augment, draw_sample  # noqa: E402
 from pipeline.train.export import averaged, network_of  # noqa: E402
 from pipeline.train.layouts import LAYOUTS  # noqa: E402
 from pipeline.train.network import MiniNet  # noqa: E402
@@ -90,7 +92,20 @@ def trained(tmp_path_factory):
 
 def test_a_minute_of_training_learns(trained):
     _, log = trained
-    assert log[-1].loss < 0.85 * log[0].loss
+    assert training.has_learned(log)
+
+
+class StillTrainer(training.Trainer):
+    """Takes every step and changes nothing."""
+
+    draws = ((partial(draw_sample, size=128), 3),)
+    rates: ClassVar = {"": 0.0}
+
+
+def test_a_smoke_run_that_learns_nothing_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["mini", "--smoke", "--out", str(tmp_path / "mini.onnx")])
+    with pytest.raises(SystemExit, match="too little learned: want a loss below"):
+        training.main(trainer=StillTrainer)
 
 
 def test_the_exported_model_says_what_the_network_says(trained):
