@@ -1,15 +1,18 @@
-"""How well does an engine count real photos? Zero-shot, beside simple recipes run in the same process.
+"""How well does an engine count real photos? Without boxes or with a photo's first, beside simple recipes.
 
-The folder holds manifest.json, images/ and true counts. A photo is right within 10 % of the truth or one.
-python -m bench.countbench FOLDER [--engine mini] [--overlays DIR] [--json PATH]
+Also: which counts ask for a look, and the worst photos. The folder holds manifest.json, images/ and true
+counts. A photo is right within 10 % of the truth or one; one with fewer boxes is given those it has.
+python -m bench.countbench FOLDER [--engine mini] [--exemplars N] [--overlays DIR] [--json PATH]
 """
 
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,13 @@ from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
 from bench.report import arguments, report
-from pipeline.contract import CountRequest, CountSettings
+from pipeline.contract import CountRequest, CountSettings, Exemplar
 from pipeline.run import count_batch
 
 LONG_SIDE_PX = 1024
 MIN_SHARE = 2e-4
+MAX_BOXES = 3
+WORST = 10
 
 
 def _grey(path: Path) -> np.ndarray:
@@ -92,6 +97,12 @@ def is_right(counted: int, true: int) -> bool:
     return abs(counted - true) <= max(1, 0.1 * true)
 
 
+def shown(settings: CountSettings, photo: dict[str, Any], boxes: int) -> CountSettings:
+    """Return the settings with the photo's first ``boxes`` boxes as examples, as a user would give them."""
+    exemplars = tuple(Exemplar(tuple(float(v) for v in box)) for box in photo["exemplars"][:boxes])
+    return replace(settings, exemplars=exemplars, count_what="exemplars") if exemplars else settings
+
+
 def count_photo(
     path: Path, photo: dict[str, Any], settings: CountSettings, overlays: Path | None
 ) -> dict[str, Any]:
@@ -99,15 +110,21 @@ def count_photo(
     started = time.perf_counter()
     outcome = count_batch([CountRequest(photo["file"], str(path), photo["object"], settings)])[0]
     seconds = time.perf_counter() - started
-    if outcome.result is None:
+    result = outcome.result
+    if result is None:
         raise RuntimeError(f"{photo['file']}: want a count, got {outcome.error}")
     if overlays:
         overlays.mkdir(parents=True, exist_ok=True)
         (overlays / f"{path.stem}.jpg").write_bytes(outcome.pictures["annotated"])
-    low, high = outcome.result.count_interval
+    low, high = result.count_interval
     row = {k: photo[k] for k in ("file", "scene", "domain")} | {"true": photo["count"]}
-    row |= {settings.engine: outcome.result.count, "low": low, "high": high, "seconds": round(seconds, 2)}
-    return row | {name: recipe(_grey(path)) for name, recipe in RECIPES.items()}
+    row |= {settings.engine: result.count, "low": low, "high": high, "seconds": round(seconds, 2)}
+    row |= {name: recipe(_grey(path)) for name, recipe in RECIPES.items()}
+    return row | {
+        "boxes": len(settings.exemplars),
+        "asks": result.needs_review,
+        "reason": result.review_reason,
+    }
 
 
 def summary(rows: list[dict[str, Any]], key: str, engine: str) -> list[dict[str, Any]]:
@@ -124,26 +141,51 @@ def summary(rows: list[dict[str, Any]], key: str, engine: str) -> list[dict[str,
     return out
 
 
+def asking(rows: list[dict[str, Any]], engine: str) -> list[dict[str, Any]]:
+    """Return how many counts are wrong and right, and how many of these ask for a look."""
+    out = []
+    for name in ("wrong", "right"):
+        some = [r for r in rows if is_right(r[engine], r["true"]) == (name == "right")]
+        out.append({"counts": name, "photos": len(some), "ask": sum(r["asks"] for r in some)})
+    return out
+
+
+def worst(rows: list[dict[str, Any]], engine: str) -> list[dict[str, Any]]:
+    """Return the photos whose counts that are off by the largest factors; 0 is taken for a half."""
+
+    def factor(row: dict[str, Any]) -> float:
+        return abs(math.log(max(row[engine], 0.5) / max(row["true"], 0.5)))
+
+    most = sorted((r for r in rows if factor(r)), key=factor, reverse=True)[:WORST]
+    return [{key: row[key] for key in ("file", "true", engine, "reason")} for row in most]
+
+
 def main() -> None:
     """Count every photo of a folder and print the tables."""
     parser = arguments(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--engine", default="mini")
+    parser.add_argument(
+        "--exemplars", type=int, choices=range(MAX_BOXES + 1), default=0, help="boxes a photo"
+    )
     parser.add_argument("--overlays", type=Path, help="folder for the annotated photos")
     args = parser.parse_args()
     photos = json.loads((args.folder / "manifest.json").read_text())
     photos = photos[::5] if args.quick else photos
-    settings = CountSettings(engine=args.engine, visualize=args.overlays is not None)
-    rows = [count_photo(args.folder / "images" / p["file"], p, settings, args.overlays) for p in photos]
+    plain = CountSettings(engine=args.engine, visualize=args.overlays is not None)
+    rows = [
+        count_photo(args.folder / "images" / p["file"], p, shown(plain, p, args.exemplars), args.overlays)
+        for p in photos
+    ]
+    domains, asks = summary(rows, "domain", args.engine), asking(rows, args.engine)
     report("photos", rows, None)
-    report("share right within 10 %, by domain", summary(rows, "domain", args.engine), None)
-    scenes = summary(rows, "scene", args.engine)
-    report(f"countbench, zero-shot, {args.engine}: share right within 10 %, by scene", scenes, args.json)
+    report("share right within 10 %, by domain", domains, None)
+    report("counts that ask for a look", asks, None)
+    report("the worst by |log(count / true)|", worst(rows, args.engine), None)
+    name = f"countbench, {args.engine}, {args.exemplars} boxes: share right within 10 %, by scene"
+    report(name, summary(rows, "scene", args.engine), args.json)
     if args.json:
-        content = json.loads(args.json.read_text()) | {
-            "domains": summary(rows, "domain", args.engine),
-            "photos": rows,
-        }
+        content = json.loads(args.json.read_text()) | {"domains": domains, "asks": asks, "photos": rows}
         args.json.write_text(json.dumps(content, indent=1) + "\n")
 
 
