@@ -2,8 +2,9 @@
 
 On drawn scenes that the fit has not seen, and, with a folder of photos with true counts, on each photo with
 the two numbers that are fitted to photos fitted anew on all others (leave one out). For mini also with one,
-two and three boxes shown.
-python -m bench.calibration [FOLDER] [--engine mini] [--quick] [--json PATH]
+two and three boxes shown. --plot draws the reliability of mini, or of the first engine named.
+python -m bench.calibration [FOLDER] [--engine mini] [--quick] [--json PATH] [--plot PATH]
+python -m bench.calibration --known bench/results/calibration.json --plot docs/reliability.svg
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.reliability_plot import reliability_svg
 from bench.report import arguments, report
 from pipeline.calibration import SHOWN, TABLE, Calibration, calibration_of
 from tools.fit_calibration import (
@@ -90,11 +92,17 @@ def left_out(engine: str, folder: Path, *, is_shown: bool) -> list[dict[str, Any
 
 
 def main() -> None:
-    """Print and write the tables."""
+    """Print, write and draw the tables."""
     parser = arguments(__doc__)
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--engine", choices=ENGINES, action="append")
+    parser.add_argument("--plot", type=Path, metavar="PATH", help="draw the reliability as SVG")
+    parser.add_argument("--known", type=Path, metavar="JSON", help="draw these results, measure nothing")
     args = parser.parse_args()
+    plotted = args.engine[0] if args.engine else STEERED
+    if args.known and args.plot:
+        args.plot.write_text(reliability_svg(json.loads(args.known.read_text())["reliability"], plotted))
+        return
     summary, curves, photos = [], [], []
     for engine in args.engine or ENGINES:
         known = calibration_of(engine)
@@ -115,6 +123,8 @@ def main() -> None:
     if args.json:
         content = json.loads(args.json.read_text()) | {"reliability": curves, "photos": photos}
         args.json.write_text(json.dumps(content, indent=1) + "\n")
+    if args.plot:
+        args.plot.write_text(reliability_svg(curves, plotted))
 
 
 if __name__ == "__main__":

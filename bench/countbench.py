@@ -151,7 +151,7 @@ def asking(rows: list[dict[str, Any]], engine: str) -> list[dict[str, Any]]:
 
 
 def worst(rows: list[dict[str, Any]], engine: str) -> list[dict[str, Any]]:
-    """Return the photos whose counts that are off by the largest factors; 0 is taken for a half."""
+    """Return the inexact counts that are off by the largest factors; 0 is taken for a half."""
 
     def factor(row: dict[str, Any]) -> float:
         return abs(math.log(max(row[engine], 0.5) / max(row["true"], 0.5)))
