@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.contract import ErrorCode, PipelineError
-from pipeline.segment import registry
+from pipeline.segment import mini, registry
 from pipeline.segment.registry import BEST_FIRST, choose, is_available, load
 
 
@@ -25,6 +25,21 @@ def test_auto_takes_the_first_that_is_available_and_says_what_is_missing():
     assert "http" not in reason
     engine, told = load("auto")
     assert (engine.info.engine, told) == (name, reason)
+
+
+def test_without_cuda_and_weights_of_sam_auto_is_mini(monkeypatch, tmp_path):
+    monkeypatch.setattr(registry, "_has_cuda", lambda: False)
+    monkeypatch.setenv("TALLY_WEIGHTS_DIR", str(tmp_path))
+    name, reason = choose()
+    assert name == load("auto")[0].info.engine == "mini"
+    assert "no sam: " in reason
+    assert "classical" not in reason
+
+
+def test_without_the_model_of_mini_too_auto_is_classical(monkeypatch, tmp_path):
+    monkeypatch.setattr(registry, "_has_cuda", lambda: False)
+    monkeypatch.setattr(mini, "MODEL", tmp_path / "mini.onnx")
+    assert choose()[0] == "classical"
 
 
 def test_auto_says_that_it_does_not_use_a_model_of_another_engine(monkeypatch):
