@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image as PillowImage
 
 from pipeline.contract import CountRequest, CountSettings
 from pipeline.run import ImageOutcome, count_batch
+from pipeline.segment.registry import load
 from tests.drawn import SCENES
 
 FOLDER = Path(__file__).parent / "expected"
@@ -27,14 +29,20 @@ def coins() -> NDArray[np.uint8]:
 
 
 PICTURES: dict[str, tuple[Callable[[], NDArray[np.uint8]], int]] = {"skimage coins": (coins, 24), **SCENES}
+PICTURES |= {f"{name}, mini": PICTURES[name] for name in ("skimage coins", "rods")}
 """Name → (function that gives its pixels, true number)."""
 
 
+def engine_of(name: str) -> str:
+    """Return the engine that counts a picture: the last word of its name, or classical."""
+    return "mini" if name.endswith(", mini") else "classical"
+
+
 def counted(name: str, folder: Path) -> ImageOutcome:
-    """Count one picture with the classical engine, through a file as users do."""
+    """Count one picture with its engine, through a file as users do."""
     path = folder / "picture.png"
     PillowImage.fromarray(PICTURES[name][0]()).save(path)
-    settings = CountSettings(engine="classical")
+    settings = CountSettings(engine=engine_of(name))
     (outcome,) = count_batch([CountRequest(name, str(path), "object", settings)])
     if outcome.error:
         raise outcome.error
@@ -66,12 +74,13 @@ def foreground(outcome: ImageOutcome) -> NDArray[np.bool_]:
 def manifest() -> dict[str, str]:
     """Return what the expected results were made with."""
     return {
-        "engine": "classical",
+        "engines": "classical, mini",
         "device": "cpu",
         "dtype": "float32",
-        "weights_sha256": "none",
+        "weights_sha256": str(load("mini")[0].info.weights_sha256),
         "python": ".".join(map(str, sys.version_info[:2])),
         "numpy": np.__version__,
         "opencv": cv2.__version__,
         "scikit-image": skimage.__version__,
+        "onnxruntime": metadata.version("onnxruntime"),
     }

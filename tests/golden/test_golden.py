@@ -38,6 +38,10 @@ def test_what_is_recorded_is_the_truth(name):
     assert abs(expected(name)["count"] - true) <= (1 if name == "skimage coins" else 0)
 
 
+def test_what_mini_counts_is_recorded_of_the_weights_that_are_here():
+    assert json.loads(MANIFEST.read_text())["weights_sha256"] == manifest()["weights_sha256"]
+
+
 def test_nothing_is_recorded_that_is_not_tested():
     assert set(json.loads(EXPECTED.read_text())) == set(PICTURES)
     with np.load(MASKS) as masks:
