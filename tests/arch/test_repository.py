@@ -11,6 +11,8 @@ import pytest
 from tests.arch.sources import ROOT, name_of, tracked_files
 
 MAX_BYTES = 10 * 2**20
+MAX_BUNDLED_BYTES = 13_000_000
+DATA = ROOT / "pipeline" / "data"
 TEXT = {
     ".py",
     ".md",
@@ -64,6 +66,12 @@ def test_the_light_lock_is_part_of_the_full_one_and_has_no_torch() -> None:
 def test_no_weights_or_large_files_are_tracked() -> None:
     assert [name_of(p) for p in tracked_files() if p.stat().st_size > MAX_BYTES] == []
     assert [name_of(p) for p in tracked_files() if p.suffix in {".pth", ".pt", ".safetensors"}] == []
+
+
+def test_what_is_bundled_with_the_pipeline_stays_small() -> None:
+    sizes = {name_of(p): p.stat().st_size for p in tracked_files() if p.is_relative_to(DATA)}
+    assert {f"pipeline/data/{name}.onnx" for name in ("mini", "mini_like", "looks")} <= set(sizes)
+    assert sum(sizes.values()) <= MAX_BUNDLED_BYTES, sizes
 
 
 def test_every_make_target_that_the_readme_shows_exists() -> None:
