@@ -6,7 +6,7 @@ import csv
 import glob
 import io
 import json
-import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from app.commands.exemplars import ShownType, in_files
 from pipeline.contract import (
     ENGINES,
     MODES,
@@ -63,26 +64,6 @@ NESTED = ("density_estimate", "by_type", "groups", "rejected", "engine_details",
 EXIT_SOME_FAILED = 1
 
 
-class _Box(click.ParamType[Exemplar]):
-    """``x,y,w,h`` in image pixels."""
-
-    name = "x,y,w,h"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Exemplar:
-        """Return the exemplar, or fail with what was wanted."""
-        if isinstance(value, Exemplar):
-            return value
-        try:
-            x, y, w, h = (float(part) for part in value.split(","))
-        except ValueError:
-            self.fail(f"want four numbers x,y,w,h in px, got {value!r}", param, ctx)
-        if not all(map(math.isfinite, (x, y, w, h))):
-            self.fail(f"want four finite numbers x,y,w,h in px, got {value!r}", param, ctx)
-        if not (w >= 1 and h >= 1):
-            self.fail(f"want a width and height of at least 1 px, got {value!r}", param, ctx)
-        return Exemplar(bbox_xywh=(x, y, w, h))
-
-
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--type", "type_", default="object", show_default=True, help="What to count.")
@@ -99,9 +80,17 @@ class _Box(click.ParamType[Exemplar]):
 @click.option(
     "--exemplar",
     "exemplars",
-    type=_Box(),
+    type=ShownType(positive=True),
     multiple=True,
-    help="A box around one object, in the first image; things like it are counted in all images. Repeatable.",
+    help="A box around one object, or a point on it, in the first image or the one named; things like it are "
+    "counted in all images. Repeatable.",
+)
+@click.option(
+    "--not-exemplar",
+    "not_exemplars",
+    type=ShownType(positive=False),
+    multiple=True,
+    help="The same for what is not meant. Repeatable.",
 )
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Write overlays into this folder."
@@ -117,6 +106,7 @@ def count(
     mode: Literal["fast", "exact"],
     pages: Literal["first", "all"],
     exemplars: tuple[Exemplar, ...],
+    not_exemplars: tuple[Exemplar, ...],
     out: Path | None,
     format_: str,
 ) -> None:
@@ -130,22 +120,19 @@ def count(
                 2  the command itself was wrong, or no image was found
     """  # noqa: D301 - click reads the backspace as "keep these lines"
     files = _expand(paths)
-    anchored = tuple(Exemplar(e.bbox_xywh, file_id=files[0]) for e in exemplars)
     settings = CountSettings(
         engine=engine,
         model=model,
         mode=mode,
         pages=pages,
-        exemplars=anchored,
-        count_what="exemplars" if anchored else "type",
+        exemplars=in_files((*exemplars, *not_exemplars), files),
+        count_what="exemplars" if exemplars else "type",
         visualize=out is not None,
     )
     rows: list[dict[str, Any]] = []
     known: dict[str, str] = {}
     for outcome in _count_all([CountRequest(file, file, type_, settings) for file in files]):
-        rows.append(_row(outcome, known))
-        if rows[0]["error"] and _is_about_exemplars(outcome.error):
-            rows[-1] |= {"error": f"INVALID_CONFIG: the examples lie in {files[0]}, which was not counted"}
+        rows.append(_row(outcome, known, settings.exemplars))
         if out is not None:
             _write_pictures(out, len(rows), outcome)
     click.echo({"json": _as_json, "csv": _as_csv, "table": _as_table}[format_](rows), nl=False)
@@ -182,29 +169,39 @@ def _files_at(path: str) -> list[str]:
 
 
 def _count_all(requests: Sequence[CountRequest]) -> Iterator[ImageOutcome]:
-    """Count chunk by chunk, so that pictures of a thousand images are never in memory together."""
+    """Count chunk by chunk, so that pictures of a thousand images are never in memory together.
+
+    Images that exemplars lie in are counted before all others, and told in their places.
+    """
     from tqdm import tqdm
 
     from pipeline.object_types import default_object_types
     from pipeline.run import count_batch  # cv2 and the engines: only when something is counted
 
-    types = default_object_types()
+    types, showing = default_object_types(), {e.file_id for e in requests[0].settings.exemplars}
     known: dict[str, Candidates] = {}
+    done: dict[str, ImageOutcome] = {}
     with tqdm(total=len(requests), unit="image", file=sys.stderr, disable=None) as bar:
+
+        def count_now(some: Sequence[CountRequest]) -> None:
+            for outcome in count_batch(some, object_types=types, known=known):
+                done[outcome.image_id] = outcome
+                bar.update()
+
+        count_now([request for request in requests if request.image_id in showing])
+        known |= {name: outcome.candidates for name, outcome in done.items() if outcome.candidates}
         for start in range(0, len(requests), CHUNK):
             chunk = requests[start : start + CHUNK]
-            for outcome in count_batch(chunk, object_types=types, known=known):
-                if start == 0 and outcome.candidates is not None and outcome.image_id == requests[0].image_id:
-                    known[outcome.image_id] = outcome.candidates  # the exemplars lie in it
-                bar.update()
-                yield outcome
+            count_now([request for request in chunk if request.image_id not in done])
+            for request in chunk:
+                yield done.pop(request.image_id)
 
 
-def _row(outcome: ImageOutcome, known: dict[str, str]) -> dict[str, Any]:
+def _row(outcome: ImageOutcome, known: dict[str, str], exemplars: Sequence[Exemplar]) -> dict[str, Any]:
     """Return the row of an image; ``known`` are the files counted so far, by their hash."""
-    result, error = outcome.result, outcome.error
+    result = outcome.result
     if result is None:
-        message = f"{error.code}: {error}" if isinstance(error, PipelineError) else "not counted"
+        message = _why_not_counted(outcome.error, exemplars)
         return dict.fromkeys(COLUMNS) | {"file": outcome.image_id, "error": message}
     first = known.setdefault(file_sha256(Path(outcome.image_id)), outcome.image_id)
     result = result.counted_twice(None if first == outcome.image_id else first)
@@ -226,8 +223,14 @@ def _row(outcome: ImageOutcome, known: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _is_about_exemplars(error: PipelineError | None) -> bool:
-    return isinstance(error, SettingsError) and error.details[0]["field"].startswith("config.exemplars")
+def _why_not_counted(error: PipelineError | None, exemplars: Sequence[Exemplar]) -> str:
+    if error is None:
+        return "not counted"
+    field = error.details[0]["field"] if isinstance(error, SettingsError) else ""
+    if about := re.match(r"config\.exemplars\[(\d+)\]", field):
+        file = exemplars[int(about[1])].file_id
+        return f"{error.code}: the examples lie in {file}, which was not counted"
+    return f"{error.code}: {error}"
 
 
 def _rejected(outcome: ImageOutcome) -> dict[str, int]:

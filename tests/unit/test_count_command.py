@@ -96,13 +96,17 @@ def test_examples_in_an_image_that_fails_count_nothing_and_say_so(folder):
     assert [row["count"] for row in rows] == [None, None]
     wanted = f"INVALID_CONFIG: the examples lie in {folder / 'notes.txt'}, which was not counted"
     assert (done.exit_code, rows[1]["error"]) == (1, wanted)
+    shown = ("--exemplar", "a.png:1,2,30,30", "--exemplar", "notes.txt:1,2")
+    (first, second) = json.loads(
+        run(folder / "a.png", folder / "notes.txt", *shown, "--format", "json").stdout
+    )
+    assert first["error"] == wanted
+    assert second["error"].startswith("FILE_ERROR")
 
 
 @pytest.mark.parametrize(
     "args",
-    [[], ["nothing*.png"], ["a.png", "--engine", "yolo"], ["a.png", "--exemplar", "1,2,3"],
-     ["a.png", "--exemplar", "1,2,0,5"], ["a.png", "--exemplar", "nan,2,5,5"],
-     ["a.png", "--exemplar", "1,2,inf,5"], ["a.png", "--format", "xml"]],
+    [[], ["nothing*.png"], ["a.png", "--engine", "yolo"], ["a.png", "--format", "xml"]],
 )  # fmt: skip
 def test_a_wrong_command_is_exit_code_2_and_says_nothing_on_stdout(args):
     done = CliRunner().invoke(count, args)
@@ -178,16 +182,6 @@ def test_overlays_of_equal_names_do_not_overwrite_each_other(folder):
     assert run(folder / "a.png", copy, "--out", out).exit_code == 0
     kinds = ("annotated", "heatmap", "rejected", "thumbnail")
     assert sorted(p.name for p in out.iterdir()) == [f"00{i}_a_{k}.jpg" for i in (1, 2) for k in kinds]
-
-
-def test_an_exemplar_in_the_first_image_counts_in_all(folder):
-    mixed = discs(discs(ground(), CENTRES[:14], 8), CENTRES[14:], 20)
-    first, second = folder / "first.png", folder / "second.png"
-    PillowImage.fromarray(mixed).save(first)
-    PillowImage.fromarray(discs(ground(), CENTRES[:6], 8)).save(second)
-    x, y = CENTRES[0]
-    rows = json.loads(run(first, second, "--exemplar", f"{x - 8},{y - 8},17,17", "--format", "json").stdout)
-    assert [row["count"] for row in rows] == [14, 6]
 
 
 def test_nothing_but_json_goes_to_standard_output_and_torch_stays_out(folder):
