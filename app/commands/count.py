@@ -98,6 +98,9 @@ EXIT_SOME_FAILED = 1
 @click.option(
     "--format", "format_", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
 )
+@click.option(
+    "--rejected", "with_rejected", is_flag=True, help="With json: also each candidate that is not counted."
+)
 def count(
     paths: tuple[str, ...],
     type_: str,
@@ -109,6 +112,7 @@ def count(
     not_exemplars: tuple[Exemplar, ...],
     out: Path | None,
     format_: str,
+    with_rejected: bool,
 ) -> None:
     """Count the objects in images: files, folders (with their subfolders) and globs.
 
@@ -119,6 +123,8 @@ def count(
                 1  some images failed (their rows say why)
                 2  the command itself was wrong, or no image was found
     """  # noqa: D301 - click reads the backspace as "keep these lines"
+    if with_rejected and format_ != "json":
+        raise click.UsageError(f"want --format json with --rejected, got {format_}")
     files = _expand(paths)
     settings = CountSettings(
         engine=engine,
@@ -133,6 +139,8 @@ def count(
     known: dict[str, str] = {}
     for outcome in _count_all([CountRequest(file, file, type_, settings) for file in files]):
         rows.append(_row(outcome, known, settings.exemplars))
+        if with_rejected:
+            rows[-1]["rejected_candidates"] = _rejected_candidates(outcome)
         if out is not None:
             _write_pictures(out, len(rows), outcome)
     click.echo({"json": _as_json, "csv": _as_csv, "table": _as_table}[format_](rows), nl=False)
@@ -239,6 +247,25 @@ def _rejected(outcome: ImageOutcome) -> dict[str, int]:
     return dict(Counter(why.partition(":")[0] for why in reasons if why).most_common())
 
 
+def _rejected_candidates(outcome: ImageOutcome) -> list[dict[str, Any]]:
+    """Return the candidates that are not counted, named as in the API's results with ``rejected=true``."""
+    from pipeline.count import object_id  # as ``_count_all``
+
+    if outcome.candidates is None or outcome.instances is None:
+        return []
+    boxes, scores = outcome.candidates.batch.bbox_xyxy.tolist(), outcome.instances.scores.tolist()
+    return [
+        {
+            "object_id": object_id(i),
+            "reason": why,
+            "confidence": round(scores[i], 6),
+            "bbox": {"format": "xyxy"} | dict(zip(("x1", "y1", "x2", "y2"), boxes[i], strict=True)),
+        }
+        for i, why in enumerate(outcome.instances.rejections)
+        if why
+    ]
+
+
 def _write_pictures(folder: Path, number: int, outcome: ImageOutcome) -> None:
     """Write ``001_name_annotated.jpg`` and so on: two images of one name do not collide."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -264,18 +291,19 @@ def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _as_table(rows: Sequence[dict[str, Any]]) -> str:
-    lines = [("file", "count", "90 % interval", "review", "engine", "scale", "seconds")]
+    lines = [("file", "count", "90 % interval", "review", "engine", "scale", "seconds", "not counted")]
     for row in rows:
         if row["error"]:
-            lines.append((row["file"], "-", row["error"], "", "", "", ""))
+            lines.append((row["file"], "-", row["error"], "", "", "", "", ""))
             continue
         low, high = row["count_interval"]
         review = "yes" if row["needs_review"] else ""
         scale = " ".join(f"{scale:.2f}" for scale in row["engine_details"]["scales"])
-        shown = (f"{low}-{high}", review, row["engine"], scale, f"{row['seconds']:.2f}")
+        rejected = ", ".join(f"{n} {kind}" for kind, n in row["rejected"].items())
+        shown = (f"{low}-{high}", review, row["engine"], scale, f"{row['seconds']:.2f}", rejected)
         lines.append((row["file"], str(row["count"]), *shown))
     file_width = max(len(line[0]) for line in lines)
-    row_format = f"{{:<{file_width}}}  {{:>6}}  {{:<13}}  {{:<6}}  {{:<9}}  {{:<6}}  {{}}"
+    row_format = f"{{:<{file_width}}}  {{:>6}}  {{:<13}}  {{:<6}}  {{:<9}}  {{:<6}}  {{:<7}}  {{}}"
     table = "".join(row_format.format(*line).rstrip() + "\n" for line in lines)
     reviews = "".join(
         f"{row['file']}: please check, {row['review_reason']}\n" for row in rows if row["review_reason"]

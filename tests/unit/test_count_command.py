@@ -49,9 +49,19 @@ def test_json_is_one_object_an_image_in_the_order_given(folder):
 def test_json_says_how_it_was_counted_and_what_was_not(folder):
     picture = folder / "mixed.png"
     PillowImage.fromarray(discs(discs(ground(), CENTRES[:14], 8), CENTRES[14:], 20)).save(picture)
-    x, y = CENTRES[0]
-    (row,) = json.loads(run(picture, "--exemplar", f"{x - 8},{y - 8},17,17", "--format", "json").stdout)
+    (x, y), (far_x, far_y) = CENTRES[0], CENTRES[-1]
+    asked = (picture, "--exemplar", f"{x - 8},{y - 8},17,17")
+    (row,) = json.loads(run(*asked, "--format", "json", "--rejected").stdout)
     assert row["rejected"] == {"unlike_exemplar": 14}
+    unlike = row["rejected_candidates"]
+    assert [one["reason"] for one in unlike] == ["unlike_exemplar"] * 14
+    assert len({one["object_id"] for one in unlike}) == 14
+    assert any(
+        [one["bbox"][side] for side in ("x1", "y1", "x2", "y2")]
+        == pytest.approx([far_x - 20, far_y - 20, far_x + 21, far_y + 21], abs=3)
+        for one in unlike
+    )
+    assert run(*asked).stdout.splitlines()[1].endswith("  14 unlike_exemplar")
     assert row["settings"]["engine"] == "classical"
     details = row["engine_details"]
     assert (details["scales"], details["typical_radius_px"]) == ([], pytest.approx(8, abs=1.5))
@@ -106,7 +116,8 @@ def test_examples_in_an_image_that_fails_count_nothing_and_say_so(folder):
 
 @pytest.mark.parametrize(
     "args",
-    [[], ["nothing*.png"], ["a.png", "--engine", "yolo"], ["a.png", "--format", "xml"]],
+    [[], ["nothing*.png"], ["a.png", "--engine", "yolo"], ["a.png", "--format", "xml"],
+     ["a.png", "--rejected"]],
 )  # fmt: skip
 def test_a_wrong_command_is_exit_code_2_and_says_nothing_on_stdout(args):
     done = CliRunner().invoke(count, args)
@@ -160,8 +171,9 @@ def test_csv_has_the_same_columns(folder):
 
 def test_table_shows_count_and_error(folder):
     lines = run(folder / "a.png", folder / "notes.txt").stdout.splitlines()
-    assert " ".join(lines[0].split()) == "file count 90 % interval review engine scale seconds"
+    assert " ".join(lines[0].split()) == "file count 90 % interval review engine scale seconds not counted"
     assert lines[1].split()[1] == "3"
+    assert lines[1][-1].isdigit(), "nothing was left out"
     assert "FILE_ERROR" in lines[2]
 
 
