@@ -39,7 +39,7 @@ export interface GroupChoice {
   split?: boolean;
 }
 
-/** The keys of a job's config that the pages set or read. */
+/** The keys of a job's config that the pages set, read or show. */
 export interface CountConfig {
   engine?: string;
   mode?: "fast" | "exact";
@@ -47,6 +47,19 @@ export interface CountConfig {
   min_area_px?: number | null;
   max_area_px?: number | null;
   exclude_edge?: boolean;
+  /** Of two outlines of one type that share more the weaker goes, by what both cover. */
+  iou_threshold?: number;
+  /** The same for the smaller one, by the share of it that lies in the other. */
+  max_overlap?: number;
+  granularity?: "auto" | "whole" | "part";
+  mask_background?: boolean;
+  roi?: { polygon: [x: number, y: number][]; include?: boolean }[];
+  sahi?: {
+    enabled?: boolean | "auto";
+    slice_width?: number;
+    slice_height?: number;
+    overlap_ratio?: number;
+  };
   pages?: "first" | "all";
   count_what?: "type" | "text" | "exemplars" | "everything";
   exemplars?: Exemplar[];
@@ -54,7 +67,8 @@ export interface CountConfig {
   /** Whether what is alike in the other photos follows. */
   groups_scope?: "image" | "job";
   template?: string | null;
-  symbolic_reasoning?: { enabled?: boolean };
+  /** Rules are the name of a bundled set, or a program. */
+  symbolic_reasoning?: { enabled?: boolean; rules?: string | null };
 }
 
 export type Upload = Schemas["Upload"];

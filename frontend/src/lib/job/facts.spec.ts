@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { ImageResult } from "../api/types";
+import type { CountConfig, ImageResult } from "../api/types";
 import { engineFact, settingFacts, sizeFacts } from "./facts";
 
 const found = (scales: number[], median_area_px = 4718) =>
@@ -42,4 +42,50 @@ it("tells the settings that decided the count", () => {
   const shown = settingFacts({ exemplars: [liked, { ...liked, positive: false }] });
   expect(shown).toContainEqual(["Examples", "1 like this, 1 not"]);
   expect(shown).toContainEqual(["Area", "automatic limits"]);
+});
+
+const usual = {
+  iou_threshold: 0.5,
+  max_overlap: 0.9,
+  granularity: "auto",
+  mask_background: false,
+  pages: "first",
+  roi: [],
+  sahi: { enabled: "auto", slice_width: 1024, slice_height: 1024, overlap_ratio: 0.2 },
+  symbolic_reasoning: { enabled: false, rules: null },
+} as const satisfies CountConfig;
+
+it("tells of what has no field on the page only what differs from its default", () => {
+  expect(settingFacts({ ...usual, roi: [] })).toEqual(settingFacts({}));
+});
+
+const triangle: [number, number][] = [
+  [0, 0],
+  [9, 0],
+  [0, 9],
+];
+
+it.each<[string, CountConfig, string]>([
+  ["Pages", { pages: "all" }, "all of the file"],
+  ["Regions", { roi: [{ polygon: triangle }, { polygon: triangle, include: true }] }, "counted inside of 2"],
+  ["Regions", { roi: [{ polygon: triangle, include: false }] }, "left out inside of 1"],
+  [
+    "Regions",
+    { roi: [{ polygon: triangle }, { polygon: triangle, include: false }] },
+    "counted inside of 1, left out inside of 1",
+  ],
+  ["Taken for one thing", { iou_threshold: 0.7 }, "outlines that share more than 70 %"],
+  ["Taken for a part", { max_overlap: 0 }, "what lies in another by more than 0 %"],
+  ["Of wholes and parts", { granularity: "part" }, "the parts are counted"],
+  ["Of wholes and parts", { granularity: "whole" }, "the wholes are counted"],
+  ["Tiles", { sahi: { ...usual.sahi, enabled: true } }, "always"],
+  ["Tiles", { sahi: { ...usual.sahi, enabled: false, slice_width: 512 } }, "never"],
+  ["Tiles", { sahi: { slice_width: 512 } }, "where needed, 512 × 1,024 px, 20 % shared"],
+  ["Tiles", { sahi: { enabled: true, overlap_ratio: 0.3 } }, "always, 1,024 × 1,024 px, 30 % shared"],
+  ["Surroundings", { mask_background: true }, "hidden while things are named"],
+  ["Rules", { symbolic_reasoning: { enabled: true, rules: " typical_size" } }, "typical_size"],
+  ["Rules", { symbolic_reasoning: { enabled: true, rules: "reject(C) :- edge(C)." } }, "own ones"],
+])("tells %s of %j", (name, settings, value) => {
+  const more = settingFacts({ ...usual, roi: [], ...settings });
+  expect(more.filter(([one]) => !settingFacts({}).some(([known]) => known === one))).toEqual([[name, value]]);
 });

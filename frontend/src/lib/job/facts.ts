@@ -23,12 +23,11 @@ export function sizeFacts(stats: ImageResult["stats"], { scales }: ImageResult["
     ],
     ["Covered", `${stats.coverage_percent.toFixed(1)} % of the photo`],
   ];
-  if (scales.length) facts.push(["Scale", `${scales.map(describeScale).join(" and ")} of the photo's size`]);
+  if (scales.length) facts.push(["Scale", `${scales.map(percent).join(" and ")} of the photo's size`]);
   return facts;
 }
 
-/** Return in words how much smaller or larger than the photo the engine's input was. */
-const describeScale = (scale: number) => `${Math.round(100 * scale)} %`;
+const percent = (share: number) => `${Math.round(100 * share)} %`;
 
 const areaLimits = (least?: number | null, most?: number | null) =>
   least == null && most == null
@@ -41,15 +40,58 @@ export function engineFact({ engine, model, settings }: ImageResult["provenance"
   return [engine, model === engine ? null : model, mode].filter(Boolean).join(", ");
 }
 
+function regionsFact(regions: NonNullable<CountConfig["roi"]>): string {
+  const left = regions.filter((region) => region.include === false).length;
+  const counted = regions.length - left;
+  return [counted && `counted inside of ${counted}`, left && `left out inside of ${left}`]
+    .filter(Boolean)
+    .join(", ");
+}
+
+function tilesFact({
+  enabled = "auto",
+  slice_width: width = 1024,
+  slice_height: height = 1024,
+  overlap_ratio: overlap = 0.2,
+}: NonNullable<CountConfig["sahi"]>): string {
+  if (enabled === false) return "never";
+  const when = enabled === true ? "always" : "where needed";
+  const how = `${formatCount(width)} × ${formatCount(height)} px, ${percent(overlap)} shared`;
+  return how === "1,024 × 1,024 px, 20 % shared" ? when : `${when}, ${how}`;
+}
+
+function rulesFact({ enabled, rules }: NonNullable<CountConfig["symbolic_reasoning"]>): string {
+  if (!enabled || !rules) return "";
+  return /^\s*[a-z][a-z0-9_]*\s*$/.test(rules) ? rules.trim() : "own ones";
+}
+
+/** Return what of the settings that the page has no fields for differs from its default. */
+function rareFacts(settings: CountConfig): Fact[] {
+  const { iou_threshold: iou = 0.5, max_overlap: inside = 0.9, granularity = "auto", roi = [] } = settings;
+  const tiles = tilesFact(settings.sahi ?? {});
+  const facts: Fact[] = [
+    ["Pages", settings.pages === "all" ? "all of the file" : ""],
+    ["Regions", regionsFact(roi)],
+    ["Taken for one thing", iou === 0.5 ? "" : `outlines that share more than ${percent(iou)}`],
+    ["Taken for a part", inside === 0.9 ? "" : `what lies in another by more than ${percent(inside)}`],
+    ["Of wholes and parts", granularity === "auto" ? "" : `the ${granularity}s are counted`],
+    ["Tiles", tiles === tilesFact({}) ? "" : tiles],
+    ["Surroundings", settings.mask_background ? "hidden while things are named" : ""],
+    ["Rules", rulesFact(settings.symbolic_reasoning ?? {})],
+  ];
+  return facts.filter(([, value]) => value);
+}
+
 /** Return the settings that decided the count. */
 export function settingFacts(settings: CountConfig): Fact[] {
   const { confidence_threshold = 0.25, min_area_px, max_area_px, exemplars = [], groups = [] } = settings;
   const liked = exemplars.filter((one) => one.positive).length;
   const facts: Fact[] = [
     ["Counted", MEANING[settings.count_what ?? "type"] ?? ""],
-    ["Score at least", `${Math.round(100 * confidence_threshold)} %`],
+    ["Score at least", percent(confidence_threshold)],
     ["Area", areaLimits(min_area_px, max_area_px)],
     ["Cut by the edge", settings.exclude_edge ? "left out" : "counted"],
+    ...rareFacts(settings),
   ];
   if (settings.template) facts.unshift(["Template", settings.template]);
   if (exemplars.length) facts.push(["Examples", `${liked} like this, ${exemplars.length - liked} not`]);
