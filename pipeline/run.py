@@ -31,6 +31,7 @@ from pipeline.count import count, summarise
 from pipeline.explain import DrawnObject, drawn_objects, explain
 from pipeline.explain import render as render_objects
 from pipeline.label_map import map_labels
+from pipeline.ops.exemplars import framed
 from pipeline.patches import extract_patches
 from pipeline.portions import OnPart, span
 from pipeline.prefetch import (
@@ -163,7 +164,9 @@ class _Run:
     on_outcome: Callable[[ImageOutcome], None]
 
     def all(self, works: Sequence[Work]) -> list[ImageOutcome]:
-        """Take micro-batches through the stages; wait with images whose exemplars lie in later ones."""
+        """Take micro-batches through the stages, images that exemplars lie in first; these may wait too."""
+        showing = {name for work in works for name in _exemplar_images(work.request.settings)}
+        works = sorted(works, key=lambda work: work.request.image_id not in showing)
         outcomes: dict[int, ImageOutcome] = {}
         waiting: list[Work] = []
         max_images = MAX_BATCH_IMAGES if self.segmenter.info.device.startswith("cuda") else 1
@@ -246,6 +249,7 @@ class _Run:
     def _segment(self, group: Sequence[Work]) -> None:
         """Run the engine on a group; when that fails, on each image alone, so that one fails alone."""
         settings = _engine_settings(group[0].request.settings)
+        settings = replace(settings, exemplars=framed(settings.exemplars, self.known))
         try:
             found = iter(self._find(group, settings))
             for work in group:

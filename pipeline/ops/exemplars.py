@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +12,7 @@ from pipeline.contract import Exemplar
 from pipeline.ops.boxes import box_iou
 from pipeline.ops.kinds import GAP_FLOOR, Features, KindTree, distances
 from pipeline.ops.rle import rle_to_runs
-from pipeline.types import CandidateBatch, Readings
+from pipeline.types import CandidateBatch, Candidates, Readings
 
 MIN_MATCH_IOU = 0.3
 """A drawn box means the candidate whose box it meets best, when they meet at least this much."""
@@ -42,6 +45,26 @@ def find_exemplar(batch: CandidateBatch, exemplar: Exemplar) -> int | None:
     rles = [batch.rle(i) for i in near.tolist()]
     hit = match_point(batch.size_hw, rles, batch.area[near], exemplar.point_xy)
     return None if hit is None else int(near[hit])
+
+
+def framed(exemplars: Iterable[Exemplar], known: Mapping[str, Candidates]) -> tuple[Exemplar, ...]:
+    """Return exemplars; points in other images as boxes of what they mean there, where that is known.
+
+    Args:
+        exemplars: of an image that is to be segmented: of what lies elsewhere, an engine uses the size.
+        known: candidates of other images by their id.
+    """
+    return tuple(_framed(e, known.get(e.file_id or "")) for e in exemplars)
+
+
+def _framed(exemplar: Exemplar, there: Candidates | None) -> Exemplar:
+    if there is None or exemplar.point_xy is None:
+        return exemplar
+    index = find_exemplar(there.batch, exemplar)
+    if index is None:
+        return exemplar
+    x1, y1, x2, y2 = there.batch.bbox_xyxy[index].tolist()
+    return replace(exemplar, bbox_xywh=(x1, y1, x2 - x1, y2 - y1), point_xy=None)
 
 
 def match_box(bbox_xyxy: NDArray[np.float32], box_xywh: tuple[float, float, float, float]) -> int | None:

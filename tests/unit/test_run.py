@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
@@ -16,7 +17,7 @@ from pipeline.explain import DrawnObject
 from pipeline.patches import extract_patches
 from pipeline.preprocess import preprocess
 from pipeline.run import count_batch, render
-from tests.drawn import CENTRES, DISCS, HALF, SQUARES, discs, ground, tray
+from tests.drawn import CENTRES, DISCS, HALF, OBJECT, SQUARES, discs, grid, ground, tray
 
 CLASSICAL = CountSettings(engine="classical")
 
@@ -149,7 +150,7 @@ def test_exemplars_on_the_second_page_of_a_tiff_say_there_what_one_object_is(tmp
     assert counts == [9, 18]
 
 
-def test_exemplars_of_a_later_image_are_waited_for(scene):
+def test_exemplars_may_lie_in_a_later_image(scene):
     small, large = CENTRES[:14], CENTRES[14:]
     mixed = discs(discs(ground(), small, 8), large, 20)
     path = scene(1).replace("1.png", "mixed.png")
@@ -168,6 +169,34 @@ def test_exemplars_of_a_later_image_are_waited_for(scene):
     assert alone[0].error.code == ErrorCode.INVALID_CONFIG
     known = count_batch(requests[:1], known={"later": outcomes[1].candidates})
     assert known[0].result.count == 14
+
+
+def test_images_whose_exemplars_lie_in_each_other_wait(scene):
+    x, y = CENTRES[0]
+    shown = tuple(Exemplar((x - 20, y - 20, 41, 41), file_id=name) for name in ("a", "b"))
+    settings = CountSettings(engine="classical", exemplars=shown, count_what="exemplars")
+    requests = [CountRequest(name, scene(n), "disc", settings) for name, n in (("a", 9), ("b", 6), ("c", 4))]
+    assert [o.result.count for o in count_batch(requests)] == [9, 6, 4]
+
+
+@pytest.mark.parametrize("order", [["bars", "pairs"], ["pairs", "bars"]], ids=["first", "last"])
+def test_a_point_in_another_image_gives_the_size_of_what_lies_there(tmp_path, order):
+    """Discs that touch two by two are pairs to who points at a bar as large as two."""
+    middles, bars = grid(4, 3, 110, start=70), ground()
+    for x, y in middles:
+        cv2.rectangle(bars, (x - 37, y - 19), (x + 37, y + 19), OBJECT, -1)
+    dots = [(x + dx, y) for x, y in middles for dx in (-18, 18)]
+    for name, pixels in (("bars", bars), ("pairs", discs(ground(), dots, 18))):
+        PillowImage.fromarray(pixels).save(tmp_path / f"{name}.png")
+
+    def counts(names, **shown):
+        settings = CountSettings("mini", **shown)
+        asked = [CountRequest(name, str(tmp_path / f"{name}.png"), "thing", settings) for name in names]
+        return {outcome.image_id: outcome.result.count for outcome in count_batch(asked)}
+
+    assert counts(["pairs"]) == {"pairs": 24}
+    point = Exemplar(point_xy=middles[0], file_id="bars")
+    assert counts(order, exemplars=(point,), count_what="exemplars") == {"bars": 12, "pairs": 12}
 
 
 @pytest.mark.parametrize("shown", [DISCS, SQUARES], ids=["discs", "squares"])
