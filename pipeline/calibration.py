@@ -91,6 +91,15 @@ def calibration_of(engine: str, *, is_shown: bool = False) -> Calibration:
     return known.get(engine + SHOWN, plain) if is_shown else plain
 
 
+def stated_chances(engine: str, scores: NDArray[np.float32]) -> Floats | None:
+    """Return (N,) probabilities that candidates of (N,) scores are objects; None where that was not measured.
+
+    The curve of an engine is the same where exemplars say what to count.
+    """
+    known = _table().get(engine)
+    return known.chance(scores) if known else None
+
+
 @cache
 def _table() -> dict[str, Calibration]:
     entries = json.loads(TABLE.read_text(encoding="utf-8"))

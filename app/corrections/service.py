@@ -16,7 +16,6 @@ from app.ids import new_id
 from app.jobs.description import (
     count_source,
     counted_as,
-    counted_size_wh,
     current_count,
     current_interval,
 )
@@ -25,7 +24,7 @@ from app.jobs.models import Job, JobImage
 from app.jobs.service import get_job, lock_known_job
 from app.jobs.status import rfc3339
 from app.monitoring.metrics import CORRECTIONS, COUNT_ERROR
-from app.results.description import describe_object
+from app.results.description import describe_objects
 from app.results.edits import Edit, EditError, Editor
 from app.results.objects import CountedObject, facts_of
 from app.results.recount import (
@@ -199,7 +198,7 @@ def _write(
     change_image(session, image_id, image.version, columns_of(found, number))
     replace_instances(session, image_id, found.objects)
     session.refresh(image)
-    size_wh, class_ids = counted_size_wh(image), {counted_as(image): 0}
+    objects = read_instances(session, image)
     return {
         "correction_id": correction_id,
         "job_id": image.job_id,
@@ -209,7 +208,7 @@ def _write(
         "count_before": before,
         "count_interval": current_interval(image),
         "count_source": count_source(image),
-        "detections": [describe_object(one, size_wh, class_ids) for one in read_instances(session, image)],
+        "detections": describe_objects(image, objects, {counted_as(image): 0}),
     }
 
 

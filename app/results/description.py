@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.jobs.description import count_source, counted_size_wh, current_count, current_interval
 from app.jobs.models import JobImage
-from app.results.objects import CountedObject
+from app.results.objects import HUMAN, CountedObject
 from app.results.recount import Recounted
+from pipeline.calibration import stated_chances
 
 Data = dict[str, Any]
 
@@ -46,11 +48,25 @@ def describe_result(image: JobImage, objects: Sequence[CountedObject], class_ids
         "provenance": result.get("provenance", {}),
         "engine_details": result.get("engine_details", {}),
         "density_estimate": result.get("density_estimate") if count_source(image) == "model" else None,
-        "detections": [describe_object(found, size_wh, class_ids) for found in objects],
+        "detections": describe_objects(image, objects, class_ids),
     }
 
 
-def describe_object(found: CountedObject, size_wh: tuple[int, int], class_ids: dict[str, int]) -> Data:
+def describe_objects(
+    image: JobImage, objects: Sequence[CountedObject], class_ids: dict[str, int]
+) -> list[Data]:
+    """Return the counted objects of one image, as ``describe_result`` takes them."""
+    engine, size_wh = (image.result or {})["provenance"]["engine"], counted_size_wh(image)
+    chances = _probabilities(engine, np.array([found.confidence for found in objects], np.float32))
+    return [
+        _object(found, 1.0 if found.source == HUMAN else chance, size_wh, class_ids)
+        for found, chance in zip(objects, chances, strict=True)
+    ]
+
+
+def _object(
+    found: CountedObject, probability: float | None, size_wh: tuple[int, int], class_ids: dict[str, int]
+) -> Data:
     """Return one counted object; boxes in px, and normalised by the image's size as YOLO has them."""
     x1, y1, x2, y2 = found.bbox_xyxy
     width, height = size_wh
@@ -60,6 +76,7 @@ def describe_object(found: CountedObject, size_wh: tuple[int, int], class_ids: d
         "class_id": class_ids.setdefault(found.label, len(class_ids)),
         "class_name": found.label,
         "confidence": found.confidence,
+        "probability": probability,
         "bbox": _bbox(found.bbox_xyxy),
         "bbox_normalized": {
             "format": "yolo",
@@ -78,18 +95,26 @@ def describe_object(found: CountedObject, size_wh: tuple[int, int], class_ids: d
 def describe_rejected(found: Recounted) -> list[Data]:
     """Return every candidate that is not counted, with the reason."""
     batch, scores, group_of = found.candidates.batch, found.instances.scores, found.group_of
+    chances = _probabilities(found.result.provenance.engine, scores)
     return [
         {
             "object_id": identifier,
             "reason": why,
             "group": group_of.get(identifier),
             "confidence": round(float(scores[i]), 6),
+            "probability": chances[i],
             "bbox": _bbox(tuple(batch.bbox_xyxy[i].tolist())),
             "segmentation": np.round(batch.polygon(i).astype(np.float64), 2).ravel().tolist(),
         }
         for identifier, why in found.rejected.items()
         for i in [int(identifier[1:])]
     ]
+
+
+def _probabilities(engine: str, scores: NDArray[np.float32]) -> list[float | None]:
+    """Return ``stated_chances`` as JSON has them."""
+    chances = stated_chances(engine, scores)
+    return [None] * len(scores) if chances is None else chances.round(4).tolist()
 
 
 def _bbox(bbox_xyxy: tuple[float, ...]) -> Data:

@@ -40,6 +40,9 @@ class NormalizedBoxSchema(ma.Schema):
     height = fields.Float(required=True, metadata=described(0.1353))
 
 
+CHANCE = (
+    "chance that it is an object, from what scores of its engine are worth; null where that was not measured"
+)
 OUTLINE = described([10.0, 40.5, 31.0, 20.0, 52.0, 40.5], "outline [x1, y1, x2, y2, ...] in px")
 
 
@@ -50,7 +53,10 @@ class DetectionSchema(ma.Schema):
     number = fields.Integer(required=True, metadata=described(1, "as drawn on the overlay"))
     class_id = fields.Integer(required=True, metadata=described(0, "within this answer"))
     class_name = fields.String(required=True, metadata=described("coin"))
-    confidence = fields.Float(required=True, metadata=described(0.93, "1 for what a human stated"))
+    confidence = fields.Float(required=True, metadata=described(0.71, "score; 1 for what a human stated"))
+    probability = fields.Float(
+        required=True, allow_none=True, metadata=described(0.95, f"{CHANCE}; 1 for what a human stated")
+    )
     bbox = fields.Nested(BoxSchema, required=True)
     bbox_normalized = fields.Nested(NormalizedBoxSchema, required=True)
     segmentation = fields.List(fields.Float(), required=True, metadata=OUTLINE)
@@ -67,7 +73,10 @@ class RejectedSchema(ma.Schema):
     group = fields.Integer(
         required=True, allow_none=True, metadata=described(None, "of members of a group that was left out")
     )
-    confidence = fields.Float(required=True, metadata=described(0.41))
+    confidence = fields.Float(required=True, metadata=described(0.41, "score"))
+    probability = fields.Float(
+        required=True, allow_none=True, metadata=described(0.43, f"as if it were counted: {CHANCE}")
+    )
     bbox = fields.Nested(BoxSchema, required=True)
     segmentation = fields.List(fields.Float(), required=True, metadata=OUTLINE)
 

@@ -16,6 +16,7 @@ PIPELINE_FOR_WEB = (
     "contract",
     "settings",
     "count",
+    "calibration",
     "object_types",
     "ops",
     "types",

@@ -8,7 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.calibration import EVIDENCE, TABLE, Calibration, calibration_of, doubtful, evidence
+from pipeline.calibration import (
+    EVIDENCE,
+    SHOWN,
+    TABLE,
+    Calibration,
+    calibration_of,
+    doubtful,
+    evidence,
+    stated_chances,
+)
 from pipeline.contract import CountSettings, Provenance
 from pipeline.count import count, summarise
 from pipeline.ops.interval import central_interval, count_distribution, poisson_binomial
@@ -120,3 +129,24 @@ def test_touching_objects_may_be_more_than_were_counted():
 
 def test_nothing_found_is_none():
     assert summary_of(drawn([])).count_interval == (0, 0)
+
+
+@pytest.mark.parametrize("engine", ["mini", "classical"])
+def test_stated_chances_are_those_of_the_table_and_rise_with_the_score(engine):
+    entry = json.loads(TABLE.read_text())[engine]
+    chances = stated_chances(engine, np.float32(entry["scores"]))
+    np.testing.assert_allclose(chances, entry["chances"], atol=1e-5)
+    many = stated_chances(engine, np.linspace(0, 1, 1000, dtype=np.float32))
+    assert (np.diff(many) >= 0).all()
+    assert (many[0], many[-1]) == (entry["chances"][0], entry["chances"][-1])
+
+
+def test_an_engine_that_was_never_fitted_states_no_chance():
+    assert stated_chances("sam", np.float32([0.5])) is None
+
+
+def test_examples_do_not_change_what_a_score_is_worth():
+    table = json.loads(TABLE.read_text())
+    for engine in (name for name in table if name.endswith(SHOWN)):
+        plain = table[engine.removesuffix(SHOWN)]
+        assert [table[engine][key] for key in ("scores", "chances")] == [plain["scores"], plain["chances"]]

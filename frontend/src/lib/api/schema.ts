@@ -1029,10 +1029,15 @@ export interface components {
             /** @example coin */
             class_name: string;
             /**
-             * @description 1 for what a human stated
-             * @example 0.93
+             * @description score; 1 for what a human stated
+             * @example 0.71
              */
             confidence: number;
+            /**
+             * @description chance that it is an object, from what scores of its engine are worth; null where that was not measured; 1 for what a human stated
+             * @example 0.95
+             */
+            probability: number | null;
             bbox: components["schemas"]["Box"];
             bbox_normalized: components["schemas"]["NormalizedBox"];
             /**
@@ -1073,8 +1078,16 @@ export interface components {
              * @example null
              */
             group: number | null;
-            /** @example 0.41 */
+            /**
+             * @description score
+             * @example 0.41
+             */
             confidence: number;
+            /**
+             * @description as if it were counted: chance that it is an object, from what scores of its engine are worth; null where that was not measured
+             * @example 0.43
+             */
+            probability: number | null;
             bbox: components["schemas"]["Box"];
             /**
              * @description outline [x1, y1, x2, y2, ...] in px

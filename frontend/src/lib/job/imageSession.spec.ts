@@ -26,6 +26,7 @@ const detection = (object_id: string, x: number): Detection => ({
     class_id: 0,
     class_name: "coin",
     confidence: 0.9,
+    probability: 0.95,
     area: 100,
     group: null,
     source: "model",

@@ -32,8 +32,8 @@ export function afterCorrection(before: ImageResult, answer: CorrectionAnswer): 
   const counted = new Set(detections.map((found) => found.object_id));
   const takenOut = before.detections
     .filter((found) => !counted.has(found.object_id))
-    .map(({ object_id, confidence, bbox, segmentation, group }) => ({
-      ...{ object_id, confidence, bbox, segmentation, group },
+    .map(({ object_id, confidence, probability, bbox, segmentation, group }) => ({
+      ...{ object_id, confidence, probability, bbox, segmentation, group },
       reason: "human",
     }));
   const rejected = [...before.rejected, ...takenOut].filter(({ object_id }) => !counted.has(object_id));

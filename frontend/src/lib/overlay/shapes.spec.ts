@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import {
   countedAlready,
+  describeScore,
+  describeSureness,
   discShape,
   meantCandidate,
   polygonArea,
@@ -18,6 +20,7 @@ function square(id: string, x: number, y: number, side: number): Shape {
     number: 1,
     label: "",
     confidence: 1,
+    probability: 1,
     rejection: "",
     source: "model",
     group: null,
@@ -26,6 +29,28 @@ function square(id: string, x: number, y: number, side: number): Shape {
     area,
   };
 }
+
+describe("how sure an object is", () => {
+  const found = { ...square("a", 0, 0, 10), confidence: 0.61 };
+
+  it("is its chance, not its score", () => {
+    expect(describeSureness({ ...found, probability: 0.824 })).toBe("82 % sure");
+    expect(describeScore(found)).toBe("score 61 %");
+  });
+
+  it("is never certain by a machine", () => {
+    expect(describeSureness({ ...found, probability: 0.9987 })).toBe("over 99 % sure");
+    expect(describeSureness({ ...found, probability: 0.99 })).toBe("99 % sure");
+  });
+
+  it("is the score where nobody measured what that is worth", () => {
+    expect(describeSureness({ ...found, probability: null })).toBe("score 61 %");
+  });
+
+  it("is what a person stated", () => {
+    expect(describeSureness({ ...found, source: "human", probability: 1 })).toBe("added by a person");
+  });
+});
 
 describe("shapes", () => {
   it("has an area in pixels", () => {

@@ -7,7 +7,10 @@ export interface Shape {
   /** Reading order among the counted; null for what is not counted or not saved yet. */
   number: number | null;
   label: string;
+  /** The engine's score. */
   confidence: number;
+  /** Chance that it is an object; null where nobody measured what the engine's scores are worth. */
+  probability: number | null;
   /** "" when counted, else why not. */
   rejection: string;
   source: "model" | "human";
@@ -24,6 +27,7 @@ export const shapeOfDetection = (found: Detection): Shape => ({
   number: found.number,
   label: found.class_name,
   confidence: found.confidence,
+  probability: found.probability,
   rejection: "",
   source: found.source,
   group: found.group,
@@ -37,6 +41,7 @@ export const shapeOfRejected = (candidate: RejectedCandidate): Shape => ({
   number: null,
   label: "",
   confidence: candidate.confidence,
+  probability: candidate.probability,
   rejection: candidate.reason,
   source: "model",
   group: candidate.group,
@@ -58,6 +63,7 @@ export function discShape(id: string, at: Point, area: number): Shape {
     number: null,
     label: "",
     confidence: 1,
+    probability: 1,
     rejection: "",
     source: "human",
     group: null,
@@ -65,6 +71,17 @@ export function discShape(id: string, at: Point, area: number): Shape {
     bounds,
     area,
   };
+}
+
+/** Return the engine's score of a shape in words. */
+export const describeScore = ({ confidence }: Shape): string => `score ${Math.round(100 * confidence)} %`;
+
+/** Return how sure it is that a counted shape is an object, in words; nothing a machine says is certain. */
+export function describeSureness(shape: Shape): string {
+  const { source, probability } = shape;
+  if (source === "human") return "added by a person";
+  if (probability === null) return describeScore(shape);
+  return probability > 0.99 ? "over 99 % sure" : `${Math.round(100 * probability)} % sure`;
 }
 
 /** Return the area in px inside an outline (shoelace formula). */
