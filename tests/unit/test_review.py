@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pipeline.contract import CountSettings, Exemplar, Region
 from pipeline.segment.outline import join_pages
+from pipeline.types import CandidateBatch, Candidates, Classification, TypeProbs
 from tests.unit.test_count import ROW, box, candidates, reasons, summary_of
 
 N = len(ROW)
@@ -78,3 +80,28 @@ def test_a_count_of_zero_tells_of_the_limits_that_kept_everything_out(
 ) -> None:
     result = summary_of(candidates(ROW), settings)
     assert (result.count, result.review_reason) == (0, f"nothing is counted of what was found: {N} {why}")
+
+
+def many(n: int) -> Candidates:
+    """Return ``n`` squares of 9 px a side, 72 in a row, well apart and all alike."""
+    height, side, step = 800, 9, 11
+    x_min, y_min = step * (np.arange(n) % 72), step * (np.arange(n) // 72)
+    body = [side, *[height - side, side] * (side - 1)]
+    runs = [[before, *body, height**2 - before - sum(body)] for before in (x_min * height + y_min).tolist()]
+    offsets = np.arange(n + 1) * len(runs[0])
+    boxes = np.stack([x_min, y_min, x_min + side, y_min + side], axis=1).astype(np.float32)
+    area, sure = np.full(n, side**2, np.int64), np.ones(n, np.float32)
+    no_outline = np.zeros((0, 2), np.float32), np.zeros(n + 1, np.int64)
+    batch = CandidateBatch(
+        (height, height), np.array(runs, np.uint32).ravel(), offsets, boxes, area, sure, sure, *no_outline
+    )
+    nothing = np.zeros((n, 0), np.int16), np.zeros((n, 0), np.float32), np.ones((n, 3), np.float16)
+    return Candidates(
+        batch, Classification(*nothing, "handcrafted"), TypeProbs(("coin",), sure[:, None], "request")
+    )
+
+
+@pytest.mark.parametrize(("n", "reason"), [(5000, None), (5001, "too dense: 5001 objects")])
+def test_more_objects_than_anybody_checks_ask_for_a_look(n: int, reason: str | None) -> None:
+    result = summary_of(many(n))
+    assert (result.count, result.needs_review, result.review_reason) == (n, reason is not None, reason)
