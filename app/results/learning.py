@@ -13,6 +13,7 @@ from app.errors import TallyError
 from app.extensions import db
 from app.jobs.models import Job
 from app.jobs.states import ImageStatus
+from app.results.edits import Edit
 from app.results.objects import HUMAN, CountedObject
 from app.results.recount import Recounted, corrections_of_images, edits_of
 from app.results.service import each_current
@@ -33,22 +34,25 @@ class Learned:
     Attributes:
         exemplars: ``config.exemplars``: those that people drew, and those of the corrected objects.
         n_positive, n_negative: how many of the latter.
+        n_unseen: objects that humans added and no candidate stands for: they teach nothing.
         touched: ids of the images that a human corrected in any way: they stay as they are.
     """
 
     exemplars: list[dict[str, Any]]
     n_positive: int
     n_negative: int
+    n_unseen: int
     touched: frozenset[str]
 
 
 @dataclass(slots=True)
 class _Seen:
-    """One image's objects as exemplars, by what a human did with them."""
+    """One image's objects as exemplars, by what a human did with them, and how many added ones are none."""
 
     added: list[Exemplar]
     standing: list[Exemplar]
     not_meant: list[Exemplar]
+    n_unseen: int
 
 
 def learned(job: Job, settings: CountSettings) -> Learned:
@@ -64,9 +68,10 @@ def learned(job: Job, settings: CountSettings) -> Learned:
     counted = [image for image in job.images if image.status == ImageStatus.COMPLETED]
     standing = zip(counted, corrections_of_images(db.session(), counted), strict=True)
     corrected = {image: corrections for image, corrections in standing if corrections}
-    edited = [image for image, corrections in corrected.items() if edits_of(corrections)]
+    edits = {image: edits_of(corrections) for image, corrections in corrected.items()}
+    edited = [image for image in corrected if edits[image]]
     seen = [
-        _look(image.image_id, now, _names_meant(job, settings, now))
+        _look(image.image_id, now, edits[image], _names_meant(job, settings, now))
         for image, now in zip(edited, each_current(job, edited), strict=True)
     ]
     if not seen:
@@ -80,7 +85,8 @@ def learned(job: Job, settings: CountSettings) -> Learned:
     n_negative = sum(not exemplar.positive for exemplar in taken)
     in_json = settings_to_json(CountSettings(exemplars=(*drawn, *taken)))["exemplars"]
     touched = frozenset(image.image_id for image in corrected)
-    return Learned(in_json, len(taken) - n_negative, n_negative, touched)
+    n_unseen = sum(one.n_unseen for one in seen)
+    return Learned(in_json, len(taken) - n_negative, n_negative, n_unseen, touched)
 
 
 def _names_meant(job: Job, settings: CountSettings, now: Recounted) -> frozenset[str] | None:
@@ -91,11 +97,13 @@ def _names_meant(job: Job, settings: CountSettings, now: Recounted) -> frozenset
     return frozenset(plain(name) for name in (job.type, *now.candidates.type_probs.types[:1], *counted))
 
 
-def _look(file_id: str, now: Recounted, meant: frozenset[str] | None) -> _Seen:
+def _look(file_id: str, now: Recounted, edits: Sequence[Edit], meant: frozenset[str] | None) -> _Seen:
     """Sort the objects of one corrected image; ``meant`` as ``_names_meant`` gives it."""
     removed_ids = [identifier for identifier, why in now.rejected.items() if why == "human"]
     removed = {int(identifier[1:]) for identifier in removed_ids}
     usable = [found for found in now.objects if _is_seen(found, now, removed)]
+    added = {edit["object_id"] for edit in edits if edit["op"] == "add"}
+    n_added = sum(found.object_id in added for found in now.objects)
     boxes = np.array([found.bbox_xyxy for found in now.objects], np.float32).reshape(-1, 4)
     others = [i for i in sorted(removed) if not _is_double(now.candidates.batch.bbox_xyxy[i], boxes)]
     touched = [found for found in usable if found.source == HUMAN]
@@ -106,6 +114,7 @@ def _look(file_id: str, now: Recounted, meant: frozenset[str] | None) -> _Seen:
         added=[_exemplar(file_id, found.bbox_xyxy) for found in touched if found not in renamed],
         standing=[_exemplar(file_id, found.bbox_xyxy) for found in usable if found.source != HUMAN],
         not_meant=[_exemplar(file_id, box, positive=False) for box in boxes_not_meant],
+        n_unseen=n_added - sum(found.object_id in added for found in usable),
     )
 
 

@@ -103,6 +103,7 @@ def _recount(job_id: str, body: Data) -> Data:
     answer: Data = {"job_id": job_id} | _describe(images, found, columns, dry_run=dry_run)
     if lesson:
         answer["exemplars"] = {"positive": lesson.n_positive, "negative": lesson.n_negative}
+        answer["unseen_additions"] = lesson.n_unseen
     if not dry_run:
         keep_exemplars(job, elsewhere)
         changes = [(image.id, image.version, c) for image, c in zip(images, columns, strict=True)]

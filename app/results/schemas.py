@@ -272,4 +272,9 @@ class RecountSchema(ma.Schema):
     count = fields.Integer(required=True, metadata=described(22, "over the listed images"))
     count_before = fields.Integer(required=True, metadata=described(24, "over the listed images"))
     exemplars = fields.Nested(ExemplarNumbersSchema, metadata={"description": "Only with from_corrections."})
+    unseen_additions = fields.Integer(
+        metadata=described(
+            2, "only with from_corrections: objects added where the engine sees none; they teach nothing"
+        )
+    )
     images = fields.List(fields.Nested(RecountedImageSchema), required=True)

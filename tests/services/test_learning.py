@@ -16,7 +16,7 @@ from app.extensions import db
 from pipeline.run import count_batch
 from pipeline.settings import MAX_EXEMPLARS
 from tests.doubles.painted import Disc, painted_png
-from tests.drawn import discs, grid, ground
+from tests.drawn import Scene, discs, grid, ground
 from tests.services.client import Client, data_of, error_of
 from tests.services.conftest import MakeWorkplace
 
@@ -162,6 +162,7 @@ def test_what_humans_add_counts_in_the_others(client: Client, job: dict[str, Any
     correct(client, job, 0, {"op": "add", "point": [20, 60]})
     answer = data_of(learn(client, job, dry_run=True))
     assert answer["exemplars"] == {"positive": 5, "negative": 0}
+    assert answer["unseen_additions"] == 0, "the pebble is a candidate"
     assert [i["count"] for i in answer["images"]] == [6, 7]
 
 
@@ -222,6 +223,27 @@ def test_parts_of_a_split_object_do_not_speak_for_the_whole(client: Client) -> N
     correct(client, job, 0, {"op": "split", "object_id": "c4", "points": [[50, 80], [70, 80]]})
     answer = data_of(learn(client, job, dry_run=True))
     assert answer["exemplars"] == {"positive": 4, "negative": 0}
+    assert answer["unseen_additions"] == 0, "nobody added them"
+
+
+def test_additions_that_no_candidate_stands_for_are_told(client: Client) -> None:
+    pair = Disc(60, 80, 24, kind=1)
+    job = client.counted(painted_png([*COINS, pair]), painted_png([*COINS, pair], shade=6))
+    halves = [{"op": "add", "box": [x, 56, 24, 48]} for x in (36, 60)]
+    correct(client, job, 0, remove("c4"), *halves)
+    assert data_of(learn(client, job, dry_run=True))["unseen_additions"] == 2, "what it saw was taken away"
+    made = correct(client, job, 0, {"op": "add", "box": [120, 60, 16, 16]})
+    assert data_of(learn(client, job, dry_run=True))["unseen_additions"] == 3
+    (gone,) = [one["object_id"] for one in made["detections"] if one["bbox"]["x1"] == 120]
+    correct(client, job, 0, remove(gone))
+    answer = data_of(learn(client, job, dry_run=True))
+    assert (answer["exemplars"]["positive"], answer["unseen_additions"]) == (4, 2)
+
+
+def test_other_recounts_tell_nothing_of_additions(client: Client, job: dict[str, Any]) -> None:
+    correct(client, job, 0, {"op": "add", "box": [120, 90, 16, 16]})
+    answer = data_of(client.post(f"/jobs/{job['job_id']}/recount", {"dry_run": True}))
+    assert not {"exemplars", "unseen_additions"} & answer.keys()
 
 
 def test_no_more_exemplars_are_taken_than_a_config_may_have(client: Client) -> None:
@@ -233,15 +255,29 @@ def test_no_more_exemplars_are_taken_than_a_config_may_have(client: Client) -> N
     assert answer["images"][0]["count"] == 120
 
 
+def jpeg(scene: Scene) -> bytes:
+    file = io.BytesIO()
+    PillowImage.fromarray(np.asarray(scene)).save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
 def drawn_photo(seed: int) -> bytes:
     """Return a photo of twelve red discs and four blue squares."""
     scene = discs(ground(seed=seed), grid(4, 3, 90, start=60), 22, (190, 50, 40))
     for i in range(4):
         corner = (430 + 80 * (i % 2), 60 + 100 * (i // 2))
         cv2.rectangle(scene, corner, (corner[0] + 36, corner[1] + 36), (40, 60, 170), -1)
-    file = io.BytesIO()
-    PillowImage.fromarray(np.asarray(scene)).save(file, "JPEG", quality=92)
-    return file.getvalue()
+    return jpeg(scene)
+
+
+def faint_photo(seed: int) -> bytes:
+    """Return a photo of twelve red discs and two that hardly differ from the ground."""
+    scene = discs(ground(seed=seed), grid(4, 3, 90, start=60), 22, (190, 50, 40))
+    return jpeg(discs(scene, FAINT, 22, (201, 196, 186)))
+
+
+FAINT = [(480, 100), (480, 250)]
+"""Centres in px, of a radius of 22 px."""
 
 
 def test_on_drawn_photos_one_corrected_image_mends_the_other(client: Client) -> None:
@@ -254,3 +290,17 @@ def test_on_drawn_photos_one_corrected_image_mends_the_other(client: Client) -> 
     answer = data_of(learn(client, job))
     assert [(i["count_before"], i["count"]) for i in answer["images"]] == [(16, 12), (16, 12)]
     assert counts(client, job) == [12, 12, 12]
+
+
+def test_on_drawn_photos_what_the_engine_does_not_see_is_told(client: Client) -> None:
+    job = client.accepted(faint_photo(1), faint_photo(2), config={"engine": "mini"})
+    client.workplace.drain(count_batch)
+    assert counts(client, job) == [12, 12]
+    correct(client, job, 0, remove("c0"))
+    red = client.results(job["job_id"], "?rejected=true")["rejected"][0]["bbox"]
+    again = {"op": "add", "point": [(red["x1"] + red["x2"]) / 2, (red["y1"] + red["y2"]) / 2]}
+    correct(client, job, 0, again, *({"op": "add", "box": [x - 22, y - 22, 44, 44]} for x, y in FAINT))
+    answer = data_of(learn(client, job, dry_run=True))
+    assert answer["exemplars"] == {"positive": 12, "negative": 0}, "all but the faint ones"
+    assert answer["unseen_additions"] == 2
+    assert [(i["count_before"], i["count"]) for i in answer["images"]] == [(12, 12)]

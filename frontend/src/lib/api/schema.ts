@@ -1384,6 +1384,11 @@ export interface components {
             count_before: number;
             /** @description Only with from_corrections. */
             exemplars?: components["schemas"]["ExemplarNumbers"];
+            /**
+             * @description only with from_corrections: objects added where the engine sees none; they teach nothing
+             * @example 2
+             */
+            unseen_additions?: number;
             images: components["schemas"]["RecountedImage"][];
         };
         RecountAnswer: {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { CountConfig, ImageResult } from "../api/types";
-import { namingNote, unmarkedNote } from "./countNotes";
+import { namingNote, unmarkedNote, unseenNote } from "./countNotes";
 
 const LIKED = { file_id: "img_1", positive: true };
 const note = (settings: CountConfig, type = "unicorn feathers", more: Partial<ImageResult> = {}) =>
@@ -36,4 +36,13 @@ it("says how far a number that a person gave is from what is marked", () => {
   expect([unmarkedNote(12, 5), unmarkedNote(2, 5), unmarkedNote(5, 5)]).toEqual([
     ...["7 not marked in the picture", "3 more marked than this number", ""],
   ]);
+});
+
+it("says what becomes of added objects that the engine does not see, and only of those", () => {
+  expect(unseenNote(0)).toBe("");
+  expect(unseenNote(1)).toContain("does not see 1 object that you added, and learns nothing from it.");
+  expect(unseenNote(2)).toBe(
+    "The engine does not see 2 objects that you added, and learns nothing from them. To look for more like these, " +
+      "draw a box around one with “Like this”, then “Count again with these”.",
+  );
 });

@@ -1,6 +1,6 @@
 /** What is said beside a count, about who chose what is in it. Pure. */
 import type { ImageResult } from "../api/types";
-import { formatCount, nounFor } from "../ui/format";
+import { formatCount, nounFor, plural } from "../ui/format";
 
 /** Return a sentence where nothing but the request names what was counted; "" where anything else chose. */
 export function namingNote({ labelled_by, provenance, count, groups }: ImageResult, type: string): string {
@@ -21,4 +21,14 @@ export function namingNote({ labelled_by, provenance, count, groups }: ImageResu
 export function unmarkedNote(count: number, marked: number): string {
   if (count > marked) return `${formatCount(count - marked)} not marked in the picture`;
   return count < marked ? `${formatCount(marked - count)} more marked than this number` : "";
+}
+
+/** Return what becomes of `n` added objects that the engine does not see; "" for none. The buttons are the page's. */
+export function unseenNote(n: number): string {
+  if (!n) return "";
+  const [them, these] = n === 1 ? ["it", "this one"] : ["them", "these"];
+  return (
+    `The engine does not see ${plural(n, "object")} that you added, and learns nothing from ${them}. To look for more ` +
+    `like ${these}, draw a box around one with “Like this”, then “Count again with these”.`
+  );
 }
