@@ -49,6 +49,9 @@ EXPLAINED = 0.5
 """Share of what is seen without exemplars that things of a size known from other pictures cover at least."""
 TWICE = 0.5
 """What is covered more than this by what has the size of the exemplars is the same thing."""
+MOST_COVERED, BESIDE_SIZE = 0.2, 3.0
+"""What is covered more than this by what exemplars steer to is a part or another outline of it; what lies
+beside it is proposed where it is as large as the exemplars within this factor."""
 USUAL_SOLIDITY = 0.85
 SEEN_IOU, OF_SIZE = 0.6, 2.0
 """What is seen anyway is taken where it meets each of several exemplars by so much, and shows no fewer things
@@ -150,10 +153,13 @@ def steer(
         if seen is not None and len(boxes) == 1:  # one says too little of its kind for more
             return (seen,)
         steered = _steer_by_boxes(Views(session, like, image_hw3, pyramid, boxes), pyramid.scales)
-        if seen is None or steered is None:
-            return tuple(one for one in (seen, steered) if one is not None)
+        if steered is None:
+            return (seen,) if seen is not None else ()
         pieces = pyramid.pieces_at(pyramid.best())  # what examples show is not joined either
-        return (steered if _n_of_size(steered.found, boxes) > _n_of_size(pieces, boxes) else seen,)
+        if seen is not None and _of_size(steered.found, boxes).sum() <= _of_size(pieces, boxes).sum():
+            return (seen,)
+        rest = _seen_beside(pyramid, steered, boxes)
+        return (steered, rest) if rest.found.quality.any() else (steered,)
     sizes = [e.bbox_xywh[2:] for e in elsewhere if e.bbox_xywh]
     founds = _steer_by_size(session, image_hw3, pyramid, np.maximum(sizes, np.float32(1))) if sizes else ()
     return tuple(Steered(found, MIN_QUALITY) for found in founds)
@@ -167,12 +173,22 @@ def _seen_anyway(boxes: Boxes, pyramid: Pyramid) -> Steered | None:
     return Steered(found, PLAIN_QUALITY) if met.min() >= least else None
 
 
-def _n_of_size(found: Found, boxes: Boxes) -> int:
-    """Return how many clear instances are as large as what fills such boxes."""
+def _of_size(found: Found, boxes: Boxes, factor: float = OF_SIZE) -> NDArray[np.bool_]:
+    """Return (N,) which clear instances are as large as what fills such boxes, within a factor."""
     area = found.area * (STRIDE_PX / found.maps.scale) ** 2
     size = FILL * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    fits = (area >= size.min() / OF_SIZE) & (area <= size.max() * OF_SIZE)
-    return int((fits & (found.quality >= PLAIN_QUALITY)).sum())
+    fits = (area >= size.min() / factor) & (area <= size.max() * factor)
+    return np.asarray(fits & (found.quality >= PLAIN_QUALITY), np.bool_)
+
+
+def _seen_beside(pyramid: Pyramid, steered: Steered, boxes: Boxes) -> Steered:
+    """Return what is seen without exemplars, is as large as these, and lies where they steer to nothing.
+
+    The level that shows the exemplars best may show less of the rest than the one that explains the picture.
+    """
+    plain = pyramid.at(pyramid.best())
+    quality = beside(plain, things_of(steered.found, steered.min_quality), MOST_COVERED)
+    return Steered(replace(plain, quality=quality * _of_size(plain, boxes, BESIDE_SIZE)), PLAIN_QUALITY)
 
 
 def _steer_by_boxes(views: Views, scales: Sequence[float]) -> Steered | None:

@@ -76,6 +76,29 @@ def test_several_boxes_that_meet_what_is_seen_anyway_change_no_outline(engine):
     assert len(segment(engine, pixels, DOT_BOXES[0], PAIR_BOXES[1])) < len(DOTS), "it does not meet one"
 
 
+def test_what_only_the_plain_view_shows_is_counted_beside(engine, monkeypatch):
+    """The level that meets the exemplars best may show less of the rest."""
+    pixels = discs(ground(), DOTS, 18)
+    whole = segment(engine, pixels)
+    steer_by_boxes = mini_exemplars._steer_by_boxes
+
+    def one_side(views, scales):
+        steered = steer_by_boxes(views, scales)
+        found = steered.found
+        right = np.unique(found.labels[:, found.labels.shape[1] // 2 :])
+        found.quality[right[right > 0] - 1] = 0
+        return steered
+
+    monkeypatch.setattr(mini_exemplars, "_steer_by_boxes", one_side)
+    monkeypatch.setattr(mini_exemplars, "_seen_anyway", lambda boxes, pyramid: None)
+    found = segment(engine, pixels, *DOT_BOXES)
+    assert len(found) == len(whole) == len(DOTS)
+    assert (box_iou(found.bbox_xyxy, whole.bbox_xyxy).max(axis=0) > 0.7).all()
+    large = segment(engine, pixels, *PAIR_BOXES)
+    assert (large.area > 1.5 * whole.area.max()).any()
+    assert not (large.area < whole.area.max() / 2).any(), "parts of what was steered to"
+
+
 class Watched:
     """An onnxruntime session that remembers what it was asked."""
 
