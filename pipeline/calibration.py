@@ -30,8 +30,9 @@ _DOUBTFUL = (Rejection.LOW_SCORE, Rejection.LOW_STABILITY)
 SHOWN = ", shown"
 """Follows an engine's name where exemplars say what to count."""
 
-CLEAR_DOUBT = 0.1
-"""Mean doubt below which an image is clear, and its candidates err less and less together."""
+CLEAR_DOUBT, SURE_DOUBT = 0.1, 0.03
+"""Mean doubt below which an image is clear, and its candidates err less and less together; and below which
+less and less is missed."""
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +43,8 @@ class Calibration:
 
     Attributes:
         scores, chances: rising knots: a candidate of this score is an object with this probability.
-        misses: one weight a name of ``EVIDENCE``: log of the misses for each counted object.
+        misses: one weight a name of ``EVIDENCE``: log of the misses for each counted object; fewer where
+            the mean doubt is below ``SURE_DOUBT``.
         shape: of the gamma spread of the misses between images; small is wide.
         spread: standard deviation, in log odds, of the error that all candidates of an image share;
             less where their mean doubt is below ``CLEAR_DOUBT``.
@@ -59,13 +61,15 @@ class Calibration:
         return np.interp(scores.astype(np.float64), self.scores, self.chances)
 
     def missed(self, seen: Floats, n_counted: int) -> float:
-        """Return the expected number of objects that no candidate stands for.
+        """Return the expected number of objects that no candidate stands for, few where all is sure.
 
         Args:
             seen: (5,) of ``evidence``.
             n_counted: number of counted objects.
         """
-        return n_counted * float(np.exp(np.dot(self.misses, seen))) if self.misses else 0.0
+        if not self.misses:
+            return 0.0
+        return n_counted * float(np.exp(np.dot(self.misses, seen))) * min(1.0, float(seen[1]) / SURE_DOUBT)
 
     def distribution(self, candidates: Candidates, instances: Instances) -> Floats:
         """Return the probabilities of 0, 1, … objects in the picture that these decisions were made on."""

@@ -11,6 +11,7 @@ import pytest
 from pipeline.calibration import (
     EVIDENCE,
     SHOWN,
+    SURE_DOUBT,
     TABLE,
     Calibration,
     calibration_of,
@@ -150,3 +151,10 @@ def test_examples_do_not_change_what_a_score_is_worth():
     for engine in (name for name in table if name.endswith(SHOWN)):
         plain = table[engine.removesuffix(SHOWN)]
         assert [table[engine][key] for key in ("scores", "chances")] == [plain["scores"], plain["chances"]]
+
+
+def test_less_is_missed_where_every_candidate_is_sure():
+    known = replace(calibration_of("mini"), misses=(-2.0, 0.0, 0.0, 0.0, 0.0))
+    doubts = (0.0, SURE_DOUBT / 2, SURE_DOUBT, 0.2)
+    missed = [known.missed(np.array([1.0, doubt, 0.0, 0.0, 0.0]), 100) for doubt in doubts]
+    assert missed == pytest.approx([0.0, 50 * np.exp(-2), 100 * np.exp(-2), 100 * np.exp(-2)])
