@@ -30,7 +30,10 @@ Prompter = Callable[[NDArray[np.uint8]], Points]
 """Proposes points in an (H, W, 3) uint8 RGB image: one inside each thing that it sees."""
 
 SEEN_PX = 1024
-"""Long side at which SAM sees an image; things are looked for at every scale up to the one nearest to it."""
+"""Long side at which SAM sees an image; finer detail proposes nothing."""
+
+FINEST_PX = SEEN_PX * 2**0.5
+"""Long side up to which ``mini`` looks: of what is 10 px wide for SAM, it sees little at SAM's own scale."""
 
 MIN_QUALITY = 0.25
 """Proposals of a lower quality are noise. Lower than what ``mini`` counts with: SAM judges again."""
@@ -66,7 +69,7 @@ class MiniPrompter:
         search = ScaleSearch(self._session, small)
         points = np.zeros((0, 2))
         for level, scale in enumerate(search.scales):
-            if scale * max(small.shape) < SEEN_PX * 2**0.25:
+            if scale * max(small.shape) < FINEST_PX * 2**0.25:  # the nearest one, √2 apart
                 points = _with_new(points, *_centres(search.at(level)))
         return np.clip(points / [small.shape[1], small.shape[0]], 0.0, 1.0)
 
