@@ -4,8 +4,8 @@ The weights are random with a fixed seed; the output heads are scaled so that ab
 predicted-IoU limit, as with the real weights. Times are medians of interleaved runs on one picture a run, or
 on ``--batch`` pictures, divided by their number. Every repetition uses new pixels, so nothing is cached.
 
-``prompted`` is ``fast`` asked where ``mini`` proposes things, as the product does; the others ask the whole
-grid. Its masks are others, so ``equal`` says nothing there; what it finds: bench/sam_prompts.py.
+``prompted`` is ``fast`` asked where ``mini`` proposes things, as the product does on a CPU; the others ask
+the whole grid. Its masks are others, so ``equal`` says nothing there; what it finds: bench/sam_prompts.py.
 
     python bench/sam_masks.py --quick
     python bench/sam_masks.py --grid 32 --threads 1 --cpu-time --json bench/results/sam_masks_cpu.json

@@ -33,7 +33,7 @@ def default_model() -> str:
 def load(model: str | None = None, mode: Literal["fast", "exact"] = "fast") -> Segmenter:
     """Return SAM with verified weights on the best device, compiled if at all, tiling where that helps.
 
-    In ``fast`` mode ``mini`` proposes points where it can run; otherwise the whole grid is asked.
+    In ``fast`` mode on a CPU ``mini`` proposes points where it can run; otherwise the whole grid is asked.
 
     Args:
         model: one of ``SAM_MODELS``; None is the first whose weights are here, ``vit_b`` before others.

@@ -1,4 +1,4 @@
-"""Where SAM is asked in ``fast`` mode: at what ``mini`` proposes and on a coarse grid, not on the full one.
+"""Where SAM is asked in ``fast`` mode on a CPU: at what ``mini`` proposes and on a coarse grid.
 
 The coarse grid is also a sample of the picture: where it finds small things that nobody proposed, the full
 grid is asked as well, but for points that lie in a mask already. Without proposals, all of it is asked.

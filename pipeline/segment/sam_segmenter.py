@@ -38,7 +38,8 @@ class SamSegmenter:
         info: what provenance says; dtype and device are filled in here.
         device: where to run; None is CUDA where there is some, else the CPU.
         settings: of mask generation.
-        prompter: proposes points in ``mode: fast``; None, or another mode: the whole grid is asked.
+        prompter: proposes points in ``mode: fast`` on a CPU; the whole grid is asked without it, in another
+            mode, and on a card, which should answer all of it in less time than proposals take.
         max_images: images a GPU encodes at once, at most. A CPU encodes one.
 
     Attributes:
@@ -129,4 +130,4 @@ class SamSegmenter:
         fast = self.settings.mode == "fast"
         reference = self.settings.mode == "reference"
         net = PackageNet(sam, device) if reference else FastNet(sam, device, half=fast, compiled=fast)
-        return Generator(net, self.settings, self._prompter)
+        return Generator(net, self.settings, self._prompter if device.type == "cpu" else None)

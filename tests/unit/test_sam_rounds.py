@@ -19,6 +19,7 @@ from pipeline.segment.sam_segmenter import SamSegmenter  # noqa: E402
 from pipeline.segment.sam_settings import SamSettings  # noqa: E402
 from pipeline.types import Image  # noqa: E402
 from tests.doubles.ideal_sam import IdealNet  # noqa: E402
+from tests.doubles.small_memory import SmallMemory  # noqa: E402
 from tests.doubles.small_sam import SIDE, picture, small_sam  # noqa: E402
 
 pytestmark = pytest.mark.deep
@@ -118,3 +119,20 @@ def test_only_the_fast_mode_listens_to_proposals(mode: str, asks_prompter: bool)
     images = [Image(str(seed), picture(100, 128, seed)) for seed in range(2)]
     assert all(len(batch) > 0 for batch in engine.segment(images, CountSettings()))
     assert asked == ([(100, 128, 3)] * 2 if asks_prompter else [])
+
+
+def test_a_card_is_asked_its_whole_grid_and_the_cpu_that_stands_in_for_it_at_proposals() -> None:
+    asked = []
+
+    def prompter(pixels: NDArray[np.uint8]) -> Points:
+        asked.append(pixels.shape)
+        return np.array([[0.5, 0.5], [0.2, 0.7]])
+
+    settings, info = SamSettings(points_per_side=6), EngineInfo("sam", "small", None, "", "")
+    card = torch.device("meta")  # sizes without values: what is known of a card that is none
+    roomy = SamSegmenter(small_sam(), info, card, settings, prompter)
+    assert [generator._prompter for generator in roomy._generators.values()] == [None]
+    with SmallMemory(0, "meta"):  # too full for SAM itself
+        full = SamSegmenter(small_sam(), info, card, settings, prompter)
+        full.segment([Image("one", picture(100, 128))], CountSettings())
+    assert (full.info.device, asked) == ("cpu", [(100, 128, 3)])
