@@ -233,7 +233,12 @@ class CountRequest:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Which code, weights and machine made a count; equal provenance means an equal count."""
+    """Which code, weights and machine made a count; equal provenance means an equal count.
+
+    Attributes:
+        patch_models: name -> sha256 of the networks that described or named the candidates; none where that
+            was made by hand, and in results from before this was kept.
+    """
 
     engine: str
     engine_reason: str
@@ -243,6 +248,7 @@ class Provenance:
     device: str
     code_version: str
     settings: dict[str, Any]
+    patch_models: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib import metadata
 from itertools import accumulate
 
 import numpy as np
@@ -25,7 +23,6 @@ from pipeline.contract import (
     Exemplar,
     ObjectType,
     PipelineError,
-    Provenance,
 )
 from pipeline.count import count, summarise
 from pipeline.explain import DrawnObject, drawn_objects, explain
@@ -44,11 +41,11 @@ from pipeline.prefetch import (
     timed,
 )
 from pipeline.preprocess import page_offsets, preprocess, stack_pages
+from pipeline.provenance import provenance_of
 from pipeline.rules import apply_rules
 from pipeline.segment.base import Segmenter
 from pipeline.segment.outline import join_pages
 from pipeline.segment.registry import load
-from pipeline.settings import settings_to_json
 from pipeline.types import CandidateBatch, Candidates, Classification, Image, Instances, TypeProbs
 
 log = logging.getLogger(__name__)
@@ -294,26 +291,14 @@ class _Run:
                 with self._stage("explain", [work]):
                     image = stack_pages(work.pages or preprocess(image_id, work.request.path, settings))
                     pictures = explain(own, instances, image, settings)
-                result = summarise(own, instances, settings, work.timings_s, self._provenance(work))
+                made_by = provenance_of(work.engine or self.segmenter.info, self.reason, own, settings)
+                result = summarise(own, instances, settings, work.timings_s, made_by)
                 work.pages, work.batch = [], None
                 self.on_progress(image_id, STAGES[-1], 1.0)
                 shown = {name: self.known[name] for name in _exemplar_images(settings) - {image_id}}
                 size_hw = own.batch.size_hw
                 return ImageOutcome(image_id, result, own, instances, size_hw, pictures, exemplars_in=shown)
         return ImageOutcome(image_id, error=work.error, skipped=work.skipped)
-
-    def _provenance(self, work: Work) -> Provenance:
-        info = work.engine or self.segmenter.info
-        return Provenance(
-            info.engine,
-            self.reason,
-            info.model,
-            info.weights_sha256,
-            info.dtype,
-            info.device,
-            _code_version(),
-            settings_to_json(work.request.settings),
-        )
 
     @contextmanager
     def _stage(self, name: str, works: Sequence[Work]) -> Iterator[None]:
@@ -387,11 +372,3 @@ def _with_rules(candidates: Candidates, rules: str) -> Candidates:
     probs = np.pad(known.probs, ((0, 0), (0, len(new))))
     type_probs = TypeProbs(known.types + new, probs, known.labelled_by)
     return replace(candidates, type_probs=type_probs, rule_effects=effects)
-
-
-@cache
-def _code_version() -> str:
-    try:
-        return metadata.version("tally")
-    except metadata.PackageNotFoundError:
-        return "unknown"

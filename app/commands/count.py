@@ -57,8 +57,9 @@ COLUMNS = (
     "rejected",
     "engine_details",
     "settings",
+    "patch_models",
 )
-NESTED = ("density_estimate", "by_type", "groups", "rejected", "engine_details", "settings")
+NESTED = ("density_estimate", "by_type", "groups", "rejected", "engine_details", "settings", "patch_models")
 """JSON text in a CSV."""
 
 EXIT_SOME_FAILED = 1
@@ -228,6 +229,7 @@ def _row(outcome: ImageOutcome, known: dict[str, str], exemplars: Sequence[Exemp
         "rejected": _rejected(outcome),
         "engine_details": result.engine_details,
         "settings": result.provenance.settings,
+        "patch_models": result.provenance.patch_models,
     }
 
 

@@ -142,7 +142,12 @@ class ImageResultSchema(ma.Schema):
         keys=fields.String(), values=fields.Float(), required=True, metadata=described({"segment": 0.31})
     )
     provenance = fields.Dict(
-        required=True, metadata=described({"engine": "classical"}, "code, weights and settings of this count")
+        required=True,
+        metadata=described(
+            {"engine": "classical", "patch_models": {"looks": "0164…"}},
+            "code, weights and settings of this count; patch_models: sha256 by name of the networks that "
+            "described or named what was found",
+        ),
     )
     engine_details = fields.Dict(
         required=True,

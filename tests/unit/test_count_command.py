@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import subprocess
@@ -13,6 +14,8 @@ from click.testing import CliRunner
 from PIL import Image as PillowImage
 
 from app.commands.count import COLUMNS, count
+from pipeline import looks
+from pipeline.classify import classifier_choice
 from tests.drawn import CENTRES, discs, ground
 
 
@@ -63,6 +66,8 @@ def test_json_says_how_it_was_counted_and_what_was_not(folder):
     )
     assert run(*asked).stdout.splitlines()[1].endswith("  14 unlike_exemplar")
     assert row["settings"]["engine"] == "classical"
+    digest = hashlib.sha256(looks.MODEL.read_bytes()).hexdigest()
+    assert row["patch_models"] == {"looks": digest} or classifier_choice()[0] != "looks"
     details = row["engine_details"]
     assert (details["scales"], details["typical_radius_px"]) == ([], pytest.approx(8, abs=1.5))
 

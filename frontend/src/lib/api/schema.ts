@@ -1159,9 +1159,12 @@ export interface components {
                 [key: string]: number;
             };
             /**
-             * @description code, weights and settings of this count
+             * @description code, weights and settings of this count; patch_models: sha256 by name of the networks that described or named what was found
              * @example {
-             *       "engine": "classical"
+             *       "engine": "classical",
+             *       "patch_models": {
+             *         "looks": "0164…"
+             *       }
              *     }
              */
             provenance: {
