@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import CountSettings
+from pipeline.faint import FaintThing, faint_things
 from pipeline.ops.reading_order import reading_order
 from pipeline.types import Candidates, Image, Instances
 
 MAX_SIDE_PX = 4096
 THUMBNAIL_SIDE_PX = 320
 JPEG_QUALITY = 88
+CIRCLE_CORNERS = 24
 PALETTE_RGB = (
     (230, 25, 75),
     (60, 180, 75),
@@ -37,6 +39,9 @@ PALETTE_RGB = (
 )
 """Neighbouring numbers get unlike colours."""
 
+FAINT = "faint"
+"""Stands in the place of a reason: these are no candidates."""
+
 REASON_RGB = {
     "low_score": (255, 160, 0),
     "low_stability": (255, 220, 0),
@@ -50,8 +55,9 @@ REASON_RGB = {
     "unlike_exemplar": (255, 60, 60),
     "rule": (140, 90, 40),
     "human": (255, 255, 255),
+    FAINT: (255, 205, 140),
 }
-"""Colour of each kind of rejection, also for the legend of the page."""
+"""Colour of each kind of rejection, and of what was seen too faintly, also for the legend of the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class DrawnObject:
         label: the word beside the number.
         confidence: score in [0, 1], None when there is none.
         polygon_xy: (P, 2) float32 px, image frame, P >= 3; a point or box may stand in as a small polygon.
-        reason: "" for counted objects, else the rejection.
+        reason: "" for counted objects, else the rejection, or ``FAINT``.
     """
 
     object_id: str
@@ -95,11 +101,27 @@ def drawn_objects(
     return objects[: len(counted)], objects[len(counted) :]
 
 
+def drawn_faint(
+    candidates: Candidates, objects: Sequence[DrawnObject], settings: CountSettings
+) -> list[DrawnObject]:
+    """Return circles around what was seen too faintly to propose, as ``faint_things``."""
+    counted = (thing.polygon_xy for thing in objects)
+    return [_circle(thing) for thing in faint_things(candidates.batch, counted, settings.roi)]
+
+
+def _circle(thing: FaintThing) -> DrawnObject:
+    angles = np.linspace(0, 2 * np.pi, CIRCLE_CORNERS, endpoint=False)
+    around = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    polygon_xy = (thing.x, thing.y) + thing.radius * around
+    return DrawnObject("", 0, "", thing.confidence, polygon_xy.astype(np.float32), FAINT)
+
+
 def explain(
     candidates: Candidates, instances: Instances, image: Image, settings: CountSettings
 ) -> dict[str, bytes]:
     """Return the pictures of one counted image; as ``render``."""
-    return render(image, *drawn_objects(candidates, instances), settings)
+    objects, rejected = drawn_objects(candidates, instances)
+    return render(image, objects, [*rejected, *drawn_faint(candidates, objects, settings)], settings)
 
 
 def render(
@@ -231,14 +253,16 @@ def _heatmap(small: NDArray[np.uint8], objects: Sequence[DrawnObject], scale: fl
 def _draw_rejected(
     small: NDArray[np.uint8], rejected: Sequence[DrawnObject], scale: float
 ) -> NDArray[np.uint8]:
-    """Outline the rejected on a darkened photo, each kind in its colour, with a legend."""
+    """Outline the rejected on a darkened photo, each kind in its colour, the faint thinly, with a legend."""
     picture = (small * 0.55).astype(np.uint8)
-    line_px, kinds = _line_px(rejected, scale), dict[str, int]()
+    line_px = _line_px([thing for thing in rejected if thing.reason != FAINT], scale)
+    kinds = dict[str, int]()
     for thing in rejected:
         kind = thing.reason.split(":")[0]
         kinds[kind] = kinds.get(kind, 0) + 1
         colour = REASON_RGB.get(kind, (255, 255, 255))
-        cv2.polylines(picture, [_points(thing, scale)], True, colour, line_px, cv2.LINE_AA)
+        width_px = 1 if kind == FAINT else line_px
+        cv2.polylines(picture, [_points(thing, scale)], True, colour, width_px, cv2.LINE_AA)
     size = float(np.clip(max(small.shape[:2]) / 1600, 0.4, 2.0))
     for line, (kind, n) in enumerate(sorted(kinds.items())):
         top = int((line + 1) * 30 * size)

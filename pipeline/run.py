@@ -25,7 +25,7 @@ from pipeline.contract import (
     PipelineError,
 )
 from pipeline.count import count, summarise
-from pipeline.explain import DrawnObject, drawn_objects, explain
+from pipeline.explain import DrawnObject, drawn_faint, drawn_objects, explain
 from pipeline.explain import render as render_objects
 from pipeline.label_map import map_labels
 from pipeline.ops.exemplars import framed
@@ -145,7 +145,8 @@ def render(
     """
     image = stack_pages(preprocess("", path, settings))
     objects, rejected = drawn_objects(candidates, instances)
-    return render_objects(image, [*objects, *extra_objects], rejected, settings)
+    objects += extra_objects
+    return render_objects(image, objects, [*rejected, *drawn_faint(candidates, objects, settings)], settings)
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from app.storage.keys import image_key, picture_folder, picture_key
 from app.uploads.models import Image
 from app.worker.reconcile import stale_picture_jobs
 from pipeline.contract import PipelineError
-from pipeline.explain import DrawnObject, render
+from pipeline.explain import DrawnObject, drawn_faint, render
 from pipeline.preprocess import preprocess, stack_pages
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,9 @@ def _draw(image: JobImage) -> dict[str, bytes]:
     upload = db.session.get_one(Image, image.image_id)
     with storage().local_path(image_key(upload.sha256)) as path:
         picture = stack_pages(preprocess(image.image_id, path, settings))
-    pictures = render(picture, [_drawn(one) for one in found.objects], _rejected(found), settings)
+    objects = [_drawn(one) for one in found.objects]
+    rejected = [*_rejected(found), *drawn_faint(found.candidates, objects, settings)]
+    pictures = render(picture, objects, rejected, settings)
     pictures.pop("thumbnail", None)
     return pictures
 

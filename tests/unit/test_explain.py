@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.contract import CountSettings, Rejection
-from pipeline.explain import MAX_SIDE_PX, REASON_RGB, DrawnObject, drawn_objects, render
+from pipeline.contract import CountSettings, Region, Rejection
+from pipeline.explain import (
+    FAINT,
+    MAX_SIDE_PX,
+    REASON_RGB,
+    DrawnObject,
+    drawn_faint,
+    drawn_objects,
+    render,
+)
 from pipeline.types import Image, Instances
-from tests.candidates import candidates_of, disc
+from tests.candidates import batch_of, candidates_of, disc
 from tests.drawn import CENTRES, ground
 
 
@@ -68,8 +78,23 @@ def test_rejected_objects_have_the_colour_of_their_reason():
     assert np.abs(near - REASON_RGB["inside"]).sum(axis=1).min() < 90
 
 
+def test_what_was_seen_too_faintly_is_circled_in_the_regions_where_nothing_is_counted():
+    rows = [(x, 200, 400 * np.pi, 0.3) for x in (100, 300, 500)]
+    batch = replace(batch_of([], (400, 600)), faint=np.array(rows, np.float32))
+    found = replace(candidates_of([], (400, 600)), batch=batch)
+    corners = ((0.0, 0.0), (400.0, 0.0), (400.0, 400.0), (0.0, 400.0))
+    settings = CountSettings(roi=(Region(corners),))
+    circles = drawn_faint(found, [square(80, 180)], settings)
+    plain, picture = drawn([])["rejected"].astype(int), drawn([], circles)["rejected"].astype(int)
+    change = np.abs(plain - picture).max(axis=2)
+    for x, is_circled in ((100, False), (300, True), (500, False)):
+        rim = np.concatenate([change[195:205, x + side - 2 : x + side + 2] for side in (-20, 20)])
+        assert (rim.max() > 60) == is_circled
+    assert change[190:210, 290:310].max() < 30, "the middle is left open"
+
+
 def test_every_kind_of_rejection_has_a_colour():
-    assert {str(kind).rstrip(":") for kind in Rejection} == set(REASON_RGB)
+    assert {str(kind).rstrip(":") for kind in Rejection} | {FAINT} == set(REASON_RGB)
     assert len(set(REASON_RGB.values())) == len(REASON_RGB)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -275,6 +276,10 @@ def test_corrections_are_drawn_without_a_model(scene):
     with_added = render(path, outcome.candidates, outcome.instances, CLASSICAL, [added])
     assert again["annotated"] == outcome.pictures["annotated"]
     assert with_added["annotated"] != again["annotated"]
+    batch = replace(outcome.candidates.batch, faint=np.float32([[430, 330, 700, 0.3]]))
+    faint = replace(outcome.candidates, batch=batch), outcome.instances, CLASSICAL
+    assert render(path, *faint)["rejected"] != again["rejected"]
+    assert render(path, *faint, [added])["rejected"] == again["rejected"], "nothing is told of it any more"
 
 
 def test_no_requests_are_no_outcomes():
