@@ -10,6 +10,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,6 +56,7 @@ COLUMNS = (
     "error",
     "review_reason",
     "rejected",
+    "faint",
     "engine_details",
     "settings",
     "patch_models",
@@ -100,7 +102,7 @@ EXIT_SOME_FAILED = 1
     "--format", "format_", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
 )
 @click.option(
-    "--rejected", "with_rejected", is_flag=True, help="With json: also each candidate that is not counted."
+    "--rejected", "with_rejected", is_flag=True, help="With json: also each thing that is not counted."
 )
 def count(
     paths: tuple[str, ...],
@@ -141,7 +143,10 @@ def count(
     for outcome in _count_all([CountRequest(file, file, type_, settings) for file in files]):
         rows.append(_row(outcome, known, settings.exemplars))
         if with_rejected:
-            rows[-1]["rejected_candidates"] = _rejected_candidates(outcome)
+            rows[-1] |= {
+                "rejected_candidates": _rejected_candidates(outcome),
+                "faint_things": _faint_things(outcome),
+            }
         if out is not None:
             _write_pictures(out, len(rows), outcome)
     click.echo({"json": _as_json, "csv": _as_csv, "table": _as_table}[format_](rows), nl=False)
@@ -227,6 +232,7 @@ def _row(outcome: ImageOutcome, known: dict[str, str], exemplars: Sequence[Exemp
         "error": None,
         "review_reason": result.review_reason,
         "rejected": _rejected(outcome),
+        "faint": len(_faint_things(outcome)),
         "engine_details": result.engine_details,
         "settings": result.provenance.settings,
         "patch_models": result.provenance.patch_models,
@@ -268,6 +274,17 @@ def _rejected_candidates(outcome: ImageOutcome) -> list[dict[str, Any]]:
     ]
 
 
+def _faint_things(outcome: ImageOutcome) -> list[dict[str, float]]:
+    """Return what was seen too faintly to be a candidate, as in the API's results with ``rejected=true``."""
+    from pipeline.faint import faint_things
+
+    if outcome.candidates is None or outcome.instances is None:
+        return []
+    batch = outcome.candidates.batch
+    outlines = (batch.polygon(i) for i in outcome.instances.counted.tolist())
+    return [asdict(thing) for thing in faint_things(batch, outlines, regions=())]
+
+
 def _write_pictures(folder: Path, number: int, outcome: ImageOutcome) -> None:
     """Write ``001_name_annotated.jpg`` and so on: two images of one name do not collide."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -301,7 +318,8 @@ def _as_table(rows: Sequence[dict[str, Any]]) -> str:
         low, high = row["count_interval"]
         review = "yes" if row["needs_review"] else ""
         scale = " ".join(f"{scale:.2f}" for scale in row["engine_details"]["scales"])
-        rejected = ", ".join(f"{n} {kind}" for kind, n in row["rejected"].items())
+        kinds = row["rejected"] | ({"faint": row["faint"]} if row["faint"] else {})
+        rejected = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
         shown = (f"{low}-{high}", review, row["engine"], scale, f"{row['seconds']:.2f}", rejected)
         lines.append((row["file"], str(row["count"]), *shown))
     file_width = max(len(line[0]) for line in lines)

@@ -8,7 +8,9 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image as PillowImage
@@ -16,6 +18,7 @@ from PIL import Image as PillowImage
 from app.commands.count import COLUMNS, count
 from pipeline import looks
 from pipeline.classify import classifier_choice
+from pipeline.run import count_batch
 from tests.drawn import CENTRES, discs, ground
 
 
@@ -70,6 +73,21 @@ def test_json_says_how_it_was_counted_and_what_was_not(folder):
     assert row["patch_models"] == {"looks": digest} or classifier_choice()[0] != "looks"
     details = row["engine_details"]
     assert (details["scales"], details["typical_radius_px"]) == ([], pytest.approx(8, abs=1.5))
+
+
+def test_what_was_seen_too_faintly_stands_beside_the_rejections(folder, monkeypatch):
+    def with_faint(requests, **known):
+        for outcome in count_batch(requests, **known):
+            x, y = CENTRES[0]
+            faint = np.array([(x, y, 50, 0.4), (300, 390, 100 * np.pi, 0.25)], np.float32)
+            batch = replace(outcome.candidates.batch, faint=faint)
+            yield replace(outcome, candidates=replace(outcome.candidates, batch=batch))
+
+    monkeypatch.setattr("pipeline.run.count_batch", with_faint)
+    (row,) = json.loads(run(folder / "a.png", "--format", "json", "--rejected").stdout)
+    assert (row["count"], row["rejected"], row["faint"]) == (3, {}, 1), "one lies in a counted object"
+    assert row["faint_things"] == [{"x": 300, "y": 390, "radius": 10, "confidence": 0.25}]
+    assert run(folder / "a.png").stdout.splitlines()[1].endswith("  1 faint")
 
 
 def test_the_scale_that_the_engine_chose_is_shown(folder):
