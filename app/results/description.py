@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 from app.jobs.description import count_source, counted_size_wh, current_count, current_interval
 from app.jobs.models import JobImage
 from app.results.objects import HUMAN, CountedObject
+from app.results.polygons import points_of
 from app.results.recount import Recounted
 from pipeline.calibration import stated_chances
+from pipeline.faint import faint_things
+from pipeline.settings import settings_from_json
 
 Data = dict[str, Any]
 
@@ -109,6 +113,13 @@ def describe_rejected(found: Recounted) -> list[Data]:
         for identifier, why in found.rejected.items()
         for i in [int(identifier[1:])]
     ]
+
+
+def describe_faint(found: Recounted) -> list[Data]:
+    """Return what was seen too faintly to be a candidate, where nothing is counted now."""
+    outlines = (points_of(one.polygon) for one in found.objects)
+    settings = settings_from_json(found.result.provenance.settings)
+    return [asdict(thing) for thing in faint_things(found.candidates.batch, outlines, settings.roi)]
 
 
 def _probabilities(engine: str, scores: NDArray[np.float32]) -> list[float | None]:

@@ -16,7 +16,8 @@ class ResultsQuerySchema(ma.Schema):
     )
     file_id = fields.String(load_default=None, metadata=described(FILE_ID, "this image alone"))
     rejected = fields.Boolean(
-        load_default=False, metadata=described(True, "with every candidate that is not counted, and why")
+        load_default=False,
+        metadata=described(True, "with every candidate that is not counted, and why, and what was too faint"),
     )
 
 
@@ -79,6 +80,15 @@ class RejectedSchema(ma.Schema):
     )
     bbox = fields.Nested(BoxSchema, required=True)
     segmentation = fields.List(fields.Float(), required=True, metadata=OUTLINE)
+
+
+class FaintSchema(ma.Schema):
+    """One thing that the engine saw too faintly to make it a candidate; it has no outline and no id."""
+
+    x = fields.Float(required=True, metadata=described(402.5, "centre in px"))
+    y = fields.Float(required=True, metadata=described(96.0))
+    radius = fields.Float(required=True, metadata=described(11.3, "px, of a disc of its area"))
+    confidence = fields.Float(required=True, metadata=described(0.31, "score"))
 
 
 class GroupSchema(ma.Schema):
@@ -159,6 +169,10 @@ class ImageResultSchema(ma.Schema):
     density_estimate = fields.Nested(DensitySchema, required=True, allow_none=True, metadata=ESTIMATE)
     detections = fields.List(fields.Nested(DetectionSchema), required=True)
     rejected = fields.List(fields.Nested(RejectedSchema), metadata=described([], "only with rejected=true"))
+    faint = fields.List(
+        fields.Nested(FaintSchema),
+        metadata=described([], "only with rejected=true: where nothing is counted, in the regions asked for"),
+    )
 
 
 class ResultsSchema(ma.Schema):

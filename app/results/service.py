@@ -17,7 +17,7 @@ from app.jobs.queue import announce_render
 from app.jobs.service import get_job
 from app.jobs.states import LIVE, ImageStatus
 from app.jobs.transitions import execute
-from app.results.description import Data, describe_rejected, describe_result
+from app.results.description import Data, describe_faint, describe_rejected, describe_result
 from app.results.models import Instance
 from app.results.objects import CountedObject
 from app.results.recount import (
@@ -49,7 +49,7 @@ def job_results(job_id: str, file_id: str | None, *, with_rejected: bool) -> Dat
             described.append(describe_result(image, objects, class_ids))
         if with_rejected:
             for result, found in zip(described, each_current(job, images), strict=True):
-                result["rejected"] = describe_rejected(found)
+                result |= {"rejected": describe_rejected(found), "faint": describe_faint(found)}
         total = sum(image["count"] for image in described)
         return {"job_id": job.id, "type": job.type, "count": total, "images": described}
 

@@ -17,6 +17,7 @@ PIPELINE_FOR_WEB = (
     "settings",
     "count",
     "calibration",
+    "faint",
     "object_types",
     "ops",
     "types",

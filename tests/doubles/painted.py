@@ -1,7 +1,7 @@
 """Images that say what is in them, and a pipeline that reads it: real files, known masks, no engine.
 
 A painted image is a PNG whose pixels of object i have red = i + 1 and green = its quality in percent, plus
-101 for things of the other kind, which look different.
+101 for things of the other kind, which look different. What has less than ``LEAST_QUALITY`` is seen faintly.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from pipeline.contract import CountRequest, ObjectType, Provenance
@@ -22,6 +23,7 @@ from pipeline.types import CandidateBatch, Candidates
 from tests.candidates import candidates_of, disc
 
 SIZE_HW = (120, 160)
+LEAST_QUALITY = 0.05
 JPEG = b"\xff\xd8\xff\xe0 drawn"
 
 
@@ -93,15 +95,27 @@ def read_painted(path: str, type_name: str) -> Candidates:
     """Return the candidates of a painted file, outlines included."""
     with PillowImage.open(path) as opened:
         pixels = np.asarray(opened.convert("RGB"))
-    numbers = [int(n) for n in np.unique(pixels[..., 0]) if n]
-    masks = [pixels[..., 0] == n for n in numbers]
+    drawn = [pixels[..., 0] == n for n in np.unique(pixels[..., 0]) if n]
+    is_faint = [pixels[mask][0, 1] % 101 < 100 * LEAST_QUALITY for mask in drawn]
+    masks = [mask for mask, is_left in zip(drawn, is_faint, strict=True) if not is_left]
     candidates = candidates_of(masks, (pixels.shape[0], pixels.shape[1]), (type_name,), prob=1.0)
     kind, percent = np.divmod(np.array([pixels[mask][0, 1] for mask in masks], int).reshape(len(masks)), 101)
-    batch = replace(candidates.batch, predicted_iou=(percent / 100).astype(np.float32))
+    faint = [_faint(mask, pixels) for mask, is_left in zip(drawn, is_faint, strict=True) if is_left]
+    batch = replace(
+        candidates.batch,
+        predicted_iou=(percent / 100).astype(np.float32),
+        faint=np.array(faint, np.float32).reshape(-1, 4),
+    )
     looks = np.ones((len(masks), 4), np.float16)
     looks[kind == 1, 1::2] = -1
     seen = replace(candidates.classification, embeddings=looks)
     return replace(candidates, batch=with_outlines(batch), classification=seen)
+
+
+def _faint(mask: NDArray[np.bool_], pixels: NDArray[np.uint8]) -> tuple[float, ...]:
+    """Return the row of ``CandidateBatch.faint``."""
+    y, x = np.nonzero(mask)
+    return x.mean() + 0.5, y.mean() + 0.5, mask.sum(), pixels[mask][0, 1] % 101 / 100
 
 
 def with_outlines(batch: CandidateBatch) -> CandidateBatch:

@@ -1102,6 +1102,25 @@ export interface components {
              */
             segmentation: number[];
         };
+        Faint: {
+            /**
+             * @description centre in px
+             * @example 402.5
+             */
+            x: number;
+            /** @example 96 */
+            y: number;
+            /**
+             * @description px, of a disc of its area
+             * @example 11.3
+             */
+            radius: number;
+            /**
+             * @description score
+             * @example 0.31
+             */
+            confidence: number;
+        };
         ImageResult: {
             /** @example img_01jz4k8e7b2w3x4y5z6a7b8c9d */
             file_id: string;
@@ -1193,6 +1212,11 @@ export interface components {
              * @example []
              */
             rejected?: components["schemas"]["Rejected"][];
+            /**
+             * @description only with rejected=true: where nothing is counted, in the regions asked for
+             * @example []
+             */
+            faint?: components["schemas"]["Faint"][];
         };
         Results: {
             /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
@@ -2552,7 +2576,7 @@ export interface operations {
                 format?: "json";
                 /** @description this image alone */
                 file_id?: string | null;
-                /** @description with every candidate that is not counted, and why */
+                /** @description with every candidate that is not counted, and why, and what was too faint */
                 rejected?: boolean;
             };
             header?: never;
