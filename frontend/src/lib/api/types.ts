@@ -17,6 +17,7 @@ export type Failure = Schemas["Failure"];
 export type ObjectType = Schemas["Type"];
 export type AcceptedJob = Schemas["JobAccepted"];
 export type RejectedCandidate = Schemas["Rejected"];
+export type FaintThing = Schemas["Faint"];
 
 /** A thing like those to count, or like those not to count, in the pixels of the photo `file_id`. */
 export interface Exemplar {
@@ -96,6 +97,7 @@ export type ImageResult = Exact<
   Counted & {
     detections: Detection[];
     rejected: RejectedCandidate[];
+    faint: FaintThing[];
     provenance: { engine: string; engine_reason: string; model: string | null; settings: CountConfig };
     engine_details: { scales: number[] };
   }

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { CountConfig, ImageResult } from "../api/types";
-import { namingNote, unmarkedNote, unseenNote } from "./countNotes";
+import { faintNote, namingNote, unmarkedNote, unseenNote } from "./countNotes";
 
 const LIKED = { file_id: "img_1", positive: true };
 const note = (settings: CountConfig, type = "unicorn feathers", more: Partial<ImageResult> = {}) =>
@@ -45,4 +45,11 @@ it("says what becomes of added objects that the engine does not see, and only of
     "The engine does not see 2 objects that you added, and learns nothing from them. To look for more like these, " +
       "draw a box around one with “Like this”, then “Count again with these”.",
   );
+});
+
+it("says what was seen too faintly, and how to have it counted", () => {
+  const how = "by a click, or show an example.";
+  expect(faintNote(0)).toBe("");
+  expect(faintNote(1)).toBe(`1 thing was seen too faintly to count. Add it ${how}`);
+  expect(faintNote(12)).toBe(`12 things were seen too faintly to count. Add one ${how}`);
 });

@@ -32,3 +32,10 @@ export function unseenNote(n: number): string {
     `like ${these}, draw a box around one with “Like this”, then “Count again with these”.`
   );
 }
+
+/** Return what is said of `n` things that the engine saw too faintly to make them candidates; "" for none. */
+export function faintNote(n: number): string {
+  if (!n) return "";
+  const [was, one] = n === 1 ? ["was", "it"] : ["were", "one"];
+  return `${plural(n, "thing")} ${was} seen too faintly to count. Add ${one} by a click, or show an example.`;
+}

@@ -95,6 +95,7 @@ const RESULT = {
   height: 50,
   model_count: 3,
   rejected: [],
+  faint: [{ x: 70, y: 5, radius: 5, confidence: 0.3 }],
   needs_review: true,
   review_reason: "some touch",
 } as unknown as ImageResult;
@@ -126,8 +127,9 @@ const counted = () => session.scene.counted.map((shape) => shape.id);
 
 it("shows an edit at once, and saves it later as one correction with others", async () => {
   session.remove("c0");
+  expect(session.notCounted.map((shape) => shape.rejection)).toEqual(["human", "faint"]);
   session.add({ x: 70, y: 5 });
-  expect(session.count).toBe(3);
+  expect([session.count, session.faint]).toEqual([3, []]);
   expect(counted()).toEqual(["c1", "c2", "local:0"]);
   expect(posts).toEqual([]);
   await session.flush();

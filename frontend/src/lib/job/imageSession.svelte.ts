@@ -4,7 +4,7 @@ import { ApiError } from "../api/client";
 import type { CorrectionAnswer, ImageResult, JobImage, RecountedImage } from "../api/types";
 import { applyEntries, idsOfAdded, type Scene } from "../edits/applyEdits";
 import * as history from "../edits/history";
-import { countedAlready, shapeAt, shapeOfDetection, type Shape } from "../overlay/shapes";
+import { countedAlready, shapeAt, shapeOfDetection, shapesOfFaint, type Shape } from "../overlay/shapes";
 import type { Point } from "../overlay/viewport";
 import { afterCorrection, previewScene, sceneOf } from "./scenes";
 
@@ -25,6 +25,9 @@ export class ImageSession {
 
   unsaved = $derived(this.edits.done.filter((entry) => entry.correctionId === null));
   scene = $derived.by<Scene>(() => this.currentScene());
+  /** What was seen too faintly to be a candidate, where nothing is counted now. */
+  faint = $derived(shapesOfFaint(this.result?.faint ?? [], this.scene.counted));
+  notCounted = $derived([...this.scene.rejected, ...this.faint]);
   selected = $derived(this.allShapes().find((shape) => shape.id === this.selectedId) ?? null);
   canUndo = $derived(this.edits.done.length > 0);
   /** Whether a person said how many there are: that number holds whatever is marked. */
@@ -246,7 +249,7 @@ export class ImageSession {
   }
 
   private allShapes(): Shape[] {
-    return [...this.scene.counted, ...this.scene.rejected];
+    return [...this.scene.counted, ...this.notCounted];
   }
 
   private currentScene(): Scene {

@@ -19,6 +19,7 @@ const REASONS: Reason[] = [
   { key: "unlike_exemplar", label: "unlike the examples", colour: "#ff3c3c" },
   { key: "rule", label: "left out by a rule", colour: "#8c5a28" },
   { key: "human", label: "removed by hand", colour: "#ffffff" },
+  { key: "faint", label: "seen too faintly", colour: "#ffcd8c" },
 ];
 const UNKNOWN: Reason = { key: "other", label: "other reason", colour: "#cccccc" };
 

@@ -7,6 +7,7 @@ import {
   meantCandidate,
   polygonArea,
   shapeAt,
+  shapesOfFaint,
   typicalArea,
   type Shape,
 } from "./shapes";
@@ -82,6 +83,14 @@ describe("shapes", () => {
     const disc = discShape("d", { x: 50, y: 50 }, 400);
     expect(polygonArea(disc.polygon)).toBeGreaterThan(380);
     expect(shapeAt([disc], { x: 50, y: 50 })?.id).toBe("d");
+  });
+
+  it("draws what was seen too faintly as circles, where nothing is counted", () => {
+    const faint = [5, 90].map((x) => ({ x, y: 5, radius: 8, confidence: 0.31 }));
+    const [left, ...more] = shapesOfFaint(faint, [square("a", 80, 0, 20)]);
+    expect(more).toEqual([]);
+    expect(left).toMatchObject({ id: "faint:0", rejection: "faint", source: "model", confidence: 0.31 });
+    expect(left?.bounds).toEqual({ x1: -3, y1: -3, x2: 13, y2: 13 });
   });
 
   it("has the median area as the typical one", () => {

@@ -1,5 +1,5 @@
 /** Outlines in image pixels: what is drawn, and what lies under a point. */
-import type { Detection, RejectedCandidate } from "../api/types";
+import type { Detection, FaintThing, RejectedCandidate } from "../api/types";
 import type { Bounds, Point } from "./viewport";
 
 export interface Shape {
@@ -71,6 +71,15 @@ export function discShape(id: string, at: Point, area: number): Shape {
     bounds,
     area,
   };
+}
+
+/** Return circles around what was seen too faintly to be a candidate; none where something is counted. */
+export function shapesOfFaint(faint: FaintThing[], counted: Shape[]): Shape[] {
+  const shapes = faint.map(({ x, y, radius, confidence }, k): Shape => {
+    const disc = discShape(`faint:${k}`, { x, y }, Math.PI * radius ** 2);
+    return { ...disc, confidence, probability: null, rejection: "faint", source: "model" };
+  });
+  return shapes.filter((shape) => !shapesUnder(counted, centreOf(shape)).length);
 }
 
 /** Return the engine's score of a shape in words. */
