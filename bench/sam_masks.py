@@ -1,8 +1,9 @@
 """SAM's automatic masks: segment-anything's generator against ours, in one process, with the same weights.
 
 The weights are random with a fixed seed; the output heads are scaled so that about 30 % of the masks pass the
-predicted-IoU limit, as with the real weights. Times are medians of interleaved runs on one picture a run, or
-on ``--batch`` pictures, divided by their number. Every repetition uses new pixels, so nothing is cached.
+predicted-IoU limit, as with the real weights (``share_that_passes`` is measured, of all masks the reference
+predicts). Times are medians of interleaved runs on one picture a run, or on ``--batch`` pictures, divided by
+their number. Every repetition uses new pixels, so nothing is cached.
 
 ``prompted`` is ``fast`` asked where ``mini`` proposes things, as the product does on a CPU; the others ask
 the whole grid. Its masks are others, so ``equal`` says nothing there; what it finds: bench/sam_prompts.py.
@@ -57,6 +58,7 @@ class Clock:
         self._read = time.process_time if cpu_time else time.perf_counter
         self.device, self.seconds = device, {"encoder_s": 0.0, "decoder_s": 0.0, "prompter_s": 0.0}
         self.points = 0
+        self.predicted_iou: list[torch.Tensor] = []
 
     def now(self) -> float:
         """Return seconds, with nothing left in the device's queue."""
@@ -107,8 +109,10 @@ def main() -> None:
     clock = Clock(device, args.cpu_time)
     modes = _modes(sam, device, settings, clock, args)
     cold = _cold_starts(modes, clock, picture, args) if device.type == "cuda" else {}
+    clock.predicted_iou.clear()
     rows = _measure(modes, clock, picture, args, cold)
-    _report(rows, settings, device, args)
+    shares = _shares(clock.predicted_iou, settings["pred_iou_thresh"])
+    _report(rows, settings, shares, device, args)
 
 
 def _limit_that_passes(sam: Any, picture: NDArray[np.uint8], device: torch.device, share: float) -> float:
@@ -118,6 +122,14 @@ def _limit_that_passes(sam: Any, picture: NDArray[np.uint8], device: torch.devic
     generator = Generator(net, replace(everything, box_nms_thresh=1.0))
     scores = generator.generate([picture], 1, points_that_fit(device))[0].predicted_iou
     return float(np.quantile(scores, 1 - share))
+
+
+def _shares(predicted_iou: list[torch.Tensor], limit: float) -> dict[str, float]:
+    """Return how many masks the reference predicted and the share above the limit, if it ran."""
+    if not predicted_iou:
+        return {}
+    passes = torch.cat(predicted_iou) > limit
+    return {"masks_predicted": passes.numel(), "share_that_passes": float(passes.double().mean())}
 
 
 def _cold_starts(
@@ -166,8 +178,13 @@ def _modes(
     decoder_forward = sam.mask_decoder.forward
     at_once = points_that_fit(device)
 
+    def noted(*inputs: Any, **options: Any) -> Any:
+        logits, predicted_iou = decoder_forward(*inputs, **options)
+        clock.predicted_iou.append(predicted_iou.flatten())
+        return logits, predicted_iou
+
     def reference(images: list[NDArray[np.uint8]]) -> list[Masks]:
-        sam.mask_decoder.forward = clock.wrap("decoder_s", decoder_forward)
+        sam.mask_decoder.forward = clock.wrap("decoder_s", noted)
         found = [theirs.generate(image) for image in images]
         clock.points = args.grid**2 * len(images)
         sam.mask_decoder.forward = decoder_forward
@@ -240,14 +257,19 @@ def _compare(same: dict[str, Any], masks: list[Masks], theirs: list[Masks], size
 
 
 def _report(
-    rows: list[dict[str, Any]], settings: dict[str, Any], device: torch.device, args: argparse.Namespace
+    rows: list[dict[str, Any]],
+    settings: dict[str, Any],
+    shares: dict[str, float],
+    device: torch.device,
+    args: argparse.Namespace,
 ) -> None:
-    """Print the table; write it with the machine and the commit."""
+    """Print the table and what passed; write both with the machine and the commit."""
     columns = [c for c in rows[0] if c != "mode"]
     print("mode      " + " ".join(f"{c:>12}" for c in columns))
     for row in rows:
         cells = (f"{row[c]:>12.3f}" if isinstance(row[c], float) else f"{row[c]!s:>12}" for c in columns)
         print(f"{row['mode']:<10}" + " ".join(cells))
+    print(shares)
     if args.json:
         name = torch.cuda.get_device_name() if device.type == "cuda" else _processor()
         commit = subprocess.run(
@@ -265,6 +287,7 @@ def _report(
             "repeat": args.repeat,
             "clock": "CPU seconds" if args.cpu_time else "wall seconds",
             **settings,
+            **shares,
         }
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps({"machine": machine, "setup": setup, "rows": rows}, indent=1) + "\n")
