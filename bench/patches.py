@@ -72,9 +72,10 @@ class Cuts:
         return is_in[:, 1, :, None] & is_in[:, 0, None, :]
 
     def filled(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Return the values as patches with bars."""
-        rounded = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-        return np.where(self.inside()[..., None], rounded, np.array(FILL_RGB, np.uint8))
+        """Return grey levels, rounded where they are not whole, as patches with bars."""
+        patches = values if values.dtype == np.uint8 else np.rint(values).astype(np.uint8)
+        patches[~self.inside()] = FILL_RGB
+        return patches
 
     def some(self, rows: NDArray[np.int64]) -> Cuts:
         """Return the cuts of some candidates."""
