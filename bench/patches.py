@@ -64,6 +64,15 @@ class Cuts:
         low, high = self.box_xyxy[:, axis, None], self.box_xyxy[:, axis + 2, None]
         return low + (np.arange(self.side + 1) - start) * ((high - low) / size)
 
+    def middles(self, axis: int) -> Floats:
+        """Return (N, side) px of the photo, 0 in the middle of its first: the middle of each patch's pixels.
+
+        Within the box: its edges are repeated.
+        """
+        edges = self.edges(axis)
+        low, high = self.box_xyxy[:, axis, None], self.box_xyxy[:, axis + 2, None]
+        return np.clip((edges[:, 1:] + edges[:, :-1]) / 2 - 0.5, low, high - 1)
+
     def inside(self) -> NDArray[np.bool_]:
         """Return (N, side, side): which pixels belong to the crop, not to the bars."""
         at = np.arange(self.side)
@@ -131,11 +140,7 @@ def _averaged(cuts: Cuts, table: NDArray[Any]) -> Floats:
 
 def _between(cuts: Cuts, pixels: NDArray[np.uint8]) -> Floats:
     """Return the photo between four pixels at the middle of each pixel of each patch, edges repeated."""
-    middle = ((edge[:, 1:] + edge[:, :-1]) / 2 - 0.5 for edge in (cuts.edges(0), cuts.edges(1)))
-    x, y = (
-        np.clip(at, cuts.box_xyxy[:, axis, None], cuts.box_xyxy[:, axis + 2, None] - 1)
-        for axis, at in enumerate(middle)
-    )
+    x, y = cuts.middles(0), cuts.middles(1)
     return _bilinear(pixels, cuts.photo, x, y, np.array(pixels.shape[1:3])[::-1] - 1)
 
 
@@ -158,8 +163,7 @@ def by_remap(cuts: Cuts) -> NDArray[np.uint8]:
     patches = np.empty((len(cuts.photo), cuts.side, cuts.side, 3), np.uint8)
     for start in range(0, len(patches), n):
         some = cuts.some(np.arange(start, min(start + n, len(patches))))
-        x, y = ((edge[:, 1:] + edge[:, :-1]) / 2 - 0.5 for edge in (some.edges(0), some.edges(1)))
-        y = y + some.photo[:, None] * cuts.pixels.shape[1]
+        x, y = some.middles(0), some.middles(1) + some.photo[:, None] * cuts.pixels.shape[1]
         shape = (len(x), cuts.side, cuts.side)
         maps = (np.broadcast_to(at, shape) for at in (x[:, None, :], y[:, :, None]))
         sampled = cv2.remap(
