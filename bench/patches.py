@@ -226,7 +226,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     rows = []
     for n_photos, n, side in ((2, 20, 64),) if args.quick else PLANS:
-        rows += rows_for(n_photos, n, side, 1 if args.quick else 5)
+        rows += rows_for(n_photos, n, side, 1 if args.quick else 15)
     report("patches, one by one and at once", rows, args.json)
 
 
