@@ -2,12 +2,12 @@
 
 python -m bench.batching [--quick] [--json PATH] [--threads N] [--no-vit-b] [--memory-only]
 
-Three tables: the encoder of SAM by images at once; the real director on SQLite by images at once, number of
+Two tables: the encoder of SAM by images at once, and the real director on SQLite by images at once, number of
 jobs, and with or without decoding ahead (the tests' small SAM, which here says it is on a GPU, so that it
 gets micro-batches; as "cpu" it gets one image at once; "waiting" only waits, as a worker does for its GPU,
-and finds nothing); and the peak memory of a process that counts 8192 x 8192 px photos. Configurations take
-turns, so that what else the machine does falls on all of them; ``wall_s`` and ``cpu_s`` (of this process)
-are for one image.
+and finds nothing). Configurations take turns, so that what else the machine does falls on all of them;
+``wall_s`` and ``cpu_s`` (of this process) are for one image. ``--memory-only`` makes another table instead
+(bench/results/memory.json): the peak memory of a process that counts 8192 x 8192 px photos.
 """
 
 from __future__ import annotations
@@ -291,8 +291,7 @@ def main() -> None:
         path, engine, n_images, unbounded = args.memory
         print(json.dumps(peak_memory(path, engine, int(n_images), unbounded == "1")))
         return
-    rows = [] if args.memory_only else [*encoder_rows(args), *director_rows(args)]
-    rows += [] if args.quick else memory_rows()
+    rows = memory_rows() if args.memory_only else [*encoder_rows(args), *director_rows(args)]
     for what in dict.fromkeys(row["what"].split(",")[0] for row in rows):
         report(what, [row for row in rows if row["what"].startswith(what)], None)
     if args.json:
