@@ -11,7 +11,7 @@ const note = (settings: CountConfig, type = "unicorn feathers", more: Partial<Im
 
 it("says that every object was counted where nothing but the request names them", () => {
   expect(note({})).toBe(
-    "Every object was counted: nothing here can tell which are “unicorn feathers”. Show one to be sure.",
+    "All that was found was counted: nothing here can tell which are “unicorn feathers”. Show one to be sure.",
   );
   const group = {} as ImageResult["groups"][number];
   expect(note({}, "coin", { groups: [group, group] })).toContain(
