@@ -12,7 +12,6 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,12 @@ from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
 from bench.report import arguments, report
-from pipeline.contract import CountRequest, CountSettings, Exemplar
+from pipeline.contract import CountRequest, CountSettings
 from pipeline.run import count_batch
+from tools.fit_calibration import MAX_BOXES, shown
 
 LONG_SIDE_PX = 1024
 MIN_SHARE = 2e-4
-MAX_BOXES = 3
 WORST = 10
 
 
@@ -95,12 +94,6 @@ RECIPES: dict[str, Callable[[np.ndarray], int]] = {
 def is_right(counted: int, true: int) -> bool:
     """Return whether a count is within 10 % of the truth, or within one."""
     return abs(counted - true) <= max(1, 0.1 * true)
-
-
-def shown(settings: CountSettings, photo: dict[str, Any], boxes: int) -> CountSettings:
-    """Return the settings with the photo's first ``boxes`` boxes as examples, as a user would give them."""
-    exemplars = tuple(Exemplar(tuple(float(v) for v in box)) for box in photo["exemplars"][:boxes])
-    return replace(settings, exemplars=exemplars, count_what="exemplars") if exemplars else settings
 
 
 def count_photo(
@@ -173,10 +166,10 @@ def main() -> None:
     photos = json.loads((args.folder / "manifest.json").read_text())
     photos = photos[::5] if args.quick else photos
     plain = CountSettings(engine=args.engine, visualize=args.overlays is not None)
-    rows = [
-        count_photo(args.folder / "images" / p["file"], p, shown(plain, p, args.exemplars), args.overlays)
-        for p in photos
-    ]
+    rows = []
+    for photo in photos:
+        settings = shown(plain, photo["exemplars"][: args.exemplars])
+        rows.append(count_photo(args.folder / "images" / photo["file"], photo, settings, args.overlays))
     domains, asks = summary(rows, "domain", args.engine), asking(rows, args.engine)
     report("photos", rows, None)
     report("share right within 10 %, by domain", domains, None)

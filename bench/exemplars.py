@@ -23,20 +23,19 @@ import numpy as np
 
 from bench.countbench import is_right
 from bench.report import arguments, report
-from pipeline.contract import CountSettings, Exemplar, GroupChoice
+from pipeline.contract import CountSettings, GroupChoice
 from pipeline.count import count
 from pipeline.ops.boxes import bbox_xywh_to_xyxy, box_iou
 from pipeline.segment.base import Segmenter
 from pipeline.segment.registry import load
 from pipeline.types import Candidates, Instances
-from tools.fit_calibration import candidates_of, drawn_scenes
+from tools.fit_calibration import MAX_BOXES, candidates_of, drawn_scenes, shown
 
 FIRST_SEED = 9_500_000_000
 SIDE_PX = 640
 LEAST = 5
 """Scenes with fewer objects say little: three of them are boxed."""
 MET_IOU = 0.5
-MAX_BOXES = 3
 MEANS = (
     "right",
     "only_filtered",
@@ -166,8 +165,7 @@ def measure(segmenter: Segmenter, engine: str, picture: Picture) -> list[dict[st
         }
     ]
     for boxes in range(1, len(picture.boxes) + 1):
-        exemplars = tuple(Exemplar(box) for box in picture.boxes[:boxes])
-        settings = replace(plain, exemplars=exemplars, count_what="exemplars")
+        settings = shown(plain, picture.boxes[:boxes])
         started = time.perf_counter()
         steered = candidates_of(segmenter, picture.pixels, settings)
         seconds = time.perf_counter() - started

@@ -123,6 +123,12 @@ def candidates_of(segmenter: Segmenter, pixels: NDArray[np.uint8], settings: Cou
     return Candidates(batch, seen, map_labels(patches, seen, batch, "object", ()))
 
 
+def shown(settings: CountSettings, boxes: Sequence[Sequence[float]]) -> CountSettings:
+    """Return the settings with boxes, x, y, width, height in px, as examples, as a user would give them."""
+    exemplars = tuple(Exemplar((float(x), float(y), float(w), float(h))) for x, y, w, h in boxes)
+    return replace(settings, exemplars=exemplars, count_what="exemplars") if boxes else settings
+
+
 def find(
     segmenter: Segmenter, image: NDArray[np.uint8], boxes: Sequence[Sequence[float]] = ()
 ) -> tuple[Candidates, Instances, CountSettings]:
@@ -133,10 +139,7 @@ def find(
         image: (H, W, 3) RGB.
         boxes: x, y, width, height of exemplars; without any the request says what to count.
     """
-    settings = CountSettings()
-    if boxes:
-        shown = tuple(Exemplar((float(x), float(y), float(w), float(h))) for x, y, w, h in boxes)
-        settings = CountSettings(exemplars=shown, count_what="exemplars")
+    settings = shown(CountSettings(), boxes)
     candidates = candidates_of(segmenter, image, settings)
     return candidates, count(candidates, settings), settings
 
@@ -171,11 +174,11 @@ def observe_photos(engine: str, folder: Path, boxes: int = 0) -> list[tuple[dict
     photos = json.loads((folder / "manifest.json").read_text())
     found = []
     for photo in photos:
-        shown = photo["exemplars"][:boxes]
-        if photo["scene"] in ("uniform", "clutter") and len(shown) == boxes:
+        given = photo["exemplars"][:boxes]
+        if photo["scene"] in ("uniform", "clutter") and len(given) == boxes:
             pixels = np.ascontiguousarray(io.imread(folder / "images" / photo["file"]))
             pixels = np.repeat(pixels[..., None], 3, 2) if pixels.ndim == 2 else pixels[..., :3].copy()
-            found.append((photo, Observed(*find(segmenter, pixels, shown), photo["count"])))
+            found.append((photo, Observed(*find(segmenter, pixels, given), photo["count"])))
     return found
 
 

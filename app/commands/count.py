@@ -141,12 +141,10 @@ def count(
     rows: list[dict[str, Any]] = []
     known: dict[str, str] = {}
     for outcome in _count_all([CountRequest(file, file, type_, settings) for file in files]):
-        rows.append(_row(outcome, known, settings.exemplars))
+        faint = _faint_things(outcome)
+        rows.append(_row(outcome, known, settings.exemplars, len(faint)))
         if with_rejected:
-            rows[-1] |= {
-                "rejected_candidates": _rejected_candidates(outcome),
-                "faint_things": _faint_things(outcome),
-            }
+            rows[-1] |= {"rejected_candidates": _rejected_candidates(outcome), "faint_things": faint}
         if out is not None:
             _write_pictures(out, len(rows), outcome)
     click.echo({"json": _as_json, "csv": _as_csv, "table": _as_table}[format_](rows), nl=False)
@@ -211,7 +209,9 @@ def _count_all(requests: Sequence[CountRequest]) -> Iterator[ImageOutcome]:
                 yield done.pop(request.image_id)
 
 
-def _row(outcome: ImageOutcome, known: dict[str, str], exemplars: Sequence[Exemplar]) -> dict[str, Any]:
+def _row(
+    outcome: ImageOutcome, known: dict[str, str], exemplars: Sequence[Exemplar], n_faint: int
+) -> dict[str, Any]:
     """Return the row of an image; ``known`` are the files counted so far, by their hash."""
     result = outcome.result
     if result is None:
@@ -232,7 +232,7 @@ def _row(outcome: ImageOutcome, known: dict[str, str], exemplars: Sequence[Exemp
         "error": None,
         "review_reason": result.review_reason,
         "rejected": _rejected(outcome),
-        "faint": len(_faint_things(outcome)),
+        "faint": n_faint,
         "engine_details": result.engine_details,
         "settings": result.provenance.settings,
         "patch_models": result.provenance.patch_models,

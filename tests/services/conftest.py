@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.storage.local import LocalStorage
+from tests.services.client import Client
 from tests.services.workplace import Workplace
 
 MakeWorkplace = Callable[..., Workplace]
@@ -41,3 +42,9 @@ def make_workplace(
 def workplace(make_workplace: MakeWorkplace) -> Workplace:
     """Return a workplace with a database and a Redis of its own."""
     return make_workplace()
+
+
+@pytest.fixture
+def client(make_workplace: MakeWorkplace) -> Client:
+    """Return a client of a workplace that lets it ask as often as it likes."""
+    return Client(make_workplace(rate_limit_per_minute=100_000))

@@ -10,7 +10,6 @@ import pytest
 from app.results import recounting
 from tests.doubles.painted import Disc, painted_png, row_of_discs
 from tests.services.client import Client, data_of
-from tests.services.conftest import MakeWorkplace
 from tests.services.test_results import correct
 
 UNLIKE = (3, 7, 11, 15)
@@ -21,11 +20,6 @@ ADD, ADD_C0 = ({"op": "add", "point": point} for point in ([20, 70], [20, 20]))
 
 def remove(object_id: str) -> dict[str, Any]:
     return {"op": "remove", "object_id": object_id}
-
-
-@pytest.fixture
-def client(make_workplace: MakeWorkplace) -> Client:
-    return Client(make_workplace(rate_limit_per_minute=100_000))
 
 
 def test_the_first_edit_already_says_what_is_meant(client: Client) -> None:

@@ -6,14 +6,8 @@ import pytest
 
 from tests.doubles.painted import Disc, painted_png, row_of_discs
 from tests.services.client import Client
-from tests.services.conftest import MakeWorkplace
 
 FAINT = [Disc(20 + 60 * i, 90, quality=0.04) for i in range(3)]
-
-
-@pytest.fixture
-def client(make_workplace: MakeWorkplace) -> Client:
-    return Client(make_workplace(rate_limit_per_minute=100_000))
 
 
 def test_results_tell_what_was_seen_too_faintly_in_the_regions_where_nothing_is_counted(

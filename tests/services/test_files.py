@@ -27,11 +27,6 @@ PHOTO = painted_png(row_of_discs(3))
 OTHER = painted_png(row_of_discs(2), shade=9)
 
 
-@pytest.fixture
-def client(make_workplace: MakeWorkplace) -> Client:
-    return Client(make_workplace(rate_limit_per_minute=100_000))
-
-
 def original(client: Client, job: dict[str, Any], **headers: str) -> TestResponse:
     return client.get(f"/files/{job['images'][0]['file_id']}/original", headers=headers)
 

@@ -19,11 +19,6 @@ TRAY = painted_png([*NUTS, *RINGS])
 
 
 @pytest.fixture
-def client(make_workplace: MakeWorkplace) -> Client:
-    return Client(make_workplace(rate_limit_per_minute=100_000))
-
-
-@pytest.fixture
 def job(client: Client) -> dict[str, Any]:
     return client.counted(TRAY, type="part")
 

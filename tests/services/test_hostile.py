@@ -15,15 +15,9 @@ from PIL import Image
 from app.files import service as files
 from tests.doubles.painted import painted_png, row_of_discs
 from tests.services.client import Client, error_of
-from tests.services.conftest import MakeWorkplace
 
 THREE = painted_png(row_of_discs(3))
 HALF_PAIR = "\ud800"
-
-
-@pytest.fixture
-def client(make_workplace: MakeWorkplace) -> Client:
-    return Client(make_workplace(rate_limit_per_minute=100_000))
 
 
 def refused(client: Client, path: str, text: str | bytes) -> dict[str, Any]:

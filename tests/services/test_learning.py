@@ -18,7 +18,6 @@ from pipeline.settings import MAX_EXEMPLARS
 from tests.doubles.painted import Disc, painted_png
 from tests.drawn import Scene, discs, grid, ground
 from tests.services.client import Client, data_of, error_of
-from tests.services.conftest import MakeWorkplace
 
 COINS, PEBBLES = (
     [Disc(20 + 25 * i, 20) for i in range(4)],
@@ -32,11 +31,6 @@ PHOTOS = [painted_png([*COINS, *PEBBLES[:n]], shade=n) for n in (1, 2, 3)]
 def database_url(tmp_path: Path) -> str:
     """SQLite alone: these tests are about exemplars."""
     return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
-
-
-@pytest.fixture
-def client(make_workplace: MakeWorkplace) -> Client:
-    return Client(make_workplace(rate_limit_per_minute=100_000))
 
 
 @pytest.fixture

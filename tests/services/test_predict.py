@@ -29,11 +29,6 @@ PHOTOS = [painted_png([*SMALL[:n], *LARGE], shade=n) for n in (2, 3, 4)]
 """Two, three and four small discs, each with two large ones."""
 
 
-@pytest.fixture
-def client(make_workplace: MakeWorkplace) -> Client:
-    return Client(make_workplace(rate_limit_per_minute=100_000))
-
-
 def upload(client: Client, *images: bytes, query: str = "", key: str | None = None) -> TestResponse:
     files = [(io.BytesIO(image), f"photo-{i}.png") for i, image in enumerate(images)]
     headers = {"Idempotency-Key": key} if key else {}

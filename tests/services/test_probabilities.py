@@ -15,18 +15,12 @@ from pipeline.calibration import calibration_of
 from pipeline.run import count_batch
 from tests.doubles.painted import Disc, painted_png, row_of_discs
 from tests.services.client import Client, data_of
-from tests.services.conftest import MakeWorkplace
 
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
     """SQLite alone: these tests are about numbers."""
     return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
-
-
-@pytest.fixture
-def client(make_workplace: MakeWorkplace) -> Client:
-    return Client(make_workplace(rate_limit_per_minute=100_000))
 
 
 @pytest.fixture

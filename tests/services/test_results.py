@@ -12,15 +12,9 @@ from app.storage import storage
 from app.types.service import seed_defaults
 from tests.doubles.painted import JPEG, Disc, painted_png, row_of_discs
 from tests.services.client import Client, data_of, error_of
-from tests.services.conftest import MakeWorkplace
 
 THREE = painted_png(row_of_discs(3))
 MIXED = painted_png([*row_of_discs(3), Disc(20, 70, quality=0.3), Disc(60, 70, quality=0.6)])
-
-
-@pytest.fixture
-def client(make_workplace: MakeWorkplace) -> Client:
-    return Client(make_workplace(rate_limit_per_minute=100_000))
 
 
 @pytest.fixture

@@ -15,16 +15,10 @@ from app.files.service import purge_expired
 from app.templates.service import create_template
 from tests.doubles.painted import Disc, painted_png
 from tests.services.client import Client, data_of, error_of
-from tests.services.conftest import MakeWorkplace
 
 SMALL, LARGE = [Disc(20 + 25 * i, 20, 5) for i in range(4)], [Disc(30 + 50 * i, 80, 20) for i in range(2)]
 SHOWN, OTHER = painted_png([*SMALL[:2], *LARGE]), painted_png([*SMALL, *LARGE], shade=9)
 BOX = [15, 15, 11, 11]
-
-
-@pytest.fixture
-def client(make_workplace: MakeWorkplace) -> Client:
-    return Client(make_workplace(rate_limit_per_minute=100_000))
 
 
 @pytest.fixture

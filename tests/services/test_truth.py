@@ -25,13 +25,7 @@ from pipeline.run import ImageOutcome
 from pipeline.run import count_batch as real_count_batch
 from tests.doubles import painted
 from tests.services.client import Client, data_of, error_of
-from tests.services.conftest import MakeWorkplace
 from tests.services.test_results import MIXED, THREE, correct
-
-
-@pytest.fixture
-def client(make_workplace: MakeWorkplace) -> Client:
-    return Client(make_workplace(rate_limit_per_minute=100_000))
 
 
 def test_a_type_that_changes_later_changes_no_count_by_way_of_a_correction(client: Client) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.countbench import WORST, asking, shown, worst
+from bench.countbench import WORST, asking, worst
 from pipeline.contract import CountSettings
+from tools.fit_calibration import shown
 
 
 def row(counted, true, reason=None):
@@ -31,7 +32,7 @@ def test_the_worst_are_off_by_the_largest_factor_either_way():
 @pytest.mark.parametrize(("asked", "given"), [(0, 0), (1, 1), (3, 2)])
 def test_a_photo_is_shown_its_first_boxes(asked, given):
     boxes = [[1, 2, 30, 40], [5, 6, 70, 80]]
-    settings = shown(CountSettings(engine="mini"), {"exemplars": boxes}, asked)
+    settings = shown(CountSettings(engine="mini"), boxes[:asked])
     assert [e.bbox_xywh for e in settings.exemplars] == [tuple(box) for box in boxes[:given]]
     assert settings.count_what == ("exemplars" if given else "type")
     assert settings.engine == "mini"
