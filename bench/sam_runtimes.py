@@ -1,11 +1,12 @@
 """Which runtime is best for SAM's encoder and mask decoder on the CPU: torch, ONNX Runtime or OpenVINO?
 
 ViT-B in its real size with seeded random weights, float32: the package's own layers, then ours
-(``FastEncoder``, ``FastDecoder``) in each runtime that is installed (OpenVINO is no dependency of Tally). The
-encoder: one image of 1024 px; the other runtimes get the package's layers as well. The decoder: 32 points on
-one image, by points at once; what all points of an image share is made beforehand; all masks are drawn. The
-ways take turns; seconds are medians of this process's CPU seconds. ``off``: largest difference of features or
-logits to the package's, as a share of their spread.
+(``FastEncoder``, ``FastDecoder``) in torch as they run, in torch with its own products (MKL's) in place of
+oneDNN's, and in each runtime that is installed (OpenVINO is no dependency of Tally). The encoder: one image
+of 1024 px; the other runtimes get the package's layers as well. The decoder: 32 points on one image, by
+points at once; what all points of an image share is made beforehand; all masks are drawn. The ways take
+turns; seconds are medians of this process's CPU seconds. ``off``: largest difference of features or logits
+to the package's, as a share of their spread.
 
     python -m bench.sam_runtimes {encoder,decoder} [--quick] [--json PATH] [--threads N]
 """
@@ -31,7 +32,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
 from bench.report import arguments, report
-from pipeline.segment import sam_encoder
+from pipeline.segment import sam_encoder, sam_products
 from pipeline.segment.sam_decoder import FastDecoder, ImageMemory
 from pipeline.segment.sam_encoder import FastEncoder
 from pipeline.segment.sam_package import PackageNet
@@ -41,6 +42,7 @@ POINTS = 32
 AT_ONCE = (2, 8, 32)
 INPUTS = ("pixels", "position", "keys_t", "values", "queries_t", "points_xy")
 PACKAGE = "segment-anything's, "
+MKL = "torch, MKL's products"
 
 Run = Callable[[], NDArray[np.float32]]
 """All of the work once: features or logits."""
@@ -95,6 +97,7 @@ def _encoder_ways(sam: Sam, folder: Path, threads: int) -> dict[tuple[str, int],
     ways: dict[tuple[str, int], Run] = {
         (PACKAGE + "torch", 1): lambda: theirs(pixels).numpy(),
         ("torch", 1): lambda: ours(pixels).numpy(),
+        (MKL, 1): _with_mkl(lambda: ours(pixels).numpy()),
     }
     for prefix, encoder in ((PACKAGE, theirs), ("", ours)):
         path = folder / f"{prefix}encoder.onnx"
@@ -119,17 +122,20 @@ def _exportable_rows() -> Iterator[None]:
 def _sdpa_by_joined_rows(
     q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float
 ) -> Tensor:
-    """Return what ``sam_encoder._sdpa_by_rows`` returns, for one image."""
-    heads = []
-    for head in range(q.shape[1]):
-        parts = []
-        for start in range(0, q.shape[2], sam_encoder.CPU_ROWS):
-            rows = slice(start, start + sam_encoder.CPU_ROWS)
-            bias = rel_h[0, head, rows, :, None] + rel_w[0, head, rows, None, :]
-            scores = (q[0, head, rows] * scale) @ k[0, head].t() + bias.flatten(1)
-            parts.append(torch.softmax(scores, dim=-1) @ v[0, head])
-        heads.append(torch.cat(parts))
-    return torch.stack(heads)[None]
+    """Return what ``sam_encoder._sdpa_by_rows`` returns."""
+    images = []
+    for image in zip(q, k, v, rel_h, rel_w, strict=True):
+        heads = []
+        for asked, keys, values, down, across in zip(*image, strict=True):
+            parts = []
+            for start in range(0, len(asked), sam_encoder.CPU_ROWS):
+                rows = slice(start, start + sam_encoder.CPU_ROWS)
+                bias = down[rows, :, None] + across[rows, None, :]
+                scores = (asked[rows] * scale) @ keys.t() + bias.flatten(1)
+                parts.append(torch.softmax(scores, dim=-1) @ values)
+            heads.append(torch.cat(parts))
+        images.append(torch.stack(heads))
+    return torch.stack(images)
 
 
 def _decoder_ways(sam: Sam, sizes: tuple[int, ...], folder: Path, threads: int) -> dict[tuple[str, int], Run]:
@@ -145,6 +151,7 @@ def _decoder_ways(sam: Sam, sizes: tuple[int, ...], folder: Path, threads: int) 
         path, split = folder / f"{n}.onnx", torch.split(points, n)
         _export(drawn, (*memory, points[:n]), path, INPUTS)
         ways["torch", n] = lambda split=split: np.concatenate([drawn(*memory, p).numpy() for p in split])
+        ways[MKL, n] = _with_mkl(ways["torch", n])
         for name, infer in _runtimes(path, threads).items():
             ways[name, n] = lambda split=split, infer=infer: np.concatenate(
                 [infer([*fixed, some.numpy()]) for some in split]
@@ -155,7 +162,26 @@ def _decoder_ways(sam: Sam, sizes: tuple[int, ...], folder: Path, threads: int) 
 def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: tuple[str, ...]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own
-        torch.onnx.export(module, inputs, path, input_names=list(names), dynamo=False)
+        with _torch_products():  # ONNX does not know oneDNN's
+            torch.onnx.export(module, inputs, path, input_names=list(names), dynamo=False)
+
+
+@contextmanager
+def _torch_products() -> Iterator[None]:
+    """Let torch multiply as it does without us."""
+    sam_products.HAS_ONEDNN, had = False, sam_products.HAS_ONEDNN
+    try:
+        yield
+    finally:
+        sam_products.HAS_ONEDNN = had
+
+
+def _with_mkl(run: Run) -> Run:
+    def other() -> NDArray[np.float32]:
+        with _torch_products():
+            return run()
+
+    return other
 
 
 def _runtimes(path: Path, threads: int) -> dict[str, Infer]:

@@ -31,13 +31,12 @@ def mask_to_rle(
     x0, y0 = offset_xy
     if min(x0, y0) < 0 or x0 + w > width or y0 + h > height:
         raise ValueError(f"crop: want inside {height} x {width}, got {h} x {w} at x={x0}, y={y0}")
-    padded = np.zeros((w, h + 2), dtype=np.int8)  # one column of the crop a row, so no run spans two
-    padded[:, 1:-1] = mask.T
-    steps = np.diff(padded, axis=1)
-    x, starts = np.nonzero(steps == 1)
-    ends = np.nonzero(steps == -1)[1]
-    base = (x + x0).astype(np.int64) * height + y0
-    return runs_to_rle(base + starts, base + ends, height * width)
+    padded = np.zeros((w, h + 1), dtype=np.bool_)  # one column of the crop a row, so no run spans two
+    padded[:, 1:] = mask.T
+    line = np.append(padded, False)
+    x, y = np.divmod(np.flatnonzero(line[1:] != line[:-1]), h + 1)  # where runs start and end, in turn
+    at = (x + x0) * height + y + y0
+    return runs_to_rle(at[::2], at[1::2], height * width)
 
 
 def runs_to_rle(starts: NDArray[np.int64], ends: NDArray[np.int64], n_px: int) -> NDArray[np.uint32]:

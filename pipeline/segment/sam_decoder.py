@@ -22,6 +22,8 @@ from segment_anything.modeling.transformer import Attention, TwoWayAttentionBloc
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.segment.sam_products import linear, matmul_t
+
 
 @dataclass(frozen=True, slots=True)
 class ImageMemory:
@@ -79,7 +81,7 @@ class FastDecoder(nn.Module):
 
     def remember(self, features: Tensor) -> ImageMemory:
         """Return what all prompts share. ``features``: (C, h, w), one image of the encoder's output."""
-        pixels = features.flatten(1).t() + self.prompts.no_mask_embed.weight  # (L, C)
+        pixels = (features.flatten(1).t() + self.prompts.no_mask_embed.weight).contiguous()  # (L, C)
         position = self.prompts.get_dense_pe()[0].flatten(1).t().to(pixels.dtype).contiguous()
         placed = pixels + position
         to_image, to_tokens = self.first.cross_attn_token_to_image, self.first.cross_attn_image_to_token
@@ -147,12 +149,12 @@ class FastDecoder(nn.Module):
 
     def draw(self, prompted: Prompted, prompts: Tensor | slice) -> Tensor:
         """Return the (R, M, 4h, 4w) mask logits of R of the P prompts, given by row or slice."""
-        first, norm, gelu, second, gelu_2 = self.decoder.output_upscaling
+        first, norm, _, second, _ = self.decoder.output_upscaling
         h, w = self.grid_hw
         x = _upscale(prompted.pixels[prompts], first)  # (R, L, 4, C / 4)
-        x = gelu(functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))
-        x = gelu_2(_upscale(x, second))  # (R, L, 4, 4, C / 8)
-        logits = prompted.hyper[prompts] @ x.flatten(1, 3).transpose(1, 2)  # (R, M, 16 L)
+        x = functional.gelu(functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))
+        x = _upscale(x, second, gelu=True)  # (R, L, 4, 4, C / 8)
+        logits = matmul_t(prompted.hyper[prompts], x.flatten(1, 3))  # (R, M, 16 L)
         logits = logits.view(*logits.shape[:2], h, w, 2, 2, 2, 2)
         square: Tensor = logits.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*logits.shape[:2], 4 * h, 4 * w)
         return square
@@ -182,8 +184,8 @@ def _look(attn: Attention, asked: Tensor, placed: Tensor, pixels: Tensor) -> Ten
     """
     n, t, _ = asked.shape
     q = _heads(attn.q_proj(asked), attn) * _scale(attn)  # (P, heads, T, d)
-    scores = _fold(q, attn.k_proj, attn.num_heads) @ placed.transpose(1, 2)  # (P, heads T, L)
-    seen = torch.softmax(scores, dim=-1) @ pixels  # (P, heads T, C)
+    scores = matmul_t(_fold(q, attn.k_proj, attn.num_heads), placed)  # (P, heads T, L)
+    seen = matmul_t(torch.softmax(scores, dim=-1), pixels.transpose(1, 2))  # (P, heads T, C)
     seen = seen.view(n, attn.num_heads, t, -1)
     weight = attn.v_proj.weight.view(attn.num_heads, -1, seen.shape[-1])  # (heads, d, C)
     values = (seen @ weight.transpose(1, 2)).transpose(1, 2).reshape(n, t, -1) + attn.v_proj.bias
@@ -199,7 +201,7 @@ def _reply(
     n, t, _ = asked.shape
     k = _heads(attn.k_proj(asked), attn) * _scale(attn)  # (P, heads, T, d)
     bias = (k * attn.q_proj.bias.view(attn.num_heads, 1, -1)).sum(-1).flatten(1)[..., None]  # (P, heads T, 1)
-    scores = torch.baddbmm(bias, _fold(k, attn.q_proj, attn.num_heads), placed.transpose(1, 2))
+    scores = matmul_t(_fold(k, attn.q_proj, attn.num_heads), placed) + bias
     weights = torch.softmax(scores.view(n, attn.num_heads, t, -1), dim=2)
     return _mix(layer, attn, weights, tokens, pixels)
 
@@ -210,16 +212,16 @@ def _mix(
     """Return norm4(pixels + out_proj(weights' values)); weights: (P, heads, T, L)."""
     values = _heads(attn.v_proj(tokens), attn)  # (P, heads, T, d)
     weight = attn.out_proj.weight.t().view(attn.num_heads, -1, attn.embedding_dim)  # (heads, d, C)
-    carried = (values @ weight).flatten(1, 2)  # (P, heads T, C)
-    base = (pixels + attn.out_proj.bias).expand(len(carried), -1, -1)
-    mixed = torch.baddbmm(base, weights.flatten(1, 2).transpose(1, 2), carried)
-    normed: Tensor = layer.norm4(mixed)
+    share = attn.out_proj.bias / attn.num_heads  # the weights of each head add up to one
+    carried = (values @ weight + share).flatten(1, 2)  # (P, heads T, C)
+    mixed = matmul_t(weights.flatten(1, 2).transpose(1, 2), carried.transpose(1, 2))
+    normed: Tensor = layer.norm4(mixed.add_(pixels))
     return normed
 
 
-def _upscale(x: Tensor, deconvolution: nn.ConvTranspose2d) -> Tensor:
-    """Return (..., 4, D): each pixel (..., C) doubled in both directions, as one product."""
+def _upscale(x: Tensor, deconvolution: nn.ConvTranspose2d, gelu: bool = False) -> Tensor:
+    """Return (..., 4, D): each pixel (..., C) doubled in both directions, as one product, then a GELU."""
     weight = deconvolution.weight.flatten(2).permute(0, 2, 1).flatten(1)  # (C, 4 D)
     bias = deconvolution.bias
-    y = functional.linear(x, weight.t(), None if bias is None else bias.repeat(4))
+    y = linear(x, weight.t(), None if bias is None else bias.repeat(4), gelu)
     return y.reshape(*y.shape[:-1], 4, y.shape[-1] // 4)

@@ -20,8 +20,10 @@ from segment_anything.modeling.image_encoder import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-CPU_ROWS = 256
-"""Query rows a CPU step scores at once: 256 x 4096 float32 is 4 MiB, which stays in the cache."""
+from pipeline.segment.sam_products import linear
+
+CPU_ROWS = 128
+"""Query rows a CPU step scores at once: 128 x 4096 float32 is 2 MiB, which stays in the cache."""
 
 
 class FastEncoder(nn.Module):
@@ -73,15 +75,16 @@ def _run_block(block: Block, x: Tensor, tables: tuple[Tensor | None, Tensor | No
     if block.window_size > 0:
         y = window_unpartition(y, block.window_size, padded_hw, (height, width))
     x = x + y
-    x = x + block.mlp(block.norm2(x))
-    return x
+    up, down = block.mlp.lin1, block.mlp.lin2
+    hidden = linear(block.norm2(x), up.weight, up.bias, gelu=True)
+    return x + linear(hidden, down.weight, down.bias)
 
 
 def _attend(attn: Attention, x: Tensor, tables: tuple[Tensor | None, Tensor | None]) -> Tensor:
     """Return what ``attn(x)`` returns; x is (B, H, W, D)."""
     b, h, w, _ = x.shape
-    qkv = attn.qkv(x).reshape(b, h * w, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4)
-    q, k, v = qkv.unbind(0)  # (B, heads, N, d) each
+    qkv = linear(x, attn.qkv.weight, attn.qkv.bias).reshape(b, h * w, 3, attn.num_heads, -1)
+    q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, N, d) each
     table_h, table_w = tables
     if table_h is None or table_w is None:
         out = functional.scaled_dot_product_attention(q, k, v, scale=attn.scale)
@@ -89,10 +92,9 @@ def _attend(attn: Attention, x: Tensor, tables: tuple[Tensor | None, Tensor | No
         grid = q.reshape(b, attn.num_heads, h, w, -1)
         rel_h = torch.einsum("bnhwc,hkc->bnhwk", grid, table_h).flatten(2, 3)  # (B, heads, N, H)
         rel_w = torch.einsum("bnhwc,wkc->bnhwk", grid, table_w).flatten(2, 3)  # (B, heads, N, W)
-        by_rows = q.device.type == "cpu" and h * w > CPU_ROWS
+        by_rows = q.device.type == "cpu" and h * w > 2 * CPU_ROWS  # a window's scores are few
         out = (_sdpa_by_rows if by_rows else _sdpa)(q, k, v, rel_h, rel_w, attn.scale)
-    projected: Tensor = attn.proj(out.transpose(1, 2).reshape(b, h, w, -1))
-    return projected
+    return linear(out.transpose(1, 2).reshape(b, h, w, -1), attn.proj.weight, attn.proj.bias)
 
 
 def _sdpa(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor, scale: float) -> Tensor:
@@ -107,10 +109,11 @@ def _sdpa_by_rows(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor,
     n, h, w = q.shape[2], rel_h.shape[-1], rel_w.shape[-1]
     for b in range(q.shape[0]):
         for head in range(q.shape[1]):
-            keys_t, values = k[b, head].t(), v[b, head]
+            asked, keys = (q[b, head] * scale).contiguous(), k[b, head].contiguous()
+            values_t = v[b, head].t().contiguous()
             for start in range(0, n, CPU_ROWS):
                 rows = slice(start, start + CPU_ROWS)
-                bias = rel_h[b, head, rows, :, None] + rel_w[b, head, rows, None, :]
-                scores = bias.view(-1, h * w).addmm_(q[b, head, rows] * scale, keys_t)
-                out[b, head, rows] = torch.softmax(scores, dim=-1) @ values
+                scores = linear(asked[rows], keys)
+                scores.view(-1, h, w).add_(rel_h[b, head, rows, :, None]).add_(rel_w[b, head, rows, None, :])
+                out[b, head, rows] = linear(torch.softmax(scores, dim=-1), values_t)
     return out

@@ -1,4 +1,8 @@
-"""From SAM's small mask logits to run lengths: enlarge, measure, filter, encode, chunk by chunk."""
+"""From SAM's small mask logits to run lengths: enlarge, measure, filter, encode.
+
+On a GPU and in ``mode: reference`` as the package does it, chunk by chunk; on a CPU mask by mask with OpenCV,
+which gives the same logits to rounding in a quarter of the time.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +18,7 @@ from segment_anything.utils.amg import batched_mask_to_box, is_box_near_crop_edg
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.ops.rle import mask_to_rle
 from pipeline.portions import OnPart, split, unheard
 from pipeline.segment.sam_settings import SamSettings
 
@@ -131,8 +137,10 @@ def measure(
     source = torch.arange(len(logits), device=logits.device)
     if settings.mode == "fast" and settings.stability_score_thresh > 0:
         source = source[prefilter(logits, crop, input_side, threshold, settings)]
+    on_cpu = logits.device.type == "cpu" and settings.mode != "reference"
+    measure_some = _measure_one_by_one if on_cpu else _measure_chunk
     parts = [
-        _measure_chunk(logits[rows].float(), rows, crop, input_side, threshold, settings)
+        measure_some(logits[rows].float(), rows, crop, input_side, threshold, settings)
         for rows in _chunks(source, crop, input_side, at_once, on_part)
     ]
     if not parts:
@@ -171,6 +179,38 @@ def _measure_chunk(
     boxes[:, ::2] += crop.box_xyxy[0]
     boxes[:, 1::2] += crop.box_xyxy[1]
     return rows, boxes, scores, masks_to_rles(uncrop_masks(masks, list(crop.box_xyxy), height, width))
+
+
+def _measure_one_by_one(
+    logits: Tensor, rows: Tensor, crop: Crop, input_side: int, threshold: float, settings: SamSettings
+) -> tuple[Tensor, Tensor, Tensor, list[NDArray[np.uint32]]]:
+    """Return what ``_measure_chunk`` returns, made with OpenCV."""
+    offset, (height, width) = settings.stability_score_offset, crop.size_hw
+    x0, y0 = crop.box_xyxy[:2]
+    image_box = [0, 0, crop.image_hw[1], crop.image_hw[0]]
+    kept, boxes, scores, rles = [], [], [], []
+    for row, small in enumerate(logits.numpy()):
+        square = cv2.resize(small, (input_side, input_side))
+        large = cv2.resize(square[: crop.input_hw[0], : crop.input_hw[1]], (width, height))
+        core, reach = (np.count_nonzero(large > threshold + shift) for shift in (offset, -offset))
+        score = core / reach if reach else math.nan
+        if settings.stability_score_thresh > 0.0 and not score >= settings.stability_score_thresh:
+            continue
+        mask = large > threshold
+        x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
+        box = [x, y, x + w - 1, y + h - 1] if w else [0, 0, 0, 0]
+        if crop.layer and is_box_near_crop_edge(torch.tensor([box]), list(crop.box_xyxy), image_box):
+            continue
+        rles.append(mask_to_rle(mask[y : y + h, x : x + w], crop.image_hw, (x + x0, y + y0)))
+        kept.append(row)
+        boxes.append([box[0] + x0, box[1] + y0, box[2] + x0, box[3] + y0])
+        scores.append(score)
+    return (
+        rows[kept],
+        torch.tensor(boxes).reshape(-1, 4).long(),
+        torch.tensor(scores, dtype=torch.float32),
+        rles,
+    )
 
 
 def masks_to_rles(masks: Tensor) -> list[NDArray[np.uint32]]:

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from segment_anything.utils.amg import calculate_stability_score, mask_to_rle_pytorch  # noqa: E402
 
 from pipeline.contract import SettingsError  # noqa: E402
+from pipeline.ops.rle import rle_to_mask  # noqa: E402
 from pipeline.segment.sam_masks import Crop, masks_to_rles, measure, prefilter, stability  # noqa: E402
 from pipeline.segment.sam_settings import SamSettings  # noqa: E402
 from tests.doubles.small_memory import SmallMemory  # noqa: E402
@@ -79,12 +80,47 @@ def test_masks_are_measured_in_image_pixels_in_order(mode: str) -> None:
     assert (table.boxes_xyxy[1, 2:] - table.boxes_xyxy[1, :2]).tolist() == pytest.approx([17, 17], abs=1)
 
 
+@pytest.mark.parametrize(
+    ("size_hw", "layer"), [((64, 96), 0), ((37, 50), 0), ((20, 300), 0), ((320, 500), 0), ((320, 500), 1)]
+)
+@pytest.mark.parametrize("threshold", [0.0, 0.7])
+def test_mask_by_mask_they_are_those_of_the_package(
+    size_hw: tuple[int, int], threshold: float, layer: int
+) -> None:
+    """On a CPU masks are enlarged by OpenCV; ``reference`` has torch do it, as segment-anything does."""
+    rng = torch.Generator().manual_seed(3)
+    coarse = torch.randn(40, 1, 6, 6, generator=rng) * torch.linspace(2, 60, 40)[:, None, None, None]
+    logits = torch.nn.functional.interpolate(coarse, (32, 32), mode="bicubic")[:, 0]
+    logits[20:, :3] = logits[20:, 17:] = -50.0  # these reach neither upper nor lower edge
+    logits[30:, :, :3] = logits[30:, :, 28:] = -50.0  # these no edge
+    logits[37] = -50.0  # empty
+    h, w = size_hw
+    crop = Crop((11, 5, 11 + w, 5 + h), layer, (h + 30, w + 40), (85, 128))
+    tables = [
+        measure(
+            logits, torch.ones(40), crop, 128, threshold, SamSettings(mode=mode, stability_score_thresh=at)
+        )
+        for mode in ("reference", "exact")
+        for at in (0.0, 0.8)
+    ]
+    assert 0 < len(tables[1].rles) < 40
+    for want, got in zip(tables[:2], tables[2:], strict=True):
+        assert torch.equal(got.source, want.source)
+        assert torch.equal(got.boxes_xyxy, want.boxes_xyxy)
+        torch.testing.assert_close(
+            got.stability_score, want.stability_score, rtol=0, atol=1e-3, equal_nan=True
+        )
+        for ours, theirs in zip(got.rles, want.rles, strict=True):
+            a, b = (rle_to_mask(rle, crop.image_hw) for rle in (ours, theirs))
+            assert (a ^ b).sum() <= 1
+
+
 def test_fewer_masks_at_once_are_the_same_masks_in_less_memory() -> None:
     logits = torch.stack([disc(radius, 20.0) for radius in np.linspace(6, 12, 16)])
     found, largest = [], []
     for at_once in (16, 4):
         with SmallMemory(2**40) as memory:
-            table = measure(logits, torch.ones(16), CROP, 128, 0.0, SamSettings(), at_once)
+            table = measure(logits, torch.ones(16), CROP, 128, 0.0, SamSettings(mode="reference"), at_once)
         found.append([rle.tolist() for rle in table.rles])
         largest.append(memory.largest_bytes)
     assert found[0] == found[1]
