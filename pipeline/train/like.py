@@ -6,6 +6,7 @@ on scenes of several kinds of things.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -15,12 +16,13 @@ from pipeline.train.like_data import draw_like_sample
 from pipeline.train.like_network import LikeNet, is_told
 from pipeline.train.mini import Trainer, main
 from pipeline.train.network import MiniNet
+from pipeline.train.scenes import SCENE_PX
 
 
 class LikeTrainer(Trainer):
     """Trains a ``LikeNet``; what was learned before changes more slowly than what is new."""
 
-    draws: ClassVar = ((draw_like_sample, 1),)
+    draws: ClassVar = ((draw_like_sample, 1), (partial(draw_like_sample, size=2 * SCENE_PX), 4))
     rates: ClassVar = {"base.photos": 0.04, "base.up": 0.6, "base.head": 0.6, "base": 0.4, "": 1.0}
 
     def build(self, start: dict[str, Tensor] | None) -> nn.Module:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.segment.mini_like import exemplar_mask
 from pipeline.train.data import as_sample
-from pipeline.train.scenes import IGNORE, Scene, draw_scene
+from pipeline.train.scenes import IGNORE, SCENE_PX, Scene, draw_scene
 
 MAX_EXEMPLARS = 3
 """Fewer are told again in turn."""
@@ -21,8 +21,8 @@ _CARELESS = 0.04
 """How far off the sides of a box are drawn, as a share of it."""
 
 
-def draw_like_sample(seed: int) -> tuple[NDArray[np.uint8], ...]:
-    """Return the sample of a seed: a scene, what is like its exemplars, and where these are.
+def draw_like_sample(seed: int, size: int = SCENE_PX) -> tuple[NDArray[np.uint8], ...]:
+    """Return the sample of a seed: a scene ``size`` px a side, what is like its exemplars, where these are.
 
     Returns:
         image (3, S, S), targets (4, S / 2, S / 2) as ``make_targets`` gives them times 255, and the masks
@@ -35,7 +35,7 @@ def draw_like_sample(seed: int) -> tuple[NDArray[np.uint8], ...]:
     rng = np.random.default_rng(seed)
     for attempt in range(_TRIES):
         several = bool(rng.random() < _SEVERAL)
-        scene = draw_scene(seed * _TRIES + attempt, several=several)
+        scene = draw_scene(seed * _TRIES + attempt, size, several=several)
         whole = _whole(scene)
         if len(whole) >= _LEAST:
             break
