@@ -259,6 +259,7 @@ class Group:
         count: counted objects. left_out: those that only a person's choice of groups keeps out.
         counted: whether any of them is counted; False for a group left out as a whole.
         part_of: id of the group that a person split, of which this is one half; None for one that is whole.
+        halves: how many things would be in each half, were it split; None where that was not worked out.
     """
 
     id: int
@@ -267,6 +268,7 @@ class Group:
     left_out: int = 0
     counted: bool = True
     part_of: int | None = None
+    halves: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

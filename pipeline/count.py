@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError
-from pipeline.groups import Clustered, Grouping, clustered, group
+from pipeline.groups import Clustered, Grouping, clustered, group, halves
 from pipeline.object_types import asks_for_everything
 from pipeline.ops.exemplars import find_exemplar, what_is_meant
 from pipeline.ops.kinds import kind_features, kind_tree
@@ -126,6 +126,7 @@ def count(
         matched.unmet,
         frozenset(matched.pointed_at),
         matched.readings if matched.is_shown else None,
+        halves(grouping.here, grouping.ids, would_count),
     )
 
 

@@ -21,6 +21,10 @@ from pipeline.types import Candidates
 REACH = 1.0
 """Distance to the most similar candidate of a chosen group from which nobody has chosen."""
 
+MOST_HALVED, HALVES_APART = 8, 0.6
+"""So many groups, the largest, are told what halves they have, where these differ so much on average; at 1
+kinds part."""
+
 Choices = Sequence[tuple[int, GroupChoice]]
 """Choices with their place in the settings."""
 
@@ -171,6 +175,26 @@ def _second_half(one: Clustered, members: NDArray[np.int64]) -> NDArray[np.bool_
     )
     second[rest] = to_second < to_first
     return second
+
+
+def halves(one: Clustered, ids: NDArray[np.int64], shown: NDArray[np.bool_]) -> dict[int, tuple[int, int]]:
+    """Return how many shown things each half of a group would have, were it split, by group id.
+
+    Args:
+        one: an image with N candidates.
+        ids: (N,) group of each, once those are split that a person split.
+        shown: (N,) bool. Members that count, or would.
+    """
+    found = {}
+    for i, n in Counter(ids[shown].tolist()).most_common(MOST_HALVED):
+        members = np.flatnonzero(ids == i)
+        second = _second_half(one, members)
+        if second is None or not 0 < (n_second := int(shown[members[second]].sum())) < n:
+            continue
+        apart = distances(one.features[members[~second]], one.features[members[second]])
+        if apart.mean() >= HALVES_APART:
+            found[i] = n - n_second, n_second
+    return found
 
 
 def _n_groups(one: Clustered) -> int:

@@ -198,9 +198,17 @@ def _groups(instances: Instances) -> tuple[Group, ...]:
     counts = Counter(instances.group_ids[instances.counted].tolist())
     members = Counter(instances.group_ids[instances.group_ids >= 0].tolist())
     order = sorted(members, key=lambda i: (-counts[i], -members[i], i))
-    names, wholes = instances.group_names, instances.split_from
     return tuple(
-        Group(i, names[i], counts[i], members[i] - counts[i], counts[i] > 0, wholes.get(i)) for i in order
+        Group(
+            id=i,
+            name=instances.group_names[i],
+            count=counts[i],
+            left_out=members[i] - counts[i],
+            counted=counts[i] > 0,
+            part_of=instances.split_from.get(i),
+            halves=instances.halves.get(i),
+        )
+        for i in order
     )
 
 

@@ -264,6 +264,7 @@ class Instances:
             one in any image, so that nothing was compared with them.
         shown: candidates that positive exemplars in this image point at.
         readings: what positive exemplars mean; None where there are none.
+        halves: by group id, how many of its things fall in each half, were it split; where these differ.
     """
 
     scores: NDArray[np.float32]
@@ -278,6 +279,7 @@ class Instances:
     unmet_exemplars: int = 0
     shown: frozenset[int] = frozenset()
     readings: Readings | None = None
+    halves: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""

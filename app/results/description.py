@@ -143,6 +143,7 @@ def describe_groups(result: Data, objects: Sequence[CountedObject]) -> list[Data
             "left_out": group.get("left_out", 0),
             "counted": counts[group["id"]] > 0,
             "part_of": group.get("part_of"),
+            "halves": group.get("halves") if counts[group["id"]] == group["count"] else None,
         }
         for group in result.get("groups", ())
         if counts[group["id"]] or group.get("left_out")

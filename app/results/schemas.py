@@ -108,6 +108,14 @@ class GroupSchema(ma.Schema):
             None, "of a half: the group that was split; the id of the other half differs in the last bit"
         ),
     )
+    halves = fields.List(
+        fields.Integer(),
+        required=True,
+        allow_none=True,
+        metadata=described(
+            [14, 10], "what splitting it would give; null where all are alike, or edited since"
+        ),
+    )
 
 
 class DensitySchema(ma.Schema):

@@ -35,8 +35,24 @@ def test_a_named_group_has_its_name_everywhere(client: Client, job: dict[str, An
     assert result["by_type"] == {"nuts": 5, "rings": 3}
     assert {d["object_id"]: d["class_name"] for d in result["detections"]}["c6"] == "rings"
     assert result["groups"] == [
-        {"id": 0, "name": "nuts", "count": 5, "left_out": 0, "counted": True, "part_of": None},
-        {"id": 1, "name": "rings", "count": 3, "left_out": 0, "counted": True, "part_of": None},
+        {
+            "id": 0,
+            "name": "nuts",
+            "count": 5,
+            "left_out": 0,
+            "counted": True,
+            "part_of": None,
+            "halves": None,
+        },
+        {
+            "id": 1,
+            "name": "rings",
+            "count": 3,
+            "left_out": 0,
+            "counted": True,
+            "part_of": None,
+            "halves": None,
+        },
     ]
     (choice, _) = result["provenance"]["settings"]["groups"]
     file_id = job["images"][0]["file_id"]
@@ -54,7 +70,15 @@ def test_a_group_left_out_is_shown_with_its_members_and_can_be_taken_back(
     result = client.results(job["job_id"], "?rejected=true")
     assert (result["count"], result["groups"][1]) == (
         5,
-        {"id": 1, "name": "rings", "count": 0, "left_out": 3, "counted": False, "part_of": None},
+        {
+            "id": 1,
+            "name": "rings",
+            "count": 0,
+            "left_out": 3,
+            "counted": False,
+            "part_of": None,
+            "halves": None,
+        },
     )
     assert [(r["object_id"], r["reason"], r["group"]) for r in result["rejected"]] == [
         (f"c{i}", "other_type:rings", 1) for i in (5, 6, 7)
@@ -100,8 +124,24 @@ def test_human_edits_stand_whatever_is_chosen(client: Client, job: dict[str, Any
     result = client.results(job["job_id"])
     assert (result["count"], result["by_type"]) == (5, {"nuts": 4, "part": 1})
     assert result["groups"] == [
-        {"id": 0, "name": "nuts", "count": 4, "left_out": 0, "counted": True, "part_of": None},
-        {"id": 1, "name": "group 2", "count": 0, "left_out": 3, "counted": False, "part_of": None},
+        {
+            "id": 0,
+            "name": "nuts",
+            "count": 4,
+            "left_out": 0,
+            "counted": True,
+            "part_of": None,
+            "halves": None,
+        },
+        {
+            "id": 1,
+            "name": "group 2",
+            "count": 0,
+            "left_out": 3,
+            "counted": False,
+            "part_of": None,
+            "halves": None,
+        },
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -250,6 +252,28 @@ def test_a_group_that_is_split_falls_in_two_that_are_groups_themselves() -> None
         (3, "ridged nuts", 4, 0),
     ]
     assert summary(RIDGED, chosen(SPLIT, GroupChoice(2, counted=False))) == "10 part"
+
+
+def test_what_a_split_would_give_is_told_where_the_halves_differ() -> None:
+    unlike = tray((9, RED, 8), (2, tuple(looking(0.7)[0]), 8), (6, GREEN, 8))
+
+    def told(settings: CountSettings) -> dict[int, tuple[int, int] | None]:
+        result = summarise(unlike, decided(unlike, settings), settings, {}, PROVENANCE)
+        return {g.id: g.halves for g in result.groups}
+
+    assert told(CountSettings()) == {0: (9, 2), 1: None}
+    assert told(chosen(GroupChoice(0, counted=False)))[0] == (9, 2)
+    assert told(chosen(SPLIT)) == {1: None, 2: None, 3: None}
+    assert decided(RIDGED, CountSettings()).halves == {}
+
+
+def test_no_half_is_told_of_that_nothing_shows() -> None:
+    """The two that look otherwise are too faint to be counted."""
+    kinds = (9, RED, 8), (2, tuple(looking(0.7)[0]), 8)
+    batch = tray(*kinds).batch
+    faint = replace(batch, predicted_iou=np.array([0.9] * 9 + [0.2] * 2, np.float32))
+    assert decided(tray(*kinds), CountSettings()).halves == {0: (9, 2)}
+    assert decided(replace(tray(*kinds), batch=faint), CountSettings(confidence_threshold=0.5)).halves == {}
 
 
 def test_the_ids_of_halves_do_not_depend_on_what_else_is_split() -> None:

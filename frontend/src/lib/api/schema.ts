@@ -970,6 +970,14 @@ export interface components {
              * @example null
              */
             part_of: number | null;
+            /**
+             * @description what splitting it would give; null where all are alike, or edited since
+             * @example [
+             *       14,
+             *       10
+             *     ]
+             */
+            halves: number[] | null;
         };
         Density: {
             /** @example 412 */
