@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
+import cv2
+
 from pipeline.contract import ErrorCode, PipelineError, unforeseen
 
 if TYPE_CHECKING:
@@ -33,9 +35,11 @@ T = TypeVar("T")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an allocator refused: CUDA's, torch's on the CPU, or Python's."""
+    """Return whether an allocator refused: CUDA's, torch's on the CPU, OpenCV's or Python's."""
     if isinstance(error, MemoryError):
         return True
+    if isinstance(error, cv2.error):
+        return error.code == cv2.Error.StsNoMem
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in REFUSALS)
 
 
@@ -44,14 +48,14 @@ def within_memory(step: AnyStep, work: Callable[[AnyStep], T]) -> tuple[T, AnySt
 
     Raises:
         PipelineError: OUT_OF_MEMORY when the smallest step is too large, INFERENCE_ERROR when torch
-            fails for another reason. What the allocator or torch said is in the log.
+            or OpenCV fails for another reason. What the allocator or they said is in the log.
     """
     import torch
 
     while True:
         try:
             return work(step), step
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, cv2.error) as error:
             if not is_out_of_memory(error):
                 log.exception("the model failed", extra={"step": str(step)})
                 raise unforeseen() from error

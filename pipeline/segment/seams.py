@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,10 @@ SAME = 0.5
 
 EDGE_PX = 2
 """A mask that comes this close to an inner edge of its tile counts as cut."""
+
+SLIVER_PX = 4
+"""A cut mask no thicker than this is compared with others grown by so much: two tiles may draw the outline of
+one object a pixel or two apart, which leaves such slivers beside it."""
 
 
 Crop = tuple[NDArray[np.bool_], tuple[int, int]]
@@ -52,8 +57,8 @@ class _Pieces:
         return mask, (x + int(self._tiles[tile, 0]), y + int(self._tiles[tile, 1]))
 
     def pairs(self) -> NDArray[np.int64]:
-        """Return (P, 2) candidates of different tiles whose boxes overlap."""
-        pairs = overlapping_pairs(self.boxes)
+        """Return (P, 2) candidates of different tiles whose boxes overlap or touch."""
+        pairs = overlapping_pairs(self.boxes + np.array([-1, -1, 1, 1], np.float32))
         apart = self._tile_of[pairs[:, 0]] != self._tile_of[pairs[:, 1]]
         return np.asarray(pairs[apart], dtype=np.int64)
 
@@ -77,8 +82,8 @@ def join_at_seams(
     pieces = _Pieces(batches, tiles_xyxy)
     room = _room(pieces.boxes, pieces.tiles, size_hw)
     pairs = pieces.pairs()
-    shared, inside = _shares(pieces, pairs)
     is_cut = room < EDGE_PX
+    shared, inside = _shares(pieces, pairs, is_cut)
     gone = _given_way(pairs, shared, inside, is_cut, room, pieces.predicted_iou)
     both_cut = is_cut[pairs].all(axis=1) & ~gone[pairs].any(axis=1)
     linked = pairs[both_cut & (shared >= SAME * np.maximum(inside.min(axis=1), 1))]
@@ -97,17 +102,35 @@ def _room(
     return np.asarray(np.where(outer, np.inf, gaps).min(axis=1, initial=np.inf))
 
 
-def _shares(pieces: _Pieces, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (P,) shared px of each pair, and (P, 2) px of each of the two where both tiles look."""
+def _shares(
+    pieces: _Pieces, pairs: NDArray[np.int64], is_cut: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (P,) px that each pair shares where both tiles look, and (P, 2) px that each of the two has.
+
+    With a sliver, they are what of it lies under the other one grown by ``SLIVER_PX``, and what it has.
+    """
     crops = {int(i): pieces.crop(int(i)) for i in np.unique(pairs)}
     shared, inside = np.zeros(len(pairs), dtype=np.int64), np.zeros((len(pairs), 2), dtype=np.int64)
     for row, (i, j) in enumerate(pairs.tolist()):
         a, b = pieces.tiles[i].tolist(), pieces.tiles[j].tolist()
         seen = _meet((a[0], a[1], a[2], a[3]), (b[0], b[1], b[2], b[3]))
         inside[row] = [np.count_nonzero(_within(crops[k], seen)) for k in (i, j)]
-        both = _meet(_box(crops[i]), _box(crops[j]))
-        shared[row] = np.count_nonzero(_within(crops[i], both) & _within(crops[j], both))
+        slivers = [k for k in (i, j) if is_cut[k] and min(crops[k][0].shape) <= SLIVER_PX]
+        less, more = (j, i) if slivers[:1] == [j] else (i, j)
+        other = crops[more]
+        if slivers:
+            other, inside[row] = _grown(other), np.count_nonzero(_within(crops[less], seen))
+        both = _meet(_meet(_box(crops[less]), _box(other)), seen)
+        shared[row] = np.count_nonzero(_within(crops[less], both) & _within(other, both))
     return shared, inside
+
+
+def _grown(crop: Crop) -> Crop:
+    """Return the crop with its mask grown by ``SLIVER_PX``."""
+    mask, (x, y) = crop
+    square = np.ones((2 * SLIVER_PX + 1,) * 2, np.uint8)
+    wide = cv2.dilate(np.pad(mask, SLIVER_PX).view(np.uint8), square)
+    return wide.view(np.bool_), (x - SLIVER_PX, y - SLIVER_PX)
 
 
 def _box(crop: Crop) -> Box:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import pytest
 
 from pipeline.contract import ErrorCode, PipelineError, unforeseen
@@ -44,6 +46,13 @@ def test_the_end_of_the_steps_is_told_without_the_allocators_words(caplog) -> No
     assert "allocat" in caplog.records[-1].reason
 
 
+def test_opencvs_refusal_is_followed_by_less() -> None:
+    def work(step: Megabytes) -> int:
+        return int(cv2.resize(np.zeros((1, 1), np.uint8), (2**20, 2**20 if step.n > 2 else 1)).size)
+
+    assert within_memory(Megabytes(8), work) == (2**20, Megabytes(2))
+
+
 def test_other_failures_of_torch_are_not_taken_for_a_lack_of_memory(caplog) -> None:
     with pytest.raises(PipelineError) as caught:
         within_memory(Megabytes(8), lambda step: torch.zeros(2) @ torch.zeros(3))
@@ -59,6 +68,12 @@ def test_the_allocators_refusal_is_recognised() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."))
     assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"))
     assert is_out_of_memory(MemoryError())
+    with pytest.raises(cv2.error) as caught_of_opencv:
+        cv2.resize(np.zeros((1, 1), np.float32), (2**20, 2**20))
+    assert is_out_of_memory(caught_of_opencv.value)
+    with pytest.raises(cv2.error) as another:
+        cv2.resize(np.zeros((1, 1), np.float32), (0, 0))
+    assert not is_out_of_memory(another.value)
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
 
 
