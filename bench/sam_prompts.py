@@ -1,9 +1,10 @@
 """Does ``mini`` put SAM's points where things are? Fast mode's points against the full grid, without weights.
 
 Drawn scenes have a known truth: an object is reached when a point lies in what is visible of it. The second
-round is asked as if SAM answered each point on an object with exactly that object. Scenes are of the kind
-that ``mini`` was trained on (other seeds, 16 times the area), so photos count as well: with ``--photos`` the
-share of countbench's exemplar boxes that hold a point. Times: bench/sam_masks.py.
+round is asked as if SAM answered each point on an object with exactly that object; so the objects reached
+are its count, in which ``fast`` may differ from the full grid, and should be nearer to the truth. Scenes are
+of the kind that ``mini`` was trained on (other seeds, 16 times the area), so photos count as well: with
+``--photos`` the share of countbench's exemplar boxes that hold a point. Times: bench/sam_masks.py.
 
 python -m bench.sam_prompts [--photos FOLDER] [--quick] [--json PATH]
 """
@@ -113,6 +114,8 @@ def schemes(prompter: MiniPrompter, drawn: Drawn) -> dict[str, Points]:
 def measure(prompter: MiniPrompter, seeds: Iterable[int]) -> list[dict[str, Any]]:
     """Return one row a scheme: share of objects reached by size, and points asked."""
     hits: dict[str, list[NDArray[np.bool_]]] = {}
+    counts: dict[str, list[int]] = {}
+    true: list[int] = []
     points: dict[str, list[int]] = {}
     diameters = []
     radii = [(r,) for r in RADII_PX] + MIXED_RADII_PX
@@ -121,18 +124,24 @@ def measure(prompter: MiniPrompter, seeds: Iterable[int]) -> list[dict[str, Any]
             drawn = draw(100 * seed + k, chosen)
             area = np.bincount(drawn.labels.ravel(), minlength=int(drawn.labels.max()) + 1)[drawn.numbers]
             diameters.append(2 * np.sqrt(area / np.pi))
+            true.append(len(drawn.numbers))
             for name, asked in schemes(prompter, drawn).items():
-                hits.setdefault(name, []).append(reached(drawn, asked))
+                hits.setdefault(name, []).append(found := reached(drawn, asked))
+                counts.setdefault(name, []).append(int(found.sum()))
                 points.setdefault(name, []).append(len(asked))
     sizes = np.digitize(np.concatenate(diameters), SIZES_PX[1:-1])
-    rows = []
+    rows, grid = [], np.array(counts["full grid 32"])
     for name, found in hits.items():
         row: dict[str, Any] = {"points are": name, "points": statistics.fmean(points[name])}
         row["most points"] = max(points[name])
         for k, (low, high) in enumerate(pairwise(SIZES_PX)):
             label = f"{low}-{high} px" if high < SIZES_PX[-1] else f"> {low} px"
             row[label] = float(np.concatenate(found)[sizes == k].mean())
-        rows.append(row | {"all": float(np.concatenate(found).mean()), "objects": len(sizes)})
+        row |= {"all": float(np.concatenate(found).mean()), "objects": len(sizes), "pictures": len(true)}
+        n, truth = np.array(counts[name]), np.array(true)
+        row["counts unlike the full grid's"] = float((n != grid).mean())
+        row["counts within 10 %"] = float((np.abs(n - truth) <= np.maximum(1, 0.1 * truth)).mean())
+        rows.append(row)
     return rows
 
 

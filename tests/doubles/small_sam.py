@@ -40,7 +40,7 @@ def calibrate(sam: Sam, image: NDArray[np.uint8], seed: int = 0) -> None:
     """Scale and shift the output heads so that random weights behave a little like trained ones.
 
     Predicted IoU spreads over 0.3…0.9, mask logits reach far from the threshold, and the three
-    masks of a point cover about a fifth, a hundredth and a thousandth of the image. Without this, all
+    masks of a point cover about a fifth, a twentieth and a hundredth of the image. Without this, all
     masks or none pass any limit.
     """
     torch.manual_seed(seed)
@@ -59,7 +59,7 @@ def calibrate(sam: Sam, image: NDArray[np.uint8], seed: int = 0) -> None:
         constant = float(torch.nn.functional.gelu(torch.tensor(1.0)))
         for i in range(1, decoder.num_mask_tokens):
             values = logits[:, i - 1].flatten(1)
-            scale, shift = 25.0 / values.std(), torch.quantile(values[::3, ::7], (0.8, 0.99, 0.999)[i - 1])
+            scale, shift = 25.0 / values.std(), torch.quantile(values[::3, ::7], (0.8, 0.95, 0.99)[i - 1])
             last = decoder.output_hypernetworks_mlps[i].layers[-1]
             last.weight *= scale
             last.bias *= scale
