@@ -238,6 +238,8 @@ class Provenance:
     Attributes:
         patch_models: name -> sha256 of the networks that described or named the candidates; none where that
             was made by hand, and in results from before this was kept.
+        prompt_models: name -> sha256 of the networks that proposed where the engine was asked; none where the
+            engine found its places alone, and in results from before this was kept.
     """
 
     engine: str
@@ -249,6 +251,7 @@ class Provenance:
     code_version: str
     settings: dict[str, Any]
     patch_models: dict[str, str] = field(default_factory=dict)
+    prompt_models: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

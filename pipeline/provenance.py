@@ -33,6 +33,7 @@ def provenance_of(
         _code_version(),
         settings_to_json(settings),
         _patch_models(candidates),
+        dict(info.prompt_models),
     )
 
 

@@ -60,8 +60,18 @@ COLUMNS = (
     "engine_details",
     "settings",
     "patch_models",
+    "prompt_models",
 )
-NESTED = ("density_estimate", "by_type", "groups", "rejected", "engine_details", "settings", "patch_models")
+NESTED = (
+    "density_estimate",
+    "by_type",
+    "groups",
+    "rejected",
+    "engine_details",
+    "settings",
+    "patch_models",
+    "prompt_models",
+)
 """JSON text in a CSV."""
 
 EXIT_SOME_FAILED = 1
@@ -236,6 +246,7 @@ def _row(
         "engine_details": result.engine_details,
         "settings": result.provenance.settings,
         "patch_models": result.provenance.patch_models,
+        "prompt_models": result.provenance.prompt_models,
     }
 
 

@@ -162,9 +162,9 @@ class ImageResultSchema(ma.Schema):
     provenance = fields.Dict(
         required=True,
         metadata=described(
-            {"engine": "classical", "patch_models": {"looks": "0164…"}},
+            {"engine": "classical", "patch_models": {"looks": "0164…"}, "prompt_models": {}},
             "code, weights and settings of this count; patch_models: sha256 by name of the networks that "
-            "described or named what was found",
+            "described or named what was found, prompt_models: of those that proposed where the engine looks",
         ),
     )
     engine_details = fields.Dict(

@@ -5,8 +5,8 @@ In: Images.  Out: one CandidateBatch an image.  Device: the engine's.  Settings:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pipeline.contract import CountSettings
@@ -16,17 +16,22 @@ from pipeline.types import CandidateBatch, Image
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What provenance says of an engine; equal info means equal masks on equal pixels."""
+    """What provenance says of an engine; equal info means equal masks on equal pixels.
+
+    Attributes:
+        prompt_models: name -> sha256 of the networks that proposed where the engine is asked.
+    """
 
     engine: str
     model: str | None
     weights_sha256: str | None
     dtype: str
     device: str
+    prompt_models: Mapping[str, str] = field(default_factory=dict)
 
 
 def joined(infos: Sequence[EngineInfo]) -> EngineInfo:
-    """Return what to say of work that one engine did in parts: each dtype and device that took part, once.
+    """Return what to say of work that one engine did in parts: each dtype, device and proposer, once.
 
     Args:
         infos: at least one, in the order of the parts.
@@ -35,7 +40,8 @@ def joined(infos: Sequence[EngineInfo]) -> EngineInfo:
         ", ".join(dict.fromkeys(name for info in infos for name in getattr(info, column).split(", ")))
         for column in ("dtype", "device")
     )
-    return replace(infos[0], dtype=dtypes, device=devices)
+    prompt_models = {name: sha256 for info in infos for name, sha256 in info.prompt_models.items()}
+    return replace(infos[0], dtype=dtypes, device=devices, prompt_models=prompt_models)
 
 
 class Segmenter(Protocol):

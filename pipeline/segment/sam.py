@@ -62,8 +62,9 @@ def load(model: str | None = None, mode: Literal["fast", "exact"] = "fast") -> S
     except RuntimeError as error:  # it lists every parameter: for the log, not for people
         message = f"{entry.file}: want the parameters of {name}, got another model's"
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message) from error
-    info = EngineInfo("sam", name, entry.sha256, "float32", "cpu")
     prompter = MiniPrompter(open_session(mini.MODEL)) if mode == "fast" and mini.available()[0] else None
+    proposes = {mini.MODEL.stem: weights.file_sha256(mini.MODEL)} if prompter else {}
+    info = EngineInfo("sam", name, entry.sha256, "float32", "cpu", proposes)
     segmenter = SamSegmenter(sam, info, settings=replace(COUNTING, mode=mode), prompter=prompter)
     segmenter.warm_up()
     return TiledSegmenter(segmenter, sam.image_encoder.img_size)

@@ -35,7 +35,8 @@ class SamSegmenter:
 
     Args:
         sam: segment-anything's model with its weights.
-        info: what provenance says; dtype and device are filled in here.
+        info: what provenance says; dtype and device are filled in here, and the models of the prompter left
+            out where it is not asked.
         device: where to run; None is CUDA where there is some, else the CPU.
         settings: of mask generation.
         prompter: proposes points in ``mode: fast`` on a CPU; the whole grid is asked without it, in another
@@ -43,7 +44,7 @@ class SamSegmenter:
         max_images: images a GPU encodes at once, at most. A CPU encodes one.
 
     Attributes:
-        info: engine, model and weights; dtype and device of the latest call, for provenance.
+        info: engine, model and weights; dtype, device and prompter of the latest call, for provenance.
         budget: what the next call attempts at once; smaller after memory ran out.
     """
 
@@ -59,6 +60,7 @@ class SamSegmenter:
         """Move the model to the device, where it fits."""
         self.settings = settings
         self._sam, self._prompter = sam, prompter if settings.mode == "fast" else None
+        self._prompt_models = info.prompt_models if self._prompter else {}
         home = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         images = 1 if home.type == "cpu" else max_images
         try:
@@ -115,9 +117,11 @@ class SamSegmenter:
         return masks, used.device
 
     def _info_on(self, device: torch.device, info: EngineInfo) -> EngineInfo:
-        """Return the info with the arithmetic of the mode on a device."""
+        """Return the info with the arithmetic of the mode on a device and with what proposes points there."""
         half = self.settings.mode == "fast" and device.type == "cuda"
-        return replace(info, dtype="bfloat16" if half else "float32", device=device.type)
+        prompt_models = self._prompt_models if device.type == "cpu" else {}
+        dtype = "bfloat16" if half else "float32"
+        return replace(info, dtype=dtype, device=device.type, prompt_models=prompt_models)
 
     def _generator(self, device: torch.device) -> Generator:
         """Return the generator of a device; the CPU's copy of the weights is made when first needed."""

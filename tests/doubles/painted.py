@@ -78,9 +78,8 @@ def _outcome(
     candidates = others[request.image_id]
     instances = count(candidates, request.settings, object_types, others=others)
     settings = settings_to_json(request.settings)
-    provenance = Provenance(
-        "painted", "a test", None, None, "float32", "cpu", "0", settings, {"looks": "0" * 64}
-    )
+    models = {"looks": "0" * 64}, {"mini": "1" * 64}
+    provenance = Provenance("painted", "a test", None, None, "float32", "cpu", "0", settings, *models)
     result = summarise(candidates, instances, request.settings, {"segment": 0.001}, provenance)
     pictures = {name: JPEG + name.encode() for name in ("annotated", "heatmap", "rejected", "thumbnail")}
     size_hw = candidates.batch.size_hw

@@ -114,6 +114,7 @@ def test_results_tell_every_object_and_why_others_are_not_counted(
     assert [(r["object_id"], r["reason"]) for r in result["rejected"]] == [("c3", "low_score")]
     assert result["provenance"]["engine"] == "painted"
     assert result["provenance"]["patch_models"] == {"looks": "0" * 64}
+    assert result["provenance"]["prompt_models"] == {"mini": "1" * 64}
     assert result["stats"]["median_area_px"] == first["area"]
 
 

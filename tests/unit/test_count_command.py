@@ -19,6 +19,7 @@ from app.commands.count import COLUMNS, count
 from pipeline import looks
 from pipeline.classify import classifier_choice
 from pipeline.run import count_batch
+from tests.doubles.components import ComponentsSegmenter
 from tests.drawn import CENTRES, discs, ground
 
 
@@ -73,6 +74,14 @@ def test_json_says_how_it_was_counted_and_what_was_not(folder):
     assert row["patch_models"] == {"looks": digest} or classifier_choice()[0] != "looks"
     details = row["engine_details"]
     assert (details["scales"], details["typical_radius_px"]) == ([], pytest.approx(8, abs=1.5))
+
+
+def test_json_names_what_showed_the_engine_where_to_look(folder, monkeypatch):
+    engine = ComponentsSegmenter()
+    engine.info = replace(engine.info, prompt_models={"mini": "1" * 64})
+    monkeypatch.setattr("pipeline.run.load", lambda name, model, mode: (engine, "a double"))
+    (row,) = json.loads(run(folder / "a.png", "--format", "json").stdout)
+    assert (row["engine"], row["prompt_models"]) == ("components", {"mini": "1" * 64})
 
 
 def test_what_was_seen_too_faintly_stands_beside_the_rejections(folder, monkeypatch):

@@ -75,6 +75,10 @@ def test_each_mode_is_loaded_once_and_only_fast_has_a_prompter(entry: weights.We
     assert (fast.settings.points_per_side, exact.settings.points_per_side) == (32, 32)
     assert (fast._prompter is not None) == mini.available()[0]
     assert exact._prompter is None
+    digest = hashlib.sha256(mini.MODEL.read_bytes()).hexdigest()
+    asks = fast._prompter is not None and fast.info.device == "cpu"
+    assert fast.info.prompt_models == ({"mini": digest} if asks else {})
+    assert exact.info.prompt_models == {}
 
 
 def test_engines_with_one_mode_are_not_loaded_twice() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
@@ -105,10 +106,12 @@ class TestARealAllocatorRefuses:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings = SamSettings(points_per_side=6, pred_iou_thresh=0.6, stability_score_thresh=0.4)
-        inner = SamSegmenter(small_sam(), EngineInfo("sam", "small", "0" * 64, "", ""), CPU, settings)
+        info = EngineInfo("sam", "small", "0" * 64, "", "", {"mini": "1" * 64})
+        inner = SamSegmenter(small_sam(), info, CPU, settings, lambda pixels: np.array([[0.5, 0.5]]))
         engine = TiledSegmenter(inner, SIDE)
         inner.budget = Budget(2, 16, torch.device("meta"))
-        inner.info = engine.info = replace(inner.info, dtype="bfloat16", device="cuda")  # as of a card
+        of_a_card = replace(inner.info, dtype="bfloat16", device="cuda", prompt_models={})
+        inner.info = engine.info = of_a_card
         monkeypatch.setattr("pipeline.run.load", lambda name, model, mode: (engine, "a double"))
         requests, tiles = [], CountSettings(tiling=Tiling(slice_height=SIDE, slice_width=SIDE))
         for name, size_hw in (("small", (100, 128)), ("tiled", (150, 260))):
@@ -119,6 +122,7 @@ class TestARealAllocatorRefuses:
         told = [outcome.result.provenance for outcome in outcomes if outcome.result]
         assert [(one.dtype, one.device) for one in told] == [("float32", "cpu")] * 2
         assert (told[0].model, told[0].weights_sha256) == ("small", "0" * 64)
+        assert [one.prompt_models for one in told] == [{"mini": "1" * 64}] * 2
 
 
 def test_the_ladder_halves_images_then_points_then_leaves_the_card() -> None:

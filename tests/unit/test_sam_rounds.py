@@ -24,6 +24,7 @@ from tests.doubles.small_sam import SIDE, picture, small_sam  # noqa: E402
 
 pytestmark = pytest.mark.deep
 CPU = torch.device("cpu")
+INFO = EngineInfo("sam", "small", None, "", "", {"mini": "1" * 64})
 SETTINGS = SamSettings(points_per_side=16)
 CENTRES = [(x, y) for y in range(16, SIDE, 16) for x in range(16, SIDE, 16)]
 """49 discs, 16 of them on the points of the coarse grid of 4 x 4, whose cells are 32 px wide."""
@@ -115,10 +116,16 @@ def test_only_the_fast_mode_listens_to_proposals(mode: str, asks_prompter: bool)
         pred_iou_thresh=0.65,
         stability_score_thresh=0.4,
     )
-    engine = SamSegmenter(small_sam(), EngineInfo("sam", "small", None, "", ""), CPU, settings, prompter)
+    engine = SamSegmenter(small_sam(), INFO, CPU, settings, prompter)
     images = [Image(str(seed), picture(100, 128, seed)) for seed in range(2)]
-    assert all(len(batch) > 0 for batch in engine.segment(images, CountSettings()))
-    assert asked == ([(100, 128, 3)] * 2 if asks_prompter else [])
+    for _ in range(2):  # what is said of a call does not depend on the one before
+        assert all(len(batch) > 0 for batch in engine.segment(images, CountSettings()))
+        assert engine.info.prompt_models == (INFO.prompt_models if asks_prompter else {})
+    assert asked == ([(100, 128, 3)] * 4 if asks_prompter else [])
+
+
+def test_a_prompter_that_is_not_there_is_not_named() -> None:
+    assert SamSegmenter(small_sam(), INFO, CPU, SamSettings(mode="fast")).info.prompt_models == {}
 
 
 def test_a_card_is_asked_its_whole_grid_and_the_cpu_that_stands_in_for_it_at_proposals() -> None:
@@ -128,11 +135,14 @@ def test_a_card_is_asked_its_whole_grid_and_the_cpu_that_stands_in_for_it_at_pro
         asked.append(pixels.shape)
         return np.array([[0.5, 0.5], [0.2, 0.7]])
 
-    settings, info = SamSettings(points_per_side=6), EngineInfo("sam", "small", None, "", "")
+    settings = SamSettings(points_per_side=6)
     card = torch.device("meta")  # sizes without values: what is known of a card that is none
-    roomy = SamSegmenter(small_sam(), info, card, settings, prompter)
+    roomy = SamSegmenter(small_sam(), INFO, card, settings, prompter)
     assert [generator._prompter for generator in roomy._generators.values()] == [None]
+    assert roomy.info.prompt_models == {}
     with SmallMemory(0, "meta"):  # too full for SAM itself
-        full = SamSegmenter(small_sam(), info, card, settings, prompter)
+        full = SamSegmenter(small_sam(), INFO, card, settings, prompter)
+        assert full.info.prompt_models == {}
         full.segment([Image("one", picture(100, 128))], CountSettings())
     assert (full.info.device, asked) == ("cpu", [(100, 128, 3)])
+    assert full.info.prompt_models == INFO.prompt_models

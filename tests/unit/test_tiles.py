@@ -16,8 +16,8 @@ from pipeline.types import CandidateBatch, Image
 from tests.doubles.components import ComponentsSegmenter
 
 CARD = EngineInfo("sam", "vit_b", "0" * 64, "bfloat16", "cuda")
-CPU = replace(CARD, dtype="float32", device="cpu")
-BOTH = replace(CARD, dtype="bfloat16, float32", device="cuda, cpu")
+CPU = replace(CARD, dtype="float32", device="cpu", prompt_models={"mini": "1" * 64})
+BOTH = replace(CPU, dtype="bfloat16, float32", device="cuda, cpu")
 
 
 class Wandering(ComponentsSegmenter):
@@ -48,7 +48,7 @@ IN_TILES = CountSettings(tiling=Tiling(slice_width=64, slice_height=64, overlap_
 def test_all_that_took_part_in_a_call_is_named_once(parts: list[EngineInfo], said: EngineInfo | None) -> None:
     engine = TiledSegmenter(Wandering(*parts), 64, tiles_at_once=2)
     engine.segment([image(128)], IN_TILES)  # four tiles
-    assert engine.info == (said or replace(CARD, dtype="float32, bfloat16", device="cpu, cuda"))
+    assert engine.info == (said or replace(CPU, dtype="float32, bfloat16", device="cpu, cuda"))
 
 
 def test_a_call_says_nothing_of_the_one_before() -> None:

@@ -1186,12 +1186,13 @@ export interface components {
                 [key: string]: number;
             };
             /**
-             * @description code, weights and settings of this count; patch_models: sha256 by name of the networks that described or named what was found
+             * @description code, weights and settings of this count; patch_models: sha256 by name of the networks that described or named what was found, prompt_models: of those that proposed where the engine looks
              * @example {
              *       "engine": "classical",
              *       "patch_models": {
              *         "looks": "0164…"
-             *       }
+             *       },
+             *       "prompt_models": {}
              *     }
              */
             provenance: {

@@ -98,7 +98,13 @@ export type ImageResult = Exact<
     detections: Detection[];
     rejected: RejectedCandidate[];
     faint: FaintThing[];
-    provenance: { engine: string; engine_reason: string; model: string | null; settings: CountConfig };
+    provenance: {
+      engine: string;
+      engine_reason: string;
+      model: string | null;
+      settings: CountConfig;
+      prompt_models?: Record<string, string>;
+    };
     engine_details: { scales: number[] };
   }
 >;

@@ -28,6 +28,12 @@ it("tells the engine, its model where that is a choice, and its mode where it ha
   ]);
 });
 
+it("tells what showed the engine where to look", () => {
+  const sam = { engine: "sam", model: "vit_b", engine_reason: "", settings: { mode: "fast" as const } };
+  expect(engineFact({ ...sam, prompt_models: { mini: "1e5…" } })).toBe("sam, vit_b, fast, points by mini");
+  expect(engineFact({ ...sam, prompt_models: {} })).toBe("sam, vit_b, fast");
+});
+
 it("tells the settings that decided the count", () => {
   const settings = { confidence_threshold: 0.4, max_area_px: 900, count_what: "everything" as const };
   expect(Object.fromEntries(settingFacts(settings))).toEqual({

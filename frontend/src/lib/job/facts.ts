@@ -34,10 +34,12 @@ const areaLimits = (least?: number | null, most?: number | null) =>
     ? "automatic limits"
     : `${formatCount(least ?? 0)} to ${most == null ? "automatic" : formatCount(most)} px²`;
 
-/** Return which engine counted, with what of it was chosen. */
-export function engineFact({ engine, model, settings }: ImageResult["provenance"]): string {
+/** Return which engine counted, with what of it was chosen and what told it where to look. */
+export function engineFact({ engine, model, settings, prompt_models }: ImageResult["provenance"]): string {
   const mode = hasModes(engine) ? settings.mode : undefined;
-  return [engine, model === engine ? null : model, mode].filter(Boolean).join(", ");
+  const proposers = Object.keys(prompt_models ?? {}).join(" and ");
+  const points = proposers && `points by ${proposers}`;
+  return [engine, model === engine ? null : model, mode, points].filter(Boolean).join(", ");
 }
 
 function regionsFact(regions: NonNullable<CountConfig["roi"]>): string {
