@@ -1,7 +1,8 @@
 """The seven stages in order, timed, in micro-batches: the one file that imports them all.
 
 A bad image fails alone: its outcome carries the error and its neighbours are counted. While one
-micro-batch is counted, a thread decodes the next one; everything else happens in the caller's thread.
+micro-batch is counted, a thread decodes the next one and prepares it for the engine; everything else
+happens in the caller's thread.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from pipeline.prefetch import (
 from pipeline.preprocess import page_offsets, preprocess, stack_pages
 from pipeline.provenance import provenance_of
 from pipeline.rules import apply_rules
-from pipeline.segment.base import Segmenter
+from pipeline.segment.base import Prepares, Segmenter
 from pipeline.segment.outline import join_pages
 from pipeline.segment.registry import load
 from pipeline.types import CandidateBatch, Candidates, Classification, Image, Instances, TypeProbs
@@ -169,7 +170,7 @@ class _Run:
         waiting: list[Work] = []
         max_images = MAX_BATCH_IMAGES if self.segmenter.info.device.startswith("cuda") else 1
         batches = micro_batches(works, max_images)
-        with closing(one_ahead(batches, self._begin, _decode, fit_together)) as decoded:
+        with closing(one_ahead(batches, self._begin, self._decode, fit_together)) as decoded:
             for batch in decoded:
                 self._find_candidates(batch)
                 self.known |= {w.request.image_id: w.candidates for w in batch if w.candidates}
@@ -191,6 +192,14 @@ class _Run:
             return False
         self.on_progress(work.request.image_id, "preprocess", _DONE_BEFORE["preprocess"])
         return True
+
+    def _decode(self, work: Work) -> None:
+        """Stage 1, in a thread of its own, and what the engine does ahead; it touches nothing but its image."""
+        with timed("preprocess", [work]), failures_go_to([work]):
+            work.pages = preprocess(work.request.image_id, work.request.path, work.request.settings)
+            if isinstance(self.segmenter, Prepares):
+                for page in work.pages:
+                    self.segmenter.prepare(page, work.request.settings)
 
     def _is_still_wanted(self, work: Work) -> bool:
         if not self.wanted(work.request.image_id):
@@ -312,12 +321,6 @@ class _Run:
 
 def _exemplar_images(settings: CountSettings) -> set[str]:
     return {e.file_id for e in settings.exemplars if e.file_id is not None}
-
-
-def _decode(work: Work) -> None:
-    """Stage 1, in a thread of its own: it touches nothing but its image."""
-    with timed("preprocess", [work]), failures_go_to([work]):
-        work.pages = preprocess(work.request.image_id, work.request.path, work.request.settings)
 
 
 def _by_engine_settings(works: Iterable[Work]) -> list[list[Work]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pipeline.contract import CountSettings
 from pipeline.portions import OnPart, unheard
@@ -67,5 +67,17 @@ class Segmenter(Protocol):
 
         Raises:
             PipelineError: OUT_OF_MEMORY or INFERENCE_ERROR.
+        """
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """An engine that can do a part of its work ahead, in another thread, while it looks at other images."""
+
+    def prepare(self, image: Image, settings: CountSettings) -> None:
+        """Do for an image what needs no network; ``segment`` does it itself for one that was not prepared.
+
+        What is made lives no longer than the image's pixels.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -86,8 +87,14 @@ class Generator:
         self._grids = settings.point_grids or build_all_layer_point_grids(
             settings.points_per_side, settings.crop_n_layers, settings.crop_n_points_downscale_factor
         )
+        self._resized: dict[int, NDArray[np.uint8]] = {}  # by id of the image's pixels, while these live
         self._cache: OrderedDict[bytes, Tensor] = OrderedDict()
         self._cache_images = cache_images
+
+    def prepare(self, image: NDArray[np.uint8]) -> None:
+        """Resize an (H, W, 3) uint8 RGB image ahead, for as long as it lives. Any thread may call this."""
+        self._resized[id(image)] = self._resize.apply_image(image)
+        weakref.finalize(image, self._resized.pop, id(image), None)
 
     @torch.inference_mode()
     def generate(
@@ -133,11 +140,12 @@ class Generator:
 
     def _encode(self, crops: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
         """Return (C, h, w) features of each crop; only those not seen lately are computed, in one batch."""
-        keys = [hashlib.blake2b(repr(c.shape).encode() + c.tobytes(), digest_size=16).digest() for c in crops]
+        small = [self._small(c) for c in crops]
+        keys = [hashlib.blake2b(repr(s.shape).encode() + s.tobytes(), digest_size=16).digest() for s in small]
         known = {k: self._cache[k] for k in keys if k in self._cache}
-        new = {k: c for k, c in zip(keys, crops, strict=True) if k not in known}
+        new = {k: s for k, s in zip(keys, small, strict=True) if k not in known}
         if new:
-            pixels = torch.cat([self._prepare(c) for c in new.values()])
+            pixels = torch.cat([self._input(s) for s in new.values()])
             known |= dict(zip(new, self.net.encode(pixels), strict=True))
         for key in keys:
             self._cache[key] = known[key]
@@ -146,9 +154,14 @@ class Generator:
             self._cache.popitem(last=False)
         return [known[k] for k in keys]
 
-    def _prepare(self, crop: NDArray[np.uint8]) -> Tensor:
-        """Return (1, 3, S, S) float32: resized, normalised and padded as segment-anything does it."""
-        resized = torch.as_tensor(self._resize.apply_image(crop), device=self.net.device)
+    def _small(self, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a crop resized as segment-anything does it: now, unless it is an image that was prepared."""
+        ready = self._resized.get(id(crop))
+        return self._resize.apply_image(crop) if ready is None else ready
+
+    def _input(self, small: NDArray[np.uint8]) -> Tensor:
+        """Return (1, 3, S, S) float32: normalised and padded as segment-anything does it."""
+        resized = torch.as_tensor(small, device=self.net.device)
         padded: Tensor = self.net.sam.preprocess(resized.permute(2, 0, 1).contiguous()[None])
         return padded
 
@@ -204,9 +217,9 @@ class Generator:
 
 
 def _cut(image: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
-    """Return the crop's pixels."""
+    """Return the crop's pixels; of the whole image, the image itself, which may be prepared."""
     x0, y0, x1, y1 = crop.box_xyxy
-    return image[y0:y1, x0:x1]
+    return image if (y1 - y0, x1 - x0) == image.shape[:2] else image[y0:y1, x0:x1]
 
 
 def _nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:

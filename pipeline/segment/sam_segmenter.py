@@ -80,6 +80,11 @@ class SamSegmenter:
         if home and isinstance(home.net, FastNet):
             home.net.warm_up(self._max_images)
 
+    def prepare(self, image: Image, settings: CountSettings) -> None:
+        """Resize an image ahead for the device; no count setting changes how."""
+        if self.budget.device.type in self._generators:
+            self._generators[self.budget.device.type].prepare(image.pixels_hw3)
+
     def segment(
         self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
     ) -> list[CandidateBatch]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.contract import CountSettings, Tiling
 from pipeline.portions import OnPart, span, unheard
-from pipeline.segment.base import EngineInfo, Segmenter, joined
+from pipeline.segment.base import EngineInfo, Prepares, Segmenter, joined
 from pipeline.segment.seams import join_at_seams
 from pipeline.types import CandidateBatch, Image
 
@@ -95,6 +95,11 @@ class TiledSegmenter:
         self.inner, self.input_px, self.tiles_at_once = inner, input_px, tiles_at_once
         self.info: EngineInfo = inner.info
 
+    def prepare(self, image: Image, settings: CountSettings) -> None:
+        """Have the engine prepare an image that it will see as a whole; tiles are hardly resized."""
+        if isinstance(self.inner, Prepares) and len(self._plan(image, settings)) == 1:
+            self.inner.prepare(image, settings)
+
     def segment(
         self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
     ) -> list[CandidateBatch]:
@@ -106,7 +111,7 @@ class TiledSegmenter:
         Raises:
             PipelineError: what the engine raises.
         """
-        plans = [plan(im.size_hw, settings.tiling, None, self.input_px) for im in images]
+        plans = [self._plan(im, settings) for im in images]
         whole = [im for im, tiles in zip(images, plans, strict=True) if len(tiles) == 1]
         done = FIRST_LOOK * len(whole)
         looked = span(on_part, 0.0, done / max(1, len(images)))
@@ -116,7 +121,7 @@ class TiledSegmenter:
         for image, tiles in zip(images, plans, strict=True):
             batch = next(answers) if len(tiles) == 1 else None
             if batch is not None:
-                tiles = plan(image.size_hw, settings.tiling, _object_px(batch), self.input_px)
+                tiles = self._plan(image, settings, _object_px(batch))
             begins, done = done, done + (1.0 if batch is None else 1.0 - FIRST_LOOK)
             own = span(on_part, begins / len(images), done / len(images))
             if batch is None or len(tiles) > 1:
@@ -125,6 +130,9 @@ class TiledSegmenter:
             own(1.0)
         self.info = joined(used) if used else self.info
         return found
+
+    def _plan(self, image: Image, settings: CountSettings, object_px: float | None = None) -> list[Tile]:
+        return plan(image.size_hw, settings.tiling, object_px, self.input_px)
 
     def _ask(
         self, images: Sequence[Image], settings: CountSettings, on_part: OnPart, used: list[EngineInfo]

@@ -142,6 +142,39 @@ def test_the_next_image_is_decoded_while_the_engine_looks_at_this_one(photos, us
     assert seen == [True, True, True]
 
 
+class Preparing(OneByOne):
+    """An engine that does a part ahead, and tells of it."""
+
+    def __init__(self, prepared: dict[str, threading.Event], on_images: Callable[[str], None]) -> None:
+        super().__init__(on_images)
+        self.prepared = prepared
+
+    def prepare(self, image: Image, settings: CountSettings) -> None:
+        if image.image_id == "d":
+            raise MemoryError
+        assert threading.current_thread().name.startswith("tally-prefetch")
+        self.prepared[image.image_id].set()
+
+
+def test_the_next_image_is_prepared_for_the_engine_while_it_looks_at_this_one(photos, use):
+    prepared = {name: threading.Event() for name in "abc"}
+    seen = []
+
+    def on_images(name: str) -> None:
+        following = chr(ord(name) + 1)
+        seen.append((prepared[name].is_set(), following == "d" or prepared[following].wait(LIMIT_S)))
+
+    use(Preparing(prepared, on_images))
+    outcomes = count_batch(photos("abcd"))
+    assert [o.result.count if o.result else o.error.code for o in outcomes] == [
+        3,
+        4,
+        5,
+        ErrorCode.OUT_OF_MEMORY,
+    ]
+    assert seen == [(True, True)] * 3
+
+
 def test_batches_are_decoded_ahead_as_a_whole(photos, use, decoded, monkeypatch):
     monkeypatch.setattr("pipeline.run.MAX_BATCH_IMAGES", 2)
     requests = photos("abcde")

@@ -68,6 +68,32 @@ def test_an_image_seen_lately_is_not_encoded_again() -> None:
     assert net.encoded == 4  # two had been forgotten: only the latest images are kept
 
 
+def test_a_prepared_image_is_not_resized_again_and_has_equal_masks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = [Image(str(seed), picture(300, 400, seed)) for seed in range(2)]
+    wanted = SamSegmenter(small_sam(), INFO, CPU, SETTINGS).segment(images, CountSettings())
+    engine = SamSegmenter(small_sam(), INFO, CPU, SETTINGS)
+    (generator,) = engine._generators.values()
+    resized: list[tuple[int, ...]] = []
+    resize = generator._resize.apply_image
+
+    def telling(pixels: np.ndarray) -> np.ndarray:
+        resized.append(pixels.shape)
+        return resize(pixels)
+
+    monkeypatch.setattr(generator._resize, "apply_image", telling)
+    engine.prepare(images[0], CountSettings())
+    assert len(resized) == 1
+    found = engine.segment(images, CountSettings())
+    assert len(resized) == 2  # the second was not prepared
+    for one, other in zip(found, wanted, strict=True):
+        assert np.array_equal(one.rle_counts, other.rle_counts)
+    assert len(generator._resized) == 1
+    images.clear()
+    assert not generator._resized  # what was made ahead goes with the pixels
+
+
 def test_crops_of_all_images_are_encoded_together() -> None:
     settings = SamSettings(
         points_per_side=4, pred_iou_thresh=0.65, stability_score_thresh=0.4, crop_n_layers=1

@@ -62,6 +62,21 @@ def test_a_call_says_nothing_of_the_one_before() -> None:
     assert engine.info == CARD
 
 
+def test_only_images_that_are_seen_whole_are_prepared() -> None:
+    prepared = []
+
+    class Preparing(ComponentsSegmenter):
+        def prepare(self, image: Image, settings: CountSettings) -> None:
+            prepared.append(image.image_id)
+
+    engine = TiledSegmenter(Preparing(), 64)
+    for side in (60, 96, 97, 128):
+        engine.prepare(image(side), IN_TILES)
+    engine.prepare(image(200), CountSettings(tiling=Tiling(enabled=False)))
+    assert prepared == ["60", "96", "200"]
+    TiledSegmenter(ComponentsSegmenter(), 64).prepare(image(60), CountSettings())  # it prepares nothing
+
+
 def test_images_whole_and_in_tiles_make_one_call() -> None:
     engine = TiledSegmenter(Wandering(CARD, CPU), 64)
     engine.segment([image(60), image(128)], IN_TILES)
