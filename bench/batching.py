@@ -1,23 +1,20 @@
-"""What do larger micro-batches, more jobs and decoding ahead bring, and how much memory does it take?
+"""What do larger micro-batches, more jobs and work done ahead bring?
 
-python -m bench.batching [--quick] [--json PATH] [--threads N] [--no-vit-b] [--memory-only]
+python -m bench.batching [--quick] [--json PATH] [--threads N] [--no-vit-b]
 
-Two tables: the encoder of SAM by images at once, and the real director on SQLite by images at once, number of
-jobs, and with or without decoding ahead (the tests' small SAM, which here says it is on a GPU, so that it
-gets micro-batches; as "cpu" it gets one image at once; "waiting" only waits, as a worker does for its GPU,
-and finds nothing). Configurations take turns, so that what else the machine does falls on all of them;
-``wall_s`` and ``cpu_s`` (of this process) are for one image. ``--memory-only`` makes another table instead
-(bench/results/memory.json): the peak memory of a process that counts 8192 x 8192 px photos.
+Three tables: SAM's encoder by images at once; what a photo goes through before it, with and without resizing
+ahead; and the real director on SQLite by images at once, number of jobs, and with or without decoding ahead
+(the tests' small SAM, which here says it is on a GPU, so that it gets micro-batches; as "cpu" it gets one
+image at once; "waiting" only waits, as a worker does for its GPU, and finds nothing). Configurations take
+turns, so that what else the machine does falls on all of them; ``wall_s`` and ``cpu_s`` (of this process) are
+for one image.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,12 +34,13 @@ from bench.api_load import running
 from bench.report import arguments, report
 from pipeline import prefetch
 from pipeline import run as pipeline_run
-from pipeline.contract import CountRequest, CountSettings
+from pipeline.contract import CountSettings
 from pipeline.portions import OnPart, unheard
-from pipeline.run import ImageOutcome, count_batch
-from pipeline.segment.base import EngineInfo, Segmenter
+from pipeline.run import count_batch
+from pipeline.segment.base import EngineInfo, Prepares, Segmenter
 from pipeline.segment.outline import CandidateBuilder
 from pipeline.segment.sam_fast import FastNet
+from pipeline.segment.sam_generate import Generator
 from pipeline.segment.sam_segmenter import SamSegmenter
 from pipeline.segment.sam_settings import SamSettings
 from pipeline.segment.tiles import TiledSegmenter
@@ -57,8 +55,8 @@ PHOTO_HW = (1600, 2400)
 CALL_S, IMAGE_S = 0.03, 0.12
 """Of the engine that only waits."""
 
-LARGE_SIDE = 8192
-LARGE_PHOTOS = 3
+PREPARED_HW = {(1024, 1024): "a tile", (1152, 1536): "the largest not tiled", (3000, 4000): "tiles forbidden"}
+"""Photos as SAM's generator gets them."""
 
 Row = dict[str, Any]
 
@@ -76,6 +74,11 @@ class Watched:
         self.info = EngineInfo("sam", "small", None, "float32", device)
         self.sizes: list[int] = []
         self.seconds = 0.0
+
+    def prepare(self, image: Image, settings: CountSettings) -> None:
+        """Do ahead what the engine does."""
+        if isinstance(self._inner, Prepares):
+            self._inner.prepare(image, settings)
 
     def segment(
         self, images: Sequence[Image], settings: CountSettings, on_part: OnPart = unheard
@@ -118,6 +121,30 @@ def encoder_rows(args: argparse.Namespace) -> list[Row]:
             for n, times in in_turns(works, 2 if name == "vit_b" else 5).items():
                 rows.append({"what": f"encoder, {name}", "images_at_once": n} | per_image(times, n))
     return rows
+
+
+def preparation_rows() -> list[Row]:
+    """Return seconds a photo before ViT-B's encoder: it is resized, hashed, normalised and padded."""
+    net = FastNet(sam_model_registry["vit_b"]().eval(), torch.device("cpu"))
+    net.encode = lambda pixels: torch.zeros(len(pixels), 1)
+    generator = Generator(net, SETTINGS, cache_images=0)
+    photos = {hw: picture(*hw) for hw in PREPARED_HW}
+    ready = {hw: photo.copy() for hw, photo in photos.items()}
+    for photo in ready.values():
+        generator.prepare(photo)
+    works = {
+        (hw, ahead): lambda photo=(ready if ahead else photos)[hw]: generator._encode([photo])
+        for hw in photos
+        for ahead in (False, True)
+    }
+    with torch.inference_mode():
+        found = in_turns(works, 15)
+    return [
+        {"what": "before the encoder, vit_b", "photo_hw": f"{hw[0]} x {hw[1]}", "as": PREPARED_HW[hw]}
+        | {"ahead": ahead}
+        | times
+        for (hw, ahead), times in found.items()
+    ]
 
 
 def director_rows(args: argparse.Namespace) -> list[Row]:
@@ -206,47 +233,6 @@ def engine_of(engine: Segmenter, at_once: int, ahead: bool) -> Iterator[None]:
         pipeline_run.load, pipeline_run.MAX_BATCH_IMAGES, prefetch.MAX_DECODED_PX = before
 
 
-def memory_rows() -> list[Row]:
-    """Return the peak memory of processes that count the largest photos there may be."""
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="tally-") as name:
-        path = Path(name) / "large.jpg"
-        block = picture(1024, 1024)
-        tiled = np.tile(block, (LARGE_SIDE // 1024, LARGE_SIDE // 1024, 1))
-        PillowImage.fromarray(tiled).save(path, quality=85)
-        del tiled
-        plans = [(engine, n, False) for engine in ("classical", "mini") for n in (0, 1, LARGE_PHOTOS)]
-        for engine, n_images, unbounded in [*plans, ("classical", LARGE_PHOTOS, True)]:
-            command = [sys.executable, "-m", "bench.batching", "--memory", str(path), engine, str(n_images)]
-            done = subprocess.run([*command, str(int(unbounded))], capture_output=True, text=True, check=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
-    return rows
-
-
-def peak_memory(path: str, engine: str, n_images: int, unbounded: bool) -> Row:
-    """Count one photo so many times in this process and return its peak; 0 times is what imports take."""
-    if unbounded:
-        prefetch.MAX_DECODED_PX = 1 << 40
-    settings = CountSettings(engine=engine, visualize=False)
-    requests = [CountRequest(str(i), path, "object", settings) for i in range(n_images)]
-    outcomes: list[ImageOutcome] = []
-    if requests:
-        outcomes = count_batch(requests)
-    return {
-        "what": "memory, 8192 x 8192 px" + (", two in memory" if unbounded else ""),
-        "engine": engine,
-        "images": n_images,
-        "counted": sum(outcome.result is not None for outcome in outcomes),
-        "peak_mb": round(peak_bytes() / 2**20),
-    }
-
-
-def peak_bytes() -> int:
-    """Return this process's peak resident memory; getrusage would tell of the parent's too."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
-
-
 def in_turns(works: dict[Any, Callable[[], object]], repeats: int) -> dict[Any, dict[str, float]]:
     """Run one thing unmeasured, then all in turns; return median wall and CPU seconds by key."""
     next(iter(works.values()))()
@@ -281,17 +267,11 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-vit-b", action="store_true", help="leave out the real encoder (a minute)")
-    parser.add_argument("--memory-only", action="store_true", help="only the peak memory of large photos")
-    parser.add_argument(
-        "--memory", nargs=4, metavar=("PATH", "ENGINE", "IMAGES", "UNBOUNDED"), help=argparse.SUPPRESS
-    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    if args.memory:
-        path, engine, n_images, unbounded = args.memory
-        print(json.dumps(peak_memory(path, engine, int(n_images), unbounded == "1")))
-        return
-    rows = memory_rows() if args.memory_only else [*encoder_rows(args), *director_rows(args)]
+    rows = encoder_rows(args)
+    rows += [] if args.quick or args.no_vit_b else preparation_rows()
+    rows += director_rows(args)
     for what in dict.fromkeys(row["what"].split(",")[0] for row in rows):
         report(what, [row for row in rows if row["what"].startswith(what)], None)
     if args.json:
