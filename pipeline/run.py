@@ -194,7 +194,7 @@ class _Run:
         return True
 
     def _decode(self, work: Work) -> None:
-        """Stage 1, in a thread of its own, and what the engine does ahead; it touches nothing but its image."""
+        """Stage 1, in a thread of its own, and what the engine does ahead: only its image is touched."""
         with timed("preprocess", [work]), failures_go_to([work]):
             work.pages = preprocess(work.request.image_id, work.request.path, work.request.settings)
             if isinstance(self.segmenter, Prepares):
