@@ -47,7 +47,9 @@ ERROR_CODES: dict[str, ErrorKind] = {
         "Resize the image.",
     ),
     "CORRUPTED_FILE": ErrorKind(
-        400, "A file says that it is an image but does not decode to its end.", "Send the original again."
+        400,
+        "A file says that it is an image but does not decode to its end, or is damaged in its middle.",
+        "Send the original again.",
     ),
     "INVALID_CONFIG": ErrorKind(
         400, "The config has unknown keys or values out of range.", "The details list every bad field."

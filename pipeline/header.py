@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -112,20 +112,6 @@ def counted_pages(opened: PillowImage.Image) -> Iterator[int]:
     if not n_counted:
         opened.seek(0)
         yield 0
-
-
-def refuse_damaged(opened: PillowImage.Image) -> None:
-    """Raise SyntaxError for a PNG that has a wrong checksum, which Pillow looks at only when told to.
-
-    A copy that broke off may have its full length, zeros at its end, and decode: black where they lie.
-    """
-    file = getattr(opened, "fp", None)
-    if opened.format != "PNG" or file is None:
-        return
-    before = file.tell()
-    with suppress(OSError):  # cut short; the decoder says whether pixels are missing
-        PillowImage.open(file, formats=["PNG"]).verify()
-    file.seek(before)
 
 
 def refuse_bomb(size_wh: tuple[int, int]) -> None:

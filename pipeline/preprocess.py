@@ -19,7 +19,9 @@ from PIL import ExifTags, ImageFile, ImageOps
 from PIL import Image as PillowImage
 
 from pipeline.contract import CountSettings, ErrorCode, PipelineError
-from pipeline.header import counted_pages, open_image, refuse_bomb, refuse_damaged
+from pipeline.damaged import refuse_damaged
+from pipeline.header import counted_pages, open_image, refuse_bomb
+from pipeline.jpeg_warnings import damage_of_jpeg
 from pipeline.types import Image
 
 STRETCH_PERCENTILES = (0.5, 99.5)
@@ -40,15 +42,17 @@ def preprocess(image_id: str, path: str | Path, settings: CountSettings) -> list
 
     Raises:
         PipelineError: FILE_NOT_FOUND; FILE_ERROR for another format or a raw file; CORRUPTED_FILE for a file
-            that does not decode fully, or whose pages have more than 8192² px together.
+            that does not decode fully or is damaged, or whose pages have more than 8192² px together.
     """
     pages = []
-    with open_image(path) as (opened, _):
+    with open_image(path) as (opened, file_format):
         size_wh = (0, 0)
         for _page in counted_pages(opened):
             size_wh = (max(size_wh[0], opened.size[0]), size_wh[1] + opened.size[1])
             refuse_bomb(size_wh)  # before this page is decoded
             refuse_damaged(opened)
+            if file_format == "jpeg" and (damage := damage_of_jpeg(path)):
+                raise PipelineError(ErrorCode.CORRUPTED_FILE, f"want a whole JPEG, got one with {damage}")
             pages.append(Image(image_id, decode_page(opened, path)))
             if settings.pages == "first":
                 break

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.contract import PipelineError
-from pipeline.header import ImageHeader, counted_pages, open_image, refuse_bomb, refuse_damaged
+from pipeline.damaged import refuse_damaged
+from pipeline.header import ImageHeader, counted_pages, open_image, refuse_bomb
 
 IN_PROCESS_PX = 4_000_000
 """Images of together fewer pixels are decoded here: some 12 MB and 50 ms."""

@@ -23,6 +23,7 @@ PIPELINE_FOR_WEB = (
     "types",
     "archive",
     "header",
+    "damaged",
     "weights",
 )
 HEAVY = ("torch", "torchvision", "cv2", "skimage", "onnxruntime", "segment_anything", "open_clip")
