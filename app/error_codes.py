@@ -28,7 +28,7 @@ _OURS = "Try again later; if it stays, tell the operator the request id."
 ERROR_CODES: dict[str, ErrorKind] = {
     "INVALID_FORMAT": ErrorKind(
         400,
-        "A file is not JPEG, PNG, TIFF or WebP, judged by its bytes and not by its name.",
+        "A file is not JPEG, PNG, TIFF or WebP, judged by its bytes, or is a kind of TIFF that is not read.",
         "Convert the file; the details name it.",
     ),
     "FILE_TOO_LARGE": ErrorKind(

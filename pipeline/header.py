@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
+from PIL import TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.contract import ErrorCode, PipelineError
 
@@ -28,6 +28,11 @@ MAX_PAGES = 1000
 
 _SUBFILE_TYPE, _SUB_IFDS, _COPY = 254, 330, 1
 """TIFF tags for what a page is and where pages below it lie; the bit of a smaller copy."""
+
+_BITS_PER_SAMPLE, _COMPRESSION, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 259, 262, 339
+_PARTS = ((273, 324), (279, 325))
+"""TIFF tags for where strips or tiles lie, and for their bytes."""
+_NUMBERS = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 
 PillowImage.MAX_IMAGE_PIXELS = (
     None  # else the header of a bomb could not be read; refuse_bomb guards decoding
@@ -75,7 +80,8 @@ def probe(path: str | Path) -> ImageHeader:
 
     Raises:
         PipelineError: FILE_NOT_FOUND; FILE_ERROR when the format is not JPEG, PNG, TIFF or WebP by magic
-            bytes; CORRUPTED_FILE when the decoder of that format cannot read the header.
+            bytes, or a TIFF of a kind that is not read; CORRUPTED_FILE when the decoder of that format cannot
+            read the header.
     """
     with open_image(path) as (opened, file_format):
         sizes = [opened.size for _ in counted_pages(opened)]
@@ -151,6 +157,37 @@ def open_image(path: str | Path) -> Iterator[tuple[PillowImage.Image, Format]]:
     except (IsADirectoryError, PermissionError) as error:
         raise PipelineError(ErrorCode.FILE_ERROR, f"cannot read {path.name}: {error.strerror}") from error
     except UnidentifiedImageError as error:  # its text names the path
+        if kind := _kind_of_tiff(path):
+            message = f"want a TIFF of 8-bit, 16-bit or grey 32-bit samples, 1 to 4 a pixel; got {kind}"
+            raise PipelineError(ErrorCode.FILE_ERROR, message) from error
         raise PipelineError(ErrorCode.CORRUPTED_FILE, f"{path.name} does not decode") from error
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error and more
         raise PipelineError(ErrorCode.CORRUPTED_FILE, f"{path.name} does not decode: {error}") from error
+
+
+def _kind_of_tiff(path: Path) -> str | None:
+    """Return what a TIFF says of the pixels of its first page; None for other files and damaged ones."""
+    try:
+        tags = _tags_of_tiff(path)
+        parts = [tags.get(name) or tags[other] for name, other in _PARTS]
+        n_bytes = path.stat().st_size
+        is_whole = all(start + length <= n_bytes for start, length in zip(*parts, strict=True))
+    except Exception:  # whatever damaged tags lead to
+        return None
+    if not is_whole:
+        return None
+    bits = " + ".join(map(str, tags.get(_BITS_PER_SAMPLE, (1,))))
+    number = _NUMBERS.get(tags.get(_SAMPLE_FORMAT, (1,))[0], "unknown")
+    compression, colours = tags.get(_COMPRESSION, 1), tags.get(_PHOTOMETRIC)
+    return f"{bits} bits ({number}), compression {compression}, photometric interpretation {colours}"
+
+
+def _tags_of_tiff(path: Path) -> Any:
+    with path.open("rb") as file:
+        if magic_format(head := file.read(16)) != "tiff":
+            raise ValueError("no TIFF")
+        tags = TiffImagePlugin.ImageFileDirectory_v2(head if 43 in head[2:4] else head[:8])
+        file.seek(tags.next)
+        tags.load(file)
+        dict(tags)  # all values are read now
+    return tags

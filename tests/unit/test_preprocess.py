@@ -147,6 +147,43 @@ def test_a_big_tiff_is_read(tmp_path):
     assert pixels(tiff_of(tmp_path / "big.tif", (64, 0, 0))).shape == (64, 64, 3)
 
 
+UNREAD_TIFFS = {
+    "64-bit": (np.zeros((80, 70)), {}, r"64 bits \(floating-point\), compression 1, .* 1$"),
+    "float colours": (np.zeros((80, 70, 3), np.float32), {"photometric": "rgb"}, r"got 32 \+ 32 \+ 32 bits"),
+    "complex": (np.zeros((80, 70), np.complex64), {}, "complex"),
+    "five channels": (
+        np.zeros((80, 70, 5), np.uint8),
+        {"planarconfig": "contig"},
+        r"8 \+ 8 \+ 8 \+ 8 bits",
+    ),
+    "tiles": (np.zeros((80, 70)), {"tile": (64, 64)}, "64 bits"),
+    "sensor": (np.zeros((80, 70), np.uint16), {"photometric": "cfa"}, "photometric interpretation 32803"),
+    "big": (np.zeros((80, 70)), {"bigtiff": True}, "64 bits"),
+}
+
+
+@pytest.mark.parametrize("read", [pixels, probe])
+@pytest.mark.parametrize("kind", UNREAD_TIFFS)
+def test_of_a_tiff_that_is_not_read_is_said_what_was_wanted_and_what_came(tmp_path, kind, read):
+    values, options, got = UNREAD_TIFFS[kind]
+    path = tmp_path / "a.tiff"
+    tifffile.imwrite(path, values, **({"photometric": "minisblack"} | options))
+    with pytest.raises(PipelineError, match=f"^want a TIFF of 8-bit, .*{got}") as caught:
+        read(path)
+    assert caught.value.code == ErrorCode.FILE_ERROR
+    path.write_bytes(path.read_bytes()[:-9])
+    assert code_of(lambda: read(path)) == ErrorCode.CORRUPTED_FILE
+
+
+def test_a_compression_that_is_not_read_is_named(tmp_path):
+    path = tmp_path / "a.tiff"
+    tifffile.imwrite(path, np.zeros((80, 70), np.uint8))
+    entry = struct.pack("<HHIH", 259, 3, 1, 1)
+    path.write_bytes(path.read_bytes().replace(entry, struct.pack("<HHIH", 259, 3, 1, 34712)))
+    with pytest.raises(PipelineError, match=r"got 8 bits \(unsigned\), compression 34712"):
+        probe(path)
+
+
 def code_of(call):
     with pytest.raises(PipelineError) as caught:
         call()
