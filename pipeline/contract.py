@@ -114,7 +114,8 @@ class GroupChoice:
         name: its objects are counted under this name; None leaves their type's.
         counted: False leaves the whole group out, True counts it whatever else was asked for; None
             says neither.
-        split: it falls in two that are groups themselves, and of which other choices speak.
+        split: it falls in two that are groups themselves. What is said here holds for both, the name for the
+            larger one, unless another choice speaks of that half.
     """
 
     id: int
@@ -122,6 +123,11 @@ class GroupChoice:
     name: str | None = None
     counted: bool | None = None
     split: bool = False
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it neither names its group nor says if that counts."""
+        return self.name is None and self.counted is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,9 +139,11 @@ def _split(one: Clustered, choices: Choices) -> tuple[NDArray[np.int64], dict[in
     """Return the group of each candidate once those are split that a person split, and what holds for which.
 
     The halves of group g of n are n + 2 g and n + 2 g + 1, with n rounded up to an even number: their ids do
-    not depend on other splits, and differ in the last bit.
+    not depend on other splits, and differ in the last bit. What is said of a group that is split holds for
+    both halves, its name for the larger one; a choice for a half replaces that.
     """
-    ids, n_groups, by_id = one.ids.copy(), _n_groups(one), {}
+    ids, n_groups = one.ids.copy(), _n_groups(one)
+    by_id: dict[int, GroupChoice] = {}
     for place, choice in sorted(choices, key=lambda chosen: chosen[1].id):
         members = np.flatnonzero(ids == choice.id)
         if not len(members):
@@ -152,7 +154,13 @@ def _split(one: Clustered, choices: Choices) -> tuple[NDArray[np.int64], dict[in
             second = _second_half(one, members)
             if second is None:
                 raise _wrong_choice(place, f"want a group of things that differ to split, got {choice.id}")
-            ids[members] = _even(n_groups) + 2 * choice.id + second
+            first_id = _even(n_groups) + 2 * choice.id
+            ids[members] = first_id + second
+            whole = by_id.pop(choice.id, choice) if choice.says_nothing else choice
+            larger = int(2 * second.sum() > len(second))
+            for half in (0, 1) if not whole.says_nothing else ():
+                name = whole.name if half == larger else None
+                by_id[first_id + half] = replace(whole, id=first_id + half, split=False, name=name)
         else:
             by_id[choice.id] = choice
     return ids, by_id

@@ -307,8 +307,6 @@ def _groups(value: Any) -> tuple[GroupChoice, ...]:
     for i, choice in enumerate(choices):
         if (choice.file_id, choice.id) in seen:
             raise _WrongError("each group once", choice.id, f"[{i}].id")
-        if choice.split and (choice.name is not None or choice.counted is not None):
-            raise _WrongError("nothing said of a group that is split", value[i], f"[{i}]")
         seen.add((choice.file_id, choice.id))
     return choices
 

@@ -121,6 +121,27 @@ def test_split_and_join_keep_the_focus_in_the_groups_and_colours_can_be_put_away
     page.get_by_role("checkbox", name="Groups", exact=True).uncheck()
 
 
+def test_what_was_said_of_a_group_holds_for_its_halves_and_a_second_click_on_join_hits_nothing(
+    visit: Visit, tmp_path: Path
+) -> None:
+    page = visit.page
+    upload(page, visit.url, discs(tmp_path, 9), type_name="disc")
+    count_of(page)
+    rows = page.get_by_role("region", name="Groups").get_by_role("listitem")
+    rows.get_by_role("button", name="Split").dblclick()
+    expect(rows).to_have_count(2)
+    rows.get_by_role("button", name="Join").first.dblclick()
+    expect(rows).to_have_count(1)
+    expect(rows.get_by_role("checkbox")).to_be_checked()
+    rows.get_by_role("checkbox").uncheck()
+    expect(page.get_by_test_id("count")).to_have_text("0")
+    rows.get_by_role("button", name="Split").click()
+    expect(rows).to_have_count(2)
+    for row in rows.all():
+        expect(row.get_by_role("checkbox")).not_to_be_checked()
+    expect(page.get_by_test_id("count")).to_have_text("0")
+
+
 def test_the_rows_of_halves_fit_a_narrow_phone(browser: Browser, product: Product, tmp_path: Path) -> None:
     with visiting(browser, product, viewport={"width": 360, "height": 780}) as visit:
         page = visit.page

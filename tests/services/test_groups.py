@@ -262,11 +262,6 @@ def test_a_later_recount_keeps_the_choice(client: Client, job: dict[str, Any]) -
             "config.groups[0].id",
             "or a half of one that is split, got 4",
         ),
-        (
-            [{"id": 0, "split": True, "counted": False}],
-            "config.groups[0]",
-            "want nothing said of a group that",
-        ),
         ([{"id": 0, "split": None}], "config.groups[0].split", "want true or false"),
         ([{"id": 0, "kept": True}], "config.groups[0].kept", "want only the keys"),
         (

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.contract import CountSettings, Exemplar, GroupChoice, SettingsError
 from pipeline.count import clustered, count, summarise
+from pipeline.groups import group
 from pipeline.ops.kinds import SIZE_WEIGHT
 from pipeline.types import Candidates, Classification, Instances, TypeProbs
 from tests.candidates import PROVENANCE, batch_of, disc, looking
@@ -274,6 +275,28 @@ def test_no_half_is_told_of_that_nothing_shows() -> None:
     faint = replace(batch, predicted_iou=np.array([0.9] * 9 + [0.2] * 2, np.float32))
     assert decided(tray(*kinds), CountSettings()).halves == {0: (9, 2)}
     assert decided(replace(tray(*kinds), batch=faint), CountSettings(confidence_threshold=0.5)).halves == {}
+
+
+@pytest.mark.parametrize(
+    ("choices", "want"),
+    [
+        ((replace(SPLIT, counted=False),), "6 part"),
+        ((replace(SPLIT, name="nuts"),), "10 part, 9 nuts"),
+        ((replace(SPLIT, name="nuts", counted=False), GroupChoice(3)), "10 part"),
+        ((replace(SPLIT, name="nuts"), GroupChoice(2, name="hex nuts")), "10 part, 9 hex nuts"),
+        ((replace(SPLIT, name="nuts"), GroupChoice(2)), "19 part"),
+        ((replace(SPLIT, name="nuts", counted=False), GroupChoice(2, split=True)), "6 part"),
+        ((replace(SPLIT, counted=False), GroupChoice(2, split=True, counted=True)), "15 part"),
+    ],
+    ids=["dropped", "named", "one half kept", "renamed", "unnamed", "split again", "one kept, split again"],
+)
+def test_what_is_said_of_a_group_holds_for_its_halves(choices: tuple[GroupChoice, ...], want: str) -> None:
+    assert summary(RIDGED, chosen(*choices)) == want
+
+
+def test_a_kept_group_stays_kept_when_it_is_split() -> None:
+    found = group(RIDGED, chosen(replace(SPLIT, counted=True)), {})
+    assert found.kept.tolist() == [True] * 13 + [False] * 6
 
 
 def test_the_ids_of_halves_do_not_depend_on_what_else_is_split() -> None:

@@ -36,7 +36,7 @@ export interface GroupChoice {
   name?: string | null;
   /** Whether it is counted whatever else was asked for; nothing leaves that open. */
   counted?: boolean | null;
-  /** Whether it falls in two groups, of which other choices speak. */
+  /** Whether it falls in two groups: what is said here holds for both, the name for the larger one. */
   split?: boolean;
 }
 

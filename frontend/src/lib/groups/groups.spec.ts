@@ -1,9 +1,11 @@
 import { expect, it } from "vitest";
 import { discShape, type Shape } from "../overlay/shapes";
 import {
+  colourOfGroup,
   describeGroups,
   groupsInView,
   isJoined,
+  N_COLOURS,
   shownCount,
   withChoice,
   withJoined,
@@ -19,6 +21,35 @@ const GROUPS = [
   { id: 1, name: "nuts", count: 0, left_out: 2, counted: false, part_of: null },
   { id: 2, name: "group 3", count: 0, left_out: 0, counted: true, part_of: null },
 ];
+/** Return where a colour lies in OKLab, in which equal distances look about equal. */
+function oklab(hex: string): number[] {
+  const rgb = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);
+  const linear = rgb.map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+  const times = (rows: number[][], v: number[]) =>
+    rows.map((row) => row.reduce((sum, x, i) => sum + x * v[i]!, 0));
+  const cones = [
+    [0.4122214708, 0.5363325363, 0.0514459929],
+    [0.2119034982, 0.6806995451, 0.1073969566],
+    [0.0883024619, 0.2817188376, 0.6299787005],
+  ];
+  const opponents = [
+    [0.2104542553, 0.793617785, -0.0040720468],
+    [1.9779984951, -2.428592205, 0.4505937099],
+    [0.0259040371, 0.7827717662, -0.808675766],
+  ];
+  return times(opponents, times(cones, linear).map(Math.cbrt));
+}
+
+it("gives each of many groups a colour that is told from the others and from black", () => {
+  const colours = Array.from({ length: N_COLOURS }, (_, id) => oklab(colourOfGroup(id)));
+  expect(colours.length).toBeGreaterThan(20);
+  colours.forEach((one, i) => {
+    expect(one[0]).toBeGreaterThan(0.5);
+    for (const other of colours.slice(0, i))
+      expect(Math.hypot(...one.map((x, k) => x - other[k]!))).toBeGreaterThan(0.1);
+  });
+});
+
 const SCENE = {
   counted: [shape("c0", 0), shape("h1", null)],
   rejected: [shape("c1", 1, "other_type:nuts"), shape("c2", 1, "other_type:nuts")],
@@ -78,7 +109,7 @@ it("does not show a group as left out whose members were removed by hand", () =>
 });
 
 it("splits a group, and joins its halves again; what was said of the others stays", () => {
-  const split = withSplit(CHOICES, "img_1", 1);
+  const split = withSplit([CHOICES[1]!], "img_1", 1);
   expect(split).toEqual([CHOICES[1], { file_id: "img_1", id: 1, split: true }]);
   const half = { ...GROUPS[0]!, id: 6, part_of: 1 };
   const choices = [
@@ -98,4 +129,28 @@ it("splits a group, and joins its halves again; what was said of the others stay
   const [further] = groupsInView([half], scene, withSplit(choices, "img_1", 7), "img_1");
   expect(further?.joinsTo).toBeNull();
   expect(withJoined(choices, "img_1", further!)).toBe(choices);
+});
+
+it("keeps what was said of a group when it is split, and has it again when its halves are joined", () => {
+  const said = { file_id: "img_1", id: 1, name: "nuts", counted: false };
+  const split = withSplit(CHOICES, "img_1", 1);
+  expect(split).toEqual([CHOICES[1], { ...said, split: true }]);
+  const larger = { ...GROUPS[0]!, id: 6, name: "nuts", part_of: 1 };
+  const scene = { counted: [], rejected: SCENE.rejected.map((one, i) => ({ ...one, group: 6 + i })) };
+  const halves = [larger, { ...larger, id: 7, name: "group 2.2" }];
+  const views = groupsInView(halves, scene, split, "img_1");
+  expect(views.map(({ id, name, placeholder, isCounted }) => [id, name, placeholder, isCounted])).toEqual([
+    [6, "nuts", "half of a group", false],
+    [7, "", "group 2.2", false],
+  ]);
+  expect(withJoined(split, "img_1", views[0]!)).toEqual([CHOICES[1], { ...said, split: false }]);
+});
+
+it("says of a half what replaces that, also that it has no name or counts", () => {
+  const split = withSplit(CHOICES, "img_1", 1);
+  const kept = { file_id: "img_1", id: 7, counted: true };
+  expect(withChoice(split, { ...kept, name: "" })).toEqual([...split, kept]);
+  const named = withSplit([{ file_id: "img_1", id: 1, name: "nuts" }], "img_1", 1);
+  const unnamed = { file_id: "img_1", id: 6 };
+  expect(withChoice(named, { ...unnamed, name: " ", counted: true })).toEqual([...named, unnamed]);
 });

@@ -18,9 +18,17 @@ export interface GroupView {
   count: number;
 }
 
-const COLOURS = ["#56b4e9", "#ffb000", "#f783ac", "#b4e051", "#c79bff", "#ff8a5c", "#fff39a", "#c9ced1"];
+/** Light enough for the dark casing around outlines, and each as far from the others as the first eight are. */
+const COLOURS = [
+  ...["#56b4e9", "#ffb000", "#f783ac", "#b4e051", "#c79bff", "#ff8a5c", "#fff39a", "#c9ced1"],
+  ...["#409410", "#dc10f4", "#947c7c", "#7c70f4", "#34c488", "#f4344c", "#1cf4dc", "#aca010"],
+  ...["#b864b8", "#1094a0", "#f410a0", "#10dc10", "#c47010", "#a0aca0", "#f464e8"],
+];
 
-/** Return the colour of a group's outlines and of its row; the eighth group after it has the same. */
+/** How many groups have a colour of their own. */
+export const N_COLOURS = COLOURS.length;
+
+/** Return the colour of a group's outlines and of its row; the one `N_COLOURS` after it has the same. */
 export const colourOfGroup = (id: number): string => COLOURS[id % COLOURS.length]!;
 
 /** Members that were not left out by a choice would count: what else keeps things out, forms no groups. */
@@ -36,7 +44,9 @@ export function groupsInView(
   const all = [...scene.counted, ...scene.rejected];
   const here = choices.filter((one) => one.file_id === fileId);
   const views = groups.map(({ id, name, part_of }) => {
-    const choice = here.find((one) => one.id === id);
+    const choice =
+      here.find((one) => one.id === id) ??
+      (part_of === null ? undefined : here.find((one) => one.split && one.name === name));
     const isOtherSplit = here.some((one) => one.split && one.id === otherHalf(id));
     const members = all.filter((shape) => shape.group === id).sort((a, b) => b.confidence - a.confidence);
     return {
@@ -56,31 +66,39 @@ export const shownCount = ({ isCounted, count, members }: GroupView): number =>
 
 /**
  * Return the choices with another one for one group. One that is counted needs no word on that, so that
- * examples shown later decide, unless what was left out in another photo could hold for it.
+ * examples shown later decide, unless what was left out in another photo, or before a split, could hold for it.
  */
 export function withChoice(choices: GroupChoice[], choice: GroupChoice): GroupChoice[] {
   const others = choices.filter((one) => one.file_id !== choice.file_id || one.id !== choice.id);
-  const isElsewhereOut = others.some((one) => one.file_id !== choice.file_id && one.counted === false);
+  const isOut = others.some((one) => (one.file_id !== choice.file_id || one.split) && one.counted === false);
+  const isHeldByWhole = others.some((one) => one.file_id === choice.file_id && one.split && isSaid(one));
   const { file_id, id } = choice;
   const name = choice.name?.trim() || undefined;
-  const counted = choice.counted && !isElsewhereOut ? undefined : choice.counted;
-  return name || counted !== undefined ? [...others, { file_id, id, name, counted }] : others;
+  const said = { name, counted: choice.counted && !isOut ? undefined : choice.counted };
+  return isHeldByWhole || isSaid(said) ? [...others, { file_id, id, ...said }] : others;
 }
+
+const isSaid = ({ name, counted }: Pick<GroupChoice, "name" | "counted">): boolean =>
+  Boolean(name) || typeof counted === "boolean";
 
 const otherHalf = (id: number): number => id ^ 1;
 
-/** Return the choices with a group split in two; what was said of it is gone. */
+/** Return the choices with a group split in two: what was said of it holds for its halves. */
 export function withSplit(choices: GroupChoice[], fileId: string, id: number): GroupChoice[] {
-  return [...without(choices, fileId, [id]), { file_id: fileId, id, split: true }];
+  const said = choices.find((one) => one.file_id === fileId && one.id === id);
+  return [...without(choices, fileId, [id]), { file_id: fileId, ...said, id, split: true }];
 }
 
-/** Return the choices with a half and the other one joined again; what was said of them is gone. */
+/** Return the choices with a half and the other one joined again: what was said before the split holds. */
 export function withJoined(
   choices: GroupChoice[],
   fileId: string,
   { id, joinsTo }: GroupView,
 ): GroupChoice[] {
-  return joinsTo === null ? choices : without(choices, fileId, [id, otherHalf(id), joinsTo]);
+  if (joinsTo === null) return choices;
+  const whole = choices.find((one) => one.file_id === fileId && one.id === joinsTo);
+  const rest = without(choices, fileId, [id, otherHalf(id), joinsTo]);
+  return whole && isSaid(whole) ? [...rest, { ...whole, split: false }] : rest;
 }
 
 /** Whether a half is joined by now: its row stays in view, and says nothing, until the next preview. */
