@@ -2,6 +2,7 @@
 
 from app.corrections.models import Correction
 from app.events.models import JobEvent
+from app.files.models import UnwantedFile
 from app.jobs.models import IdempotencyKey, Job, JobImage
 from app.results.models import Instance
 from app.templates.models import Template, TemplateImage
@@ -19,5 +20,6 @@ __all__ = [
     "ObjectType",
     "Template",
     "TemplateImage",
+    "UnwantedFile",
     "Upload",
 ]

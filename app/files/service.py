@@ -15,6 +15,7 @@ from sqlalchemy import Text, cast, or_, select
 from app.database import transaction
 from app.errors import TallyError
 from app.extensions import db
+from app.files.unwanted import delete_unwanted
 from app.jobs.description import PICTURES, is_visualized, pages_of
 from app.jobs.idempotency import forget_old
 from app.jobs.models import Job, JobImage
@@ -149,11 +150,14 @@ def embed_pictures(visualization: dict[str, Any]) -> dict[str, Any]:
 def purge_expired(now: datetime) -> int:
     """Delete the bytes of expired uploads whose jobs have ended; results stay. Return how many images.
 
+    Files of deleted jobs that the storage kept go too.
+
     When the disk is nearly full, uploads older than ``SHORTENED`` go too, the oldest first. Bytes that
     another image still needs stay.
     """
     with transaction() as session:
         forget_old(session, now)
+    delete_unwanted()
     n_purged = sum(_purge(image_id, now) for image_id in _expired(Upload.expires_at <= now))
     for image_id in _expired(Upload.created_at <= now - SHORTENED):
         free = storage().free_share()

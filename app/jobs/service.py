@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import product
 
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session, selectinload
@@ -15,6 +14,7 @@ from app.database import transaction
 from app.errors import TallyError
 from app.events.service import record, wake
 from app.extensions import config, db
+from app.files.unwanted import delete_unwanted, files_of_job, shown_hashes
 from app.jobs.asked import Asked, asked_for, checked_settings, missing_files, refuse
 from app.jobs.description import API, describe_file, describe_job, describe_jobs
 from app.jobs.exemplars import refuse_unanchored
@@ -25,12 +25,10 @@ from app.jobs.states import LIVE, EventType, ImageStatus, JobStatus
 from app.jobs.status import rfc3339, seconds_per_image
 from app.jobs.transitions import lock_job, transition
 from app.monitoring.metrics import INFERENCE_JOBS
-from app.storage import storage
-from app.storage.keys import job_prefixes, thumbnail_key
 from app.uploads.models import Image, Upload
 from app.uploads.received import ReceivedFile
 from app.uploads.service import add_upload, check_files, display_name, store_files
-from pipeline.contract import PAGES, CountSettings
+from pipeline.contract import CountSettings
 
 OF_COUNTED_IMAGES = ("groups", "groups_scope")
 """What a config says of images that a retry leaves out."""
@@ -192,6 +190,8 @@ def cancel_job(job_id: str) -> Data:
 def delete_job(job_id: str) -> Data:
     """Delete an ended job and its results; its upload goes at the next purge unless another job needs it.
 
+    So do files that the storage fails to delete now.
+
     Raises:
         TallyError: JOB_NOT_FOUND; INVALID_STATE when it is live.
     """
@@ -202,15 +202,13 @@ def delete_job(job_id: str) -> Data:
                 "INVALID_STATE", f"want a job that has ended, this one is {status}; cancel it first"
             )
         job_id, upload_id = session.execute(select(Job.id, Job.upload_id).where(Job.id == job_id)).one()
-        shown = _hashes(session, JobImage.job_id == job_id)
+        shown = shown_hashes(session, JobImage.job_id == job_id)
         session.execute(delete(Job).where(Job.id == job_id))
         if session.scalar(select(func.count()).where(Job.upload_id == upload_id)) == 0:
             session.get_one(Upload, upload_id).expires_at = utcnow()
-        unseen = shown - _hashes(session, Image.sha256.in_(shown))
-    for prefix in job_prefixes(job_id):
-        storage().delete_prefix(prefix)
-    for sha256, pages in product(unseen, PAGES):
-        storage().delete(thumbnail_key(sha256, pages, "jpg"))
+        unseen = shown - shown_hashes(session, Image.sha256.in_(shown))
+        unwanted = [session.merge(row).key for row in files_of_job(job_id, unseen)]
+    delete_unwanted(unwanted)
     wake(job_id)
     return {"job_id": job_id, "deleted": True}
 
@@ -249,12 +247,6 @@ def list_jobs(wanted: JobFilter, first: int, size: int) -> tuple[list[Data], int
     page = select(Job).where(*conditions).order_by(Job.created_at.desc(), Job.id.desc())
     jobs = db.session.scalars(page.offset(first).limit(size)).all()
     return describe_jobs(db.session(), jobs), total
-
-
-def _hashes(session: Session, condition: ColumnElement[bool]) -> set[str]:
-    """Return the hashes of the files that jobs show."""
-    query = select(Image.sha256).join(JobImage, JobImage.image_id == Image.id).where(condition)
-    return set(session.scalars(query))
 
 
 def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:

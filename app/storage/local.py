@@ -72,7 +72,12 @@ class LocalStorage:
     def delete_prefix(self, prefix: str) -> int:
         """Remove all files below a folder of keys, and return how many."""
         found = sum(1 for _ in self.keys(prefix))
-        shutil.rmtree(self._path(prefix), ignore_errors=True)
+        try:
+            shutil.rmtree(self._path(prefix))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StorageError(f"cannot delete {prefix}: {error.strerror}") from error
         return found
 
     def keys(self, prefix: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from app.columns import utcnow
 from app.database import transaction
 from app.files.service import SHORTENED, purge_expired
-from app.storage import storage
+from app.storage import StorageError, storage
 from app.storage.keys import image_key
 from app.storage.local import LocalStorage
 from app.uploads.models import Image, Upload
@@ -149,6 +149,39 @@ def test_a_deleted_jobs_upload_goes_at_the_next_purge(client: Client) -> None:
     assert purge(client, 0.01) == 1
     with client.workplace.app.app_context():
         assert list(storage().keys("images")) == []
+
+
+@pytest.mark.parametrize("failing", ["delete_prefix", "delete"])
+def test_files_of_a_deleted_job_that_the_storage_kept_go_at_the_next_purge(
+    client: Client, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fails(self: LocalStorage, key: str) -> None:
+        raise StorageError(f"cannot delete {key}")
+
+    def left() -> list[str]:
+        with client.workplace.app.app_context():
+            return [key for part in ("candidates", "pictures", "thumbnails") for key in storage().keys(part)]
+
+    job = client.counted(PHOTO)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, failing, fails)
+        assert client.http.delete(f"/api/jobs/{job['job_id']}").status_code == 200
+        assert left()
+        assert client.get(f"/jobs/{job['job_id']}").status_code == 404
+    purge(client, -1)
+    assert left() == []
+
+
+def test_a_thumbnail_that_is_shown_again_stays(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: LocalStorage, key: str) -> None:
+        raise StorageError(f"cannot delete {key}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, "delete", fails)
+        client.http.delete(f"/api/jobs/{client.counted(PHOTO)['job_id']}")
+    job = client.counted(PHOTO)
+    purge(client, -1)
+    assert client.get(f"/files/{job['images'][0]['file_id']}/thumbnail").status_code == 200
 
 
 def test_a_full_disk_shortens_the_time_of_old_uploads_only(

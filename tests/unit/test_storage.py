@@ -61,6 +61,17 @@ def read(store: Storage, key: str, *part: int) -> bytes:
         return file.read()
 
 
+def test_a_folder_that_cannot_be_deleted_is_told(tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied")
+
+    store = LocalStorage(tmp_path)
+    store.put("a/b", io.BytesIO(b"x"))
+    monkeypatch.setattr("app.storage.local.shutil.rmtree", refused)
+    with pytest.raises(StorageError, match="cannot delete a: Permission denied"):
+        store.delete_prefix("a")
+
+
 def test_what_is_put_comes_back_whole_and_in_parts(store: Storage) -> None:
     store.put("candidates/j/i.npz", io.BytesIO(b"0123456789"))
     assert read(store, "candidates/j/i.npz") == b"0123456789"
