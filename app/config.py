@@ -86,6 +86,9 @@ class Config:
     storage_url: str = _var(_storage_url, "./media", "folder, or s3://bucket/prefix")
     s3_endpoint_url: str = _var(_text, "", "S3 API other than AWS, for example MinIO")
     weights_dir: str = _var(_text, "./weights", "model weights, read-only at run time")
+    cache_dir: str = _var(
+        _text, "./var/cache", "text embeddings and what weights were verified; may be emptied at any time"
+    )
     secret_key: str = _var(_text, "", "signs cookies; random at every start when empty")
     sentry_dsn: str = _var(_text, "", "Sentry project; empty is off")
     log_level: str = _var(_text, "INFO", "DEBUG, INFO, WARNING or ERROR")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
-import tempfile
+import io
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import weights
+from pipeline.cache import cache_dir, keep
 from pipeline.contract import ErrorCode, PipelineError
 from pipeline.portions import Copies, OnPart, Passes, unheard
 from pipeline.types import PatchBatch
@@ -123,17 +123,11 @@ class ZeroShot:
         return True
 
     def _write(self, phrase: str, vector: Floats) -> None:
-        """Store one embedding in one step; a cache that cannot be written is no error."""
         file = self._file(phrase)
-        if file is None:
-            return
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-                np.save(part, vector)
-            os.replace(part.name, file)
-        except OSError:
-            return
+        if file is not None:
+            body = io.BytesIO()
+            np.save(body, vector)
+            keep(file, body.getvalue())
 
 
 def _encode_patches(model: Any, device: str, patches: Sequence[NDArray[np.uint8]]) -> Floats:
@@ -217,7 +211,7 @@ def assemble(config: dict[str, Any], state: dict[str, Any]) -> Any:
 def load() -> ZeroShot:
     """Return ViT-B-32 with the published weights, on the GPU where there is one.
 
-    Text embeddings are kept in ``text-embeddings`` beside the weights.
+    Text embeddings are kept in ``text-embeddings`` of the cache folder.
 
     Raises:
         PipelineError: MODEL_LOAD_ERROR without verified weights or when they are of another network.
@@ -227,6 +221,6 @@ def load() -> ZeroShot:
 
     model = assemble(open_clip.get_model_config(ARCHITECTURE), weights.load_state_dict(WEIGHTS))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    cache = weights.weights_dir() / "text-embeddings"
+    cache = cache_dir() / "text-embeddings"
     key = weights.entry(WEIGHTS).sha256
     return ZeroShot(model, open_clip.get_tokenizer(ARCHITECTURE), key, device, cache)

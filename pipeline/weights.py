@@ -1,7 +1,8 @@
 """Weights of the models: a manifest, and files that are never loaded unverified.
 
 Files lie in ``TALLY_WEIGHTS_DIR`` (default ``./weights``), which may be a read-only volume that many
-workers share: they are memory-mapped, not copied. ``pipeline.weights_download`` fetches them.
+workers share: they are memory-mapped, not copied. ``pipeline.weights_download`` fetches them. What was
+verified is remembered in the folder of ``pipeline.cache``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.cache import cache_dir, keep
 from pipeline.contract import ErrorCode, PipelineError
 
 if TYPE_CHECKING:
@@ -93,9 +95,8 @@ def path(name: str) -> Path:
 def check_file(wanted: WeightsFile, file: Path, *, rehash: bool = False) -> Path:
     """Return ``file`` after comparing its size and sha256 with the manifest.
 
-    A positive answer is remembered beside the file (``.verified``: size, time of change, digest) and
-    in this process, so that starting a worker does not read gigabytes. Any change of size or time
-    forgets it.
+    A positive answer is remembered in the cache folder (path, size, time of change, digest) and in this
+    process, so that starting a worker does not read gigabytes. Any change of size or time forgets it.
 
     Args:
         wanted: the manifest's entry.
@@ -109,7 +110,7 @@ def check_file(wanted: WeightsFile, file: Path, *, rehash: bool = False) -> Path
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"{file} is missing. {how_to_get(wanted, file)}")
     state = file.stat()
     seen = (state.st_size, state.st_mtime_ns, wanted.sha256)
-    if not rehash and seen in (_verified_here.get(file.resolve()), _read_sidecar(file)):
+    if not rehash and seen in (_verified_here.get(file.resolve()), _read_note(file)):
         return file
     if wanted.bytes not in (None, state.st_size):
         raise _damaged(wanted, file, f"{state.st_size} bytes, want {wanted.bytes}")
@@ -172,21 +173,18 @@ def _damaged(wanted: WeightsFile, file: Path, what: str) -> PipelineError:
     return PipelineError(ErrorCode.MODEL_LOAD_ERROR, text)
 
 
-def _sidecar(file: Path) -> Path:
-    return file.with_name(file.name + ".verified")
+def _note(file: Path) -> Path:
+    return cache_dir() / "verified" / f"{file.name}.json"
 
 
-def _read_sidecar(file: Path) -> tuple[int, int, str] | None:
+def _read_note(file: Path) -> tuple[int, int, str] | None:
     try:
-        size, changed_ns, digest = json.loads(_sidecar(file).read_text(encoding="utf-8"))
+        place, size, changed_ns, digest = json.loads(_note(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         return None
-    return size, changed_ns, digest
+    return (size, changed_ns, digest) if place == str(file.resolve()) else None
 
 
 def _remember(file: Path, seen: tuple[int, int, str]) -> None:
     _verified_here[file.resolve()] = seen
-    try:
-        _sidecar(file).write_text(json.dumps(seen), encoding="utf-8")
-    except OSError:
-        return  # a read-only volume: this process remembers, the next one reads the file again
+    keep(_note(file), json.dumps([str(file.resolve()), *seen]).encode())

@@ -37,13 +37,15 @@ def pull(
         pause_s: wait after the first failed try; doubled for each further one.
 
     Raises:
-        PipelineError: MODEL_LOAD_ERROR when the host cannot be reached or what came is not the
-            published file. A broken download stays as ``.part`` and is resumed by the next call.
+        PipelineError: MODEL_LOAD_ERROR when the folder cannot be written, the host cannot be reached or
+            what came is not the published file. A broken download stays as ``.part`` and is resumed by
+            the next call.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / wanted.file
+    if _is_genuine(wanted, target):
+        return target  # also where nothing can be written
     part = target.with_name(target.name + ".part")
-    with part.open("ab") as stream:
+    with _open_to_append(part) as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)  # a second puller waits, then finds the file
         if _is_genuine(wanted, target):
             part.unlink(missing_ok=True)
@@ -66,6 +68,18 @@ def _is_genuine(wanted: WeightsFile, target: Path) -> bool:
     except PipelineError:
         return False
     return True
+
+
+def _open_to_append(part: Path) -> BinaryIO:
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        return part.open("ab")
+    except OSError as error:
+        raise PipelineError(
+            ErrorCode.MODEL_LOAD_ERROR,
+            f"want a weights folder that can be written, got {part.parent.absolute()}: {error.strerror}. "
+            "Pull where it can be, or into another TALLY_WEIGHTS_DIR; how to fill a volume: docs/runbook.md.",
+        ) from error
 
 
 def _fetch(wanted: WeightsFile, target: Path, stream: BinaryIO, progress: Progress, pause_s: float) -> None:

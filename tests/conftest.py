@@ -54,6 +54,11 @@ def _only_loopback(event: str, args: tuple[object, ...]) -> None:
 sys.addaudithook(_only_loopback)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["TALLY_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Path]:
     """A short temporary folder: socket paths are limited to about 100 characters."""

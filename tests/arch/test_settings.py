@@ -34,3 +34,15 @@ def test_the_example_says_what_each_variable_means() -> None:
     text = (ROOT / ".env.example").read_text()
     missing = [f.name for f in fields(Config) if f"# {f.metadata['help']}\n" not in text]
     assert missing == []
+
+
+def test_the_production_example_has_a_volume_for_every_folder_it_writes() -> None:
+    compose, image = ((ROOT / "deploy" / name).read_text() for name in ("compose.yaml", "Dockerfile"))
+    folders = dict(re.findall(r"^ +TALLY_(\w+): (/\S+)$", compose, re.MULTILINE))
+    weights = folders.pop("WEIGHTS_DIR")
+    assert set(folders) == {"STORAGE_URL", "CACHE_DIR"}
+    for folder in folders.values():
+        assert re.search(rf"^ +- \w+:{folder}$", compose, re.MULTILINE), folder
+    assert f"- weights:{weights}:ro\n" in compose
+    assert f'"weights:{weights}"' in compose, "what fills the volume"
+    assert {*folders.values(), weights} <= set(image.split()), "else root owns them"

@@ -83,11 +83,56 @@ def test_the_verified_note_saves_reading_and_rehash_does_not_trust_it(tmp_path: 
         check_file(toy(b"abc"), file, rehash=True)
 
 
-def test_a_garbled_note_is_ignored(tmp_path: Path) -> None:
+def forget() -> None:
+    """Be another process: what is known is on the disk."""
+    weights._verified_here.clear()
+
+
+@pytest.fixture
+def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that are read whole, one by one."""
+    read: list[Path] = []
+    whole = weights.file_sha256
+    monkeypatch.setattr(weights, "file_sha256", lambda file: (read.append(file), whole(file))[1])
+    return read
+
+
+def test_the_next_process_does_not_read_again_and_nothing_is_written_beside_the_weights(
+    tmp_path: Path, count_reads: list[Path]
+) -> None:
     file = tmp_path / "toy.pth"
     file.write_bytes(b"abc")
-    (tmp_path / "toy.pth.verified").write_text("{")
-    assert check_file(toy(b"abc"), file) == file
+    for _ in range(2):
+        check_file(toy(b"abc"), file)
+        forget()
+    assert count_reads == [file]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_note_is_of_one_place_only(tmp_path: Path, count_reads: list[Path]) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "toy.pth"
+        file.write_bytes(b"abc")
+        os.utime(file, ns=(5, 5))
+        check_file(toy(b"abc"), file)
+        forget()
+    assert len(count_reads) == 2
+
+
+def test_a_garbled_note_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count_reads: list[Path]
+) -> None:
+    monkeypatch.setenv("TALLY_CACHE_DIR", str(tmp_path / "cache"))
+    file = tmp_path / "toy.pth"
+    file.write_bytes(b"abc")
+    check_file(toy(b"abc"), file)
+    (note,) = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    for garbled in ("{", "[]", "7", '["a", 1, 2]'):
+        note.write_text(garbled)
+        forget()
+        assert check_file(toy(b"abc"), file) == file
+    assert len(count_reads) == 5
 
 
 @pytest.mark.deep

@@ -80,7 +80,7 @@ def test_a_whole_download_is_verified_and_moved_into_place(publisher: Publisher,
     file = pull(entry_for(publisher), tmp_path / "new", lambda done, total: seen.append((done, total)))
     assert file.read_bytes() == BODY
     assert seen[-1] == (len(BODY), len(BODY))
-    assert sorted(p.name for p in file.parent.iterdir()) == ["toy.pth", "toy.pth.verified"]
+    assert sorted(p.name for p in file.parent.iterdir()) == ["toy.pth"]
 
 
 def test_a_truncated_answer_is_resumed_where_it_broke(publisher: Publisher, tmp_path: Path) -> None:
@@ -166,6 +166,31 @@ def test_a_genuine_file_is_not_fetched_again(publisher: Publisher, tmp_path: Pat
     pull(entry_for(publisher), tmp_path)
     pull(entry_for(publisher), tmp_path)
     assert publisher.offsets == [0]
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    (tmp_path / "blocked").write_text("")
+    with pytest.raises(PipelineError) as caught:
+        pull(entry_for(publisher), tmp_path / "blocked")
+    text = str(caught.value)
+    for part in (
+        "want a weights folder that can be written",
+        str(tmp_path / "blocked"),
+        "File exists",
+        "runbook",
+    ):
+        assert part in text
+    assert publisher.offsets == []
+
+
+def test_a_genuine_file_in_a_folder_that_cannot_be_written_is_no_error(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    pull(entry_for(publisher), tmp_path)
+    (tmp_path / "toy.pth.part").mkdir()  # what would be opened
+    assert pull(entry_for(publisher), tmp_path) == tmp_path / "toy.pth"
 
 
 def test_two_pullers_at_once_fetch_the_file_once(publisher: Publisher, tmp_path: Path) -> None:
