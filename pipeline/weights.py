@@ -2,20 +2,21 @@
 
 Files lie in ``TALLY_WEIGHTS_DIR`` (default ``./weights``), which may be a read-only volume that many
 workers share: they are memory-mapped, not copied. ``pipeline.weights_download`` fetches them. What was
-verified is remembered in the folder of ``pipeline.cache``.
+read is remembered in the folder of ``pipeline.cache``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import zipfile
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.cache import cache_dir, keep
 from pipeline.contract import ErrorCode, PipelineError
@@ -23,8 +24,13 @@ from pipeline.contract import ErrorCode, PipelineError
 if TYPE_CHECKING:
     from torch import Tensor
 
+_Read = tuple[str, int, int, str]
+"""A file that was read: its path, size in bytes, time of change in ns, and hex sha256."""
+
+log = logging.getLogger(__name__)
+
 _READ_BYTES = 4 * 2**20
-_verified_here: dict[Path, tuple[int, int, str]] = {}
+_read_here: dict[Path, _Read] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +80,32 @@ def entry(name: str) -> WeightsFile:
 
 
 def available(name: str) -> tuple[bool, str]:
-    """Say whether a file is there and genuine, and where it is or what is wrong with it."""
+    """Say whether a file is there and genuine, and where it is or what is wrong with it.
+
+    Tally goes on without a file that is not genuine, so the log says so, once.
+    """
     try:
         return True, str(path(name))
     except PipelineError as error:
+        if name in manifest() and (weights_dir() / manifest()[name].file).is_file():
+            _warn_once(str(error))
         return False, str(error)
+
+
+def state(
+    wanted: WeightsFile, file: Path, *, read: bool = True
+) -> Literal["missing", "unread", "damaged", "genuine"]:
+    """Return what a file is; with ``read`` False without ever reading it: "unread" is not known yet."""
+    if not file.is_file():
+        return "missing"
+    has_size = wanted.bytes in (None, file.stat().st_size)
+    if has_size and not read and _known_sha256(file) is None:
+        return "unread"
+    try:
+        check_file(wanted, file)
+    except PipelineError:
+        return "damaged"
+    return "genuine"
 
 
 def path(name: str) -> Path:
@@ -95,8 +122,8 @@ def path(name: str) -> Path:
 def check_file(wanted: WeightsFile, file: Path, *, rehash: bool = False) -> Path:
     """Return ``file`` after comparing its size and sha256 with the manifest.
 
-    A positive answer is remembered in the cache folder (path, size, time of change, digest) and in this
-    process, so that starting a worker does not read gigabytes. Any change of size or time forgets it.
+    Its digest is remembered in the cache folder (with path, size and time of change) and in this
+    process, so that nobody reads gigabytes again. Any change of size or time forgets it.
 
     Args:
         wanted: the manifest's entry.
@@ -108,16 +135,12 @@ def check_file(wanted: WeightsFile, file: Path, *, rehash: bool = False) -> Path
     """
     if not file.is_file():
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"{file} is missing. {how_to_get(wanted, file)}")
-    state = file.stat()
-    seen = (state.st_size, state.st_mtime_ns, wanted.sha256)
-    if not rehash and seen in (_verified_here.get(file.resolve()), _read_note(file)):
-        return file
-    if wanted.bytes not in (None, state.st_size):
-        raise _damaged(wanted, file, f"{state.st_size} bytes, want {wanted.bytes}")
-    digest = file_sha256(file)
+    size = file.stat().st_size
+    if wanted.bytes not in (None, size):
+        raise _damaged(wanted, file, f"{size} bytes, want {wanted.bytes}")
+    digest = (None if rehash else _known_sha256(file)) or _read_sha256(file)
     if digest != wanted.sha256:
         raise _damaged(wanted, file, f"sha256 {digest}, want {wanted.sha256}")
-    _remember(file, seen)
     return file
 
 
@@ -173,18 +196,42 @@ def _damaged(wanted: WeightsFile, file: Path, what: str) -> PipelineError:
     return PipelineError(ErrorCode.MODEL_LOAD_ERROR, text)
 
 
+@cache
+def _warn_once(message: str) -> None:
+    log.warning(message)
+
+
 def _note(file: Path) -> Path:
-    return cache_dir() / "verified" / f"{file.name}.json"
+    return cache_dir() / "weights-read" / f"{file.name}.json"
 
 
-def _read_note(file: Path) -> tuple[int, int, str] | None:
+def _known_sha256(file: Path) -> str | None:
+    """Return the digest of a file that was read before and has not changed since, else None."""
+    place, now = file.resolve(), file.stat()
+    for seen in (_read_here.get(place), _read_note(file)):
+        if seen and seen[:3] == (str(place), now.st_size, now.st_mtime_ns):
+            _read_here[place] = seen
+            return seen[3]
+    return None
+
+
+def _read_note(file: Path) -> _Read | None:
     try:
         place, size, changed_ns, digest = json.loads(_note(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         return None
-    return (size, changed_ns, digest) if place == str(file.resolve()) else None
+    return place, size, changed_ns, digest
 
 
-def _remember(file: Path, seen: tuple[int, int, str]) -> None:
-    _verified_here[file.resolve()] = seen
-    keep(_note(file), json.dumps([str(file.resolve()), *seen]).encode())
+def _read_sha256(file: Path) -> str:
+    """Read a file, and remember its digest as that of what it was before."""
+    place, before = file.resolve(), file.stat()
+    try:
+        digest = file_sha256(file)
+    except OSError as error:
+        message = f"{file} cannot be read: {error.strerror}"
+        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message) from error
+    seen = (str(place), before.st_size, before.st_mtime_ns, digest)
+    _read_here[place] = seen
+    keep(_note(file), json.dumps(seen).encode())
+    return digest

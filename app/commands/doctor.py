@@ -66,6 +66,7 @@ def findings() -> Iterator[Finding]:
         except Exception as error:  # a check that breaks is what the command is for
             yield Finding(name, False, f"{type(error).__name__}: {error}")
     yield from _engines()
+    yield from _weights()
     yield _chromium()
 
 
@@ -164,6 +165,22 @@ def _engines() -> Iterator[Finding]:
         usable, why_not = registry.is_available(name)
         yield Finding(f"engine {name}", usable or None, why_not or "ready")
     yield Finding("engine auto", True, f"is {registry.choose()[0]} here")
+
+
+def _weights() -> Iterator[Finding]:
+    """Read what lies in the folder; what is missing or not genuine is done without."""
+    from pipeline.contract import PipelineError
+    from pipeline.weights import check_file, manifest, weights_dir
+
+    for wanted in manifest().values():
+        file = weights_dir() / wanted.file
+        if not file.is_file():
+            yield Finding(f"weights {wanted.name}", None, f"not here: tally weights pull {wanted.name}")
+            continue
+        try:
+            yield Finding(f"weights {wanted.name}", True, f"genuine, {check_file(wanted, file)}")
+        except PipelineError as error:
+            yield Finding(f"weights {wanted.name}", None, str(error))
 
 
 def _chromium() -> Finding:

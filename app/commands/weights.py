@@ -8,7 +8,7 @@ import click
 from tqdm import tqdm
 
 from pipeline.contract import PipelineError
-from pipeline.weights import WeightsFile, check_file, entry, manifest, weights_dir
+from pipeline.weights import WeightsFile, check_file, entry, manifest, state, weights_dir
 from pipeline.weights_download import Progress, pull
 
 
@@ -23,7 +23,8 @@ def list_weights() -> None:
     click.echo(f"Folder: {weights_dir().absolute()}")
     for wanted in manifest().values():
         size = f"{wanted.bytes / 1e6:.0f} MB" if wanted.bytes else "size not published"
-        click.echo(f"{wanted.name:20} {_state(wanted):9} {size:>18}  {wanted.licence:12}  {wanted.used_for}")
+        here = state(wanted, weights_dir() / wanted.file)
+        click.echo(f"{wanted.name:20} {here:9} {size:>18}  {wanted.licence:12}  {wanted.used_for}")
 
 
 @weights.command("pull")
@@ -66,17 +67,6 @@ def _chosen(names: tuple[str, ...]) -> list[WeightsFile]:
         return [entry(name) for name in names]
     except PipelineError as error:
         raise click.UsageError(str(error)) from None
-
-
-def _state(wanted: WeightsFile) -> str:
-    file = weights_dir() / wanted.file
-    if not file.exists():
-        return "missing"
-    try:
-        check_file(wanted, file)
-    except PipelineError:
-        return "damaged"
-    return "genuine"
 
 
 def _shown_on(bar: tqdm[Any]) -> Progress:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.extensions import config, db, redis_client
 from app.jobs.queue import live_workers
 from app.storage import StorageError, storage
-from pipeline.weights import manifest
+from pipeline.weights import manifest, state
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +69,15 @@ def _worker() -> str:
 
 
 def _weights() -> str:
-    """Look which files of the manifest are there; the workers verify them before they load them."""
+    """Say what the files of the manifest are known to be, without reading them: the workers do that."""
     folder = Path(config().weights_dir)
-    found = [entry.name for entry in manifest().values() if (folder / entry.file).is_file()]
-    return f"found: {', '.join(found)}" if found else "none: the embedded engines count"
+    states = {entry.name: state(entry, folder / entry.file, read=False) for entry in manifest().values()}
+    words = {"genuine": "found", "unread": "not verified yet", "damaged": "refused (tally doctor says why)"}
+    groups = {word: [name for name, is_ in states.items() if is_ == known] for known, word in words.items()}
+    note = "; ".join(f"{word}: {', '.join(names)}" for word, names in groups.items() if names)
+    if "damaged" in states.values():
+        raise DegradedError(note)
+    return note or "none: the embedded engines count"
 
 
 _CHECKS: dict[str, Check] = {

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from app import create_app
 from app.config import Config
 from app.error_codes import ERROR_CODES
 from app.extensions import db
+from app.health import service
 from app.jobs.queue import report_alive
 from app.monitoring import sentry
+from pipeline import weights
 from tests.doubles.painted import painted_png, row_of_discs
 from tests.servers import RedisServer
 from tests.services.client import Client, data_of, error_of
@@ -153,6 +156,30 @@ def test_ready_without_redis_is_degraded_and_without_storage_or_database_it_is_n
     error = error_of(away.test_client().get("/api/jobs"))
     assert error["code"] == "DATABASE_UNAVAILABLE"
     assert "127.0.0.1" not in error["message"]
+
+
+def test_ready_tells_of_weights_what_is_known_and_never_reads_them(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make(weights_dir=str(tmp_path))
+    wanted = weights.entry("open_clip_vit_b_32")  # of no published size: only reading tells
+
+    def check() -> dict[str, str]:
+        return dict((client.http.get("/readyz").json or {})["checks"]["weights"])
+
+    assert check() == {"status": "ok", "message": "none: the embedded engines count"}
+    (tmp_path / wanted.file).write_bytes(b"not weights")
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "file_sha256", lambda file: pytest.fail("read"))
+        assert check() == {"status": "ok", "message": f"not verified yet: {wanted.name}"}
+    assert weights.state(wanted, tmp_path / wanted.file) == "damaged"
+    assert check() == {
+        "status": "degraded",
+        "message": f"refused (tally doctor says why): {wanted.name}",
+    }
+    genuine = replace(wanted, sha256=weights.file_sha256(tmp_path / wanted.file))
+    monkeypatch.setattr(service, "manifest", lambda: {wanted.name: genuine})
+    assert check() == {"status": "ok", "message": f"found: {wanted.name}"}
 
 
 def test_metrics_have_the_agreed_names_and_bounded_labels(make: Make) -> None:

@@ -11,6 +11,7 @@ from app.cli import main
 from app.commands.db import upgrade_to_head
 from app.commands.doctor import Finding, findings
 from app.config import Config
+from pipeline.weights import manifest
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +66,14 @@ def test_an_engine_that_cannot_run_says_why_and_does_not_fail_the_check() -> Non
     assert engines["engine classical"].ok is True
     assert all(finding.text for finding in engines.values())
     assert all(finding.ok is not False for finding in engines.values())
+
+
+def test_weights_are_listed_and_a_damaged_file_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "weights" / manifest()["resnet50"].file
+    file.parent.mkdir()
+    file.write_bytes(b"not weights")
+    report = found()
+    assert {f"weights {name}" for name in manifest()} <= set(report)
+    assert "is not the published file: 11 bytes" in report["weights resnet50"].text
+    assert report["weights sam_vit_b"].text == "not here: tally weights pull sam_vit_b"
+    assert report["weights resnet50"].ok is report["weights sam_vit_b"].ok is None

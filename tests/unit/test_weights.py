@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from app.commands.weights import weights as command
 from pipeline import weights
 from pipeline.contract import PipelineError
-from pipeline.weights import WeightsFile, check_file, manifest
+from pipeline.weights import WeightsFile, check_file, manifest, state
 
 
 def toy(body: bytes, size: int | None = None) -> WeightsFile:
@@ -85,7 +85,7 @@ def test_the_verified_note_saves_reading_and_rehash_does_not_trust_it(tmp_path: 
 
 def forget() -> None:
     """Be another process: what is known is on the disk."""
-    weights._verified_here.clear()
+    weights._read_here.clear()
 
 
 @pytest.fixture
@@ -107,6 +107,61 @@ def test_the_next_process_does_not_read_again_and_nothing_is_written_beside_the_
         forget()
     assert count_reads == [file]
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_refused_file_is_not_read_again_until_it_changes(tmp_path: Path, count_reads: list[Path]) -> None:
+    file = tmp_path / "toy.pth"
+    file.write_bytes(b"abd")
+    for _ in range(2):
+        for _ in range(2):
+            with pytest.raises(PipelineError, match="sha256"):
+                check_file(toy(b"abc", 3), file)
+        forget()
+    assert count_reads == [file]
+    file.write_bytes(b"abc")
+    os.utime(file, ns=(1, 1))
+    assert check_file(toy(b"abc", 3), file) == file
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(file: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(weights, "file_sha256", forbidden)
+    (tmp_path / "toy.pth").write_bytes(b"abc")
+    with pytest.raises(PipelineError, match=r"toy\.pth cannot be read: Permission denied"):
+        check_file(toy(b"abc"), tmp_path / "toy.pth")
+
+
+def test_what_is_not_used_is_logged_once_and_what_is_missing_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TALLY_WEIGHTS_DIR", str(tmp_path))
+    file = tmp_path / manifest()["resnet50"].file
+    file.write_bytes(b"not weights")
+    for name in ("resnet50", "sam_vit_b", "resnet50"):
+        assert not weights.available(name)[0]
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"{file} is not the published file: 11 bytes" in record.getMessage()
+
+
+def test_the_state_of_a_file_is_told_without_reading_where_that_is_asked(
+    tmp_path: Path, count_reads: list[Path]
+) -> None:
+    file, wanted = tmp_path / "toy.pth", toy(b"abc", 3)
+    states = [state(wanted, file, read=False)]
+    for body in (b"abcd", b"abd", b"abc"):
+        file.write_bytes(body)
+        os.utime(file, ns=(len(states), len(states)))
+        states += [state(wanted, file, read=False), state(wanted, file), state(wanted, file, read=False)]
+    assert states == [
+        "missing",
+        *("damaged", "damaged", "damaged"),  # its size tells
+        *("unread", "damaged", "damaged"),
+        *("unread", "genuine", "genuine"),
+    ]
+    assert len(count_reads) == 2
 
 
 def test_a_note_is_of_one_place_only(tmp_path: Path, count_reads: list[Path]) -> None:
