@@ -33,7 +33,7 @@ def main() -> None:
     """Time each size of image and object on one core."""
     args = arguments(__doc__).parse_args()
     cv2.setNumThreads(1)
-    engine, settings, rows = load(None), CountSettings(), []
+    engine, settings, rows = load(), CountSettings(), []
     for height, width in ((1000, 1000),) if args.quick else ((500, 500), (1000, 1000), (3000, 4000)):
         for radius in RADII_PX:
             pixels, true = drawn_scene(height, width, radius, seed=radius)

@@ -27,7 +27,7 @@ def measure(height: int, width: int, radius: int, repeats: int) -> dict[str, flo
     from pipeline.segment.mini import load
     from pipeline.types import Image
 
-    engine, settings = load(None), CountSettings()
+    engine, settings = load(), CountSettings()
     pixels, true = drawn_scene(height, width, radius, seed=radius)
     times = timed(lambda: engine.segment([Image("drawn", pixels)], settings), repeats)
     started = time.process_time()

@@ -41,7 +41,7 @@ def main() -> None:
     cv2.setNumThreads(CORES)
     from pipeline.segment.mini import load
 
-    engine, settings = load(None), CountSettings()
+    engine, settings = load(), CountSettings()
     photos = json.loads((args.folder / "manifest.json").read_text())[:: 4 if args.quick else 1]
     paths = [args.folder / "images" / photo["file"] for photo in photos]
     engine.segment([scaled(paths[0])], settings)

@@ -45,7 +45,7 @@ def judged(found: Found, truth: np.ndarray[Any, Any]) -> dict[str, int]:
 def main() -> None:
     """Draw, look and print."""
     args = arguments(__doc__).parse_args()
-    session = load(None)._session
+    session = load()._session
     sums = {"as seen": Counter[str](), "joined": Counter[str]()}
     scenes = 40 if args.quick else 1000
     for seed in range(FIRST_SEED, FIRST_SEED + scenes):

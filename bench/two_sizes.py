@@ -41,7 +41,7 @@ def met(drawn: Drawn, batch: CandidateBatch) -> list[int]:
 
 def row(radii: tuple[int, int], seeds: range) -> dict[str, Any]:
     """Return what is found of drawings with things of two sizes, by one scale and in all."""
-    engine, settings = load(None), CountSettings()
+    engine, settings = load(), CountSettings()
     sums: Counter[str] = Counter()
     seconds = []
     for seed in seeds:

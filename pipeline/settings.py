@@ -68,9 +68,18 @@ def settings_from_json(config: Mapping[str, Any]) -> CountSettings:
             {"field": "config.min_area_px", "message": f"want at most max_area_px {high}, got {low}"}
         )
     _check_exemplars_given(values, config, wrong)
+    if unused := unused_model(values.get("engine", "auto"), values.get("model")):
+        wrong.append({"field": "config.model", "message": unused})
     if wrong:
         raise SettingsError(wrong)
     return CountSettings(**values)
+
+
+def unused_model(engine: str, model: str | None) -> str | None:
+    """Return what is wrong with a model for an engine that has none; ``auto`` says so in its reason."""
+    if model is None or engine in ("auto", "sam"):
+        return None
+    return f"want none with the engine {engine} (only sam has models), got {model}"
 
 
 def settings_to_json(settings: CountSettings) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from pipeline.contract import (
     PipelineError,
     SettingsError,
 )
+from pipeline.settings import unused_model
 from pipeline.weights import file_sha256
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ def count(
     """  # noqa: D301 - click reads the backspace as "keep these lines"
     if with_rejected and format_ != "json":
         raise click.UsageError(f"want --format json with --rejected, got {format_}")
+    if unused := unused_model(engine, model):
+        raise click.UsageError(f"--model: {unused}")
     files = _expand(paths)
     settings = CountSettings(
         engine=engine,

@@ -58,7 +58,6 @@ def asked_for(type_name: str | None, sent: Data, *, otherwise: str = "") -> Aske
     with template_named_for(sent):
         settings = checked_settings(config)
         refuse(unsupported(config, NOT_FOR_NEW_JOBS))
-        refuse(unused_model(settings))
         refuse(missing_files(settings.exemplars))
     if type_name is None:
         type_name = template_named(settings.template).type if settings.template else otherwise
@@ -166,14 +165,6 @@ def template_named(name: str) -> Template:
 def unsupported(config: Data, keys: dict[str, str]) -> list[dict[str, str]]:
     """Return what is wrong with a config that has some of these keys: key -> why not."""
     return [{"field": f"config.{key}", "message": keys[key]} for key in keys if config.get(key)]
-
-
-def unused_model(settings: CountSettings) -> list[Fault]:
-    """Return what is wrong with a model for an engine that has none; ``auto`` says so in its reason."""
-    if settings.model is None or settings.engine in ("auto", "sam"):
-        return []
-    message = f"want none with the engine {settings.engine} (only sam has models), got {settings.model}"
-    return [{"field": "config.model", "message": message}]
 
 
 def missing_files(exemplars: Sequence[Exemplar], *, hold: bool = False) -> list[dict[str, str]]:

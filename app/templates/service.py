@@ -19,7 +19,6 @@ from app.jobs.asked import (
     missing_files,
     refuse,
     unsupported,
-    unused_model,
 )
 from app.jobs.description import describe_file
 from app.jobs.exemplars import unanchored
@@ -104,7 +103,6 @@ def _write(session: Session, row: Template, values: dict[str, Any]) -> Data:
     refuse(unsupported(row.config, NOT_SAVED))
     with faults_renamed(_beside_the_config):
         settings = checked_settings(row.config | ({"exemplars": row.exemplars} if row.exemplars else {}))
-        refuse(unused_model(settings))
         refuse(unanchored(settings.exemplars))
         wanted = {exemplar.file_id for exemplar in settings.exemplars}
         row.images = list(session.scalars(select(Image).where(Image.id.in_(wanted)).with_for_update()))

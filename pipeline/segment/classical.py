@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.contract import CountSettings, ErrorCode, PipelineError
+from pipeline.contract import CountSettings
 from pipeline.portions import OnPart, each, unheard
 from pipeline.segment.base import EngineInfo
 from pipeline.segment.foreground import foreground_maps, noise_sigma, to_lab
@@ -65,14 +65,8 @@ class ClassicalSegmenter:
         return [_segment(image.pixels_hw3) for image in each(images, on_part)]
 
 
-def load(model: str | None) -> ClassicalSegmenter:
-    """Return the engine.
-
-    Raises:
-        PipelineError: MODEL_LOAD_ERROR for any model: this engine has none.
-    """
-    if model is not None:
-        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"engine classical has no models, got {model}")
+def load() -> ClassicalSegmenter:
+    """Return the engine."""
     return ClassicalSegmenter()
 
 

@@ -40,13 +40,13 @@ def available() -> tuple[bool, str]:
     return sessions.available(MODEL, LIKE_MODEL)
 
 
-def load(model: str | None = None) -> MiniSegmenter:
-    """Return the engine with its bundled model; ``model`` is the path of another one, for measuring.
+def load(path: Path | None = None) -> MiniSegmenter:
+    """Return the engine with its bundled model, or with that of another file, for measuring.
 
     Raises:
         PipelineError: MODEL_LOAD_ERROR when the file is missing or is no model.
     """
-    return MiniSegmenter(Path(model) if model else MODEL)
+    return MiniSegmenter(path or MODEL)
 
 
 @cache

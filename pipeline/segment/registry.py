@@ -10,6 +10,7 @@ from typing import Literal
 
 from pipeline.contract import ENGINES, ErrorCode, PipelineError
 from pipeline.segment.base import Segmenter
+from pipeline.settings import unused_model
 
 BEST_FIRST = ("sam", "mini", "classical")
 """What ``auto`` tries, in this order."""
@@ -28,15 +29,17 @@ def load(
 
     Args:
         engine: one of ``ENGINES``.
-        model: variant of the engine; None is its default.
+        model: variant of ``sam``; None is its default.
         mode: of ``sam``; the others have one.
 
     Raises:
-        PipelineError: MODEL_LOAD_ERROR when the engine asked for is unknown or cannot run here.
+        PipelineError: MODEL_LOAD_ERROR when the engine is unknown, has no models or cannot run here.
     """
     if engine not in ENGINES:
         message = f"engine: want one of {', '.join(ENGINES)}, got {engine}"
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, message)
+    if unused := unused_model(engine, model):
+        raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"model: {unused}")
     name, reason = choose() if engine == "auto" else (engine, "asked for")
     if engine == "auto" and name != "sam" and model is not None:
         reason, model = f"{reason}; model {model} is not used: only sam has models", None
@@ -60,11 +63,12 @@ def choose() -> tuple[str, str]:
     return "classical", "; ".join(missing)
 
 
-def is_available(name: str, *, for_auto: bool = False) -> tuple[bool, str]:
+def is_available(name: str, model: str | None = None, *, for_auto: bool = False) -> tuple[bool, str]:
     """Return whether an engine can run here, and why not.
 
     Args:
         name: "sam", "mini" or "classical".
+        model: variant of ``sam``; None is its default.
         for_auto: also ask for what makes it a good default: a CUDA device for ``sam``.
     """
     if name == "classical":
@@ -73,18 +77,18 @@ def is_available(name: str, *, for_auto: bool = False) -> tuple[bool, str]:
         module = _module(name)
     except ImportError as error:
         return False, f"{error.name or error} is not installed"
-    usable, why = module.available()
+    usable, why = module.available(model) if name == "sam" else module.available()
     if usable and for_auto and name == "sam" and not _has_cuda():
         return False, "no CUDA device"
     return bool(usable), str(why)
 
 
 def _load(name: str, model: str | None, mode: str) -> Segmenter:
-    usable, why = is_available(name)
+    usable, why = is_available(name, model)
     if not usable:
         raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"engine {name} cannot run here: {why}")
     load_engine = _module(name).load
-    segmenter: Segmenter = load_engine(model, mode) if name == "sam" else load_engine(model)
+    segmenter: Segmenter = load_engine(model, mode) if name == "sam" else load_engine()
     return segmenter
 
 

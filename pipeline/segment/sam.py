@@ -13,14 +13,14 @@ from pipeline.segment.sam_settings import COUNTING
 NEEDS = ("torch", "torchvision", "segment_anything")
 
 
-def available() -> tuple[bool, str]:
-    """Return whether ``sam`` can run here, and if not, what is missing."""
+def available(model: str | None = None) -> tuple[bool, str]:
+    """Return whether ``sam`` can run here with this model or its default, and if not, what is missing."""
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         return False, f"not installed: {', '.join(missing)}"
     from pipeline import weights
 
-    return weights.available(f"sam_{default_model()}")
+    return weights.available(f"sam_{model or default_model()}")
 
 
 def default_model() -> str:

@@ -14,7 +14,7 @@ from pipeline.types import Image
 from tests.doubles.drawn_discs import drawn_discs
 from tests.drawn import DARK, OBJECT, RED, ground
 
-ENGINE = mini.load(None)
+ENGINE = mini.load()
 N = 40
 CORNERS_XY = {
     "square": [(-1, -1), (1, -1), (1, 1), (-1, 1)],

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.contract import ENGINES, MODES, SAM_MODELS, CountSettings, Exemplar, GroupChoice, Region, Tiling
-from pipeline.settings import settings_from_json, settings_to_json
+from pipeline.settings import settings_from_json, settings_to_json, unused_model
 
 unit = st.floats(0, 1)
 pixel = st.floats(-1e6, 1e6)
@@ -60,7 +60,7 @@ settings_of_any_kind = st.builds(
     pages=st.sampled_from(("first", "all")),
     priority=st.integers(0, 9),
     webhook_url=st.sampled_from((None, "https://example.org/a?b=c", "http://localhost:81/")),
-)
+).filter(lambda settings: unused_model(settings.engine, settings.model) is None)
 
 
 @given(settings_of_any_kind)

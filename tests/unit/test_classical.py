@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.contract import CountSettings, PipelineError
+from pipeline.contract import CountSettings
 from pipeline.ops.rle import rle_to_crop
 from pipeline.segment.classical import load
 from pipeline.segment.foreground import fit_background, noise_sigma, to_lab
@@ -16,7 +16,7 @@ from tests.drawn import CENTRES, SCENES, discs, ground, shaded
 
 
 def found_in(pixels_hw3):
-    return load(None).segment([Image("a", pixels_hw3)], CountSettings())[0]
+    return load().segment([Image("a", pixels_hw3)], CountSettings())[0]
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -66,11 +66,6 @@ def test_faint_objects_are_believed_less():
     faint = found_in(discs(ground(), CENTRES, 20, (180, 175, 165)))
     assert len(faint) == len(strong)
     assert faint.predicted_iou.mean() < strong.predicted_iou.mean() - 0.1
-
-
-def test_the_engine_has_no_models():
-    with pytest.raises(PipelineError, match="has no models, got vit_b"):
-        load("vit_b")
 
 
 def test_background_is_fitted_through_uneven_light():

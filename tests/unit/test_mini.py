@@ -17,7 +17,7 @@ from tests.doubles.drawn_discs import drawn_discs
 
 @pytest.fixture(scope="module")
 def engine():
-    return mini.load(None)
+    return mini.load()
 
 
 def segment(engine, pixels):
@@ -41,7 +41,7 @@ def test_a_missing_or_broken_model_is_a_model_load_error(tmp_path, content):
     if content:
         path.write_bytes(content)
     with pytest.raises(PipelineError) as caught:
-        mini.load(str(path))
+        mini.load(path)
     assert caught.value.code == ErrorCode.MODEL_LOAD_ERROR
 
 

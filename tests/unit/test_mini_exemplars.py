@@ -19,7 +19,7 @@ from tests.drawn import discs, grid, ground
 
 @pytest.fixture(scope="module")
 def engine():
-    return mini.load(None)
+    return mini.load()
 
 
 def segment(engine, pixels, *exemplars, image_id="drawn"):
@@ -111,7 +111,7 @@ class Watched:
 
 
 def test_what_was_looked_at_without_boxes_is_not_looked_at_again(monkeypatch):
-    engine = mini.load(None)
+    engine = mini.load()
     watched = Watched(engine._session)
     monkeypatch.setattr(engine, "_session", watched)
     segment(engine, discs(ground(), DOTS, 18), *DOT_BOXES)

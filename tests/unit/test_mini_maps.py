@@ -24,7 +24,7 @@ def test_an_even_picture_keeps_its_noise_small():
 
 
 def test_tiles_give_the_maps_of_the_whole(monkeypatch):
-    session = mini.load(None)._session
+    session = mini.load()._session
     image = drawn_discs(90, size_hw=(400, 520))
     whole = mini_maps.maps_at_scale(session, image, 1.0)
     monkeypatch.setattr(mini_maps, "TILE_PX", 160)

@@ -32,12 +32,12 @@ def clumps_of_discs():
 def test_a_clump_is_not_taken_for_one_thing_because_finer_scales_are_dear(monkeypatch):
     monkeypatch.setattr(mini_search, "DEAR_PX", 140_000)  # as all but the coarsest are in a large picture
     monkeypatch.setattr(mini_search, "CHEAP_PX", 140_000)
-    search = ScaleSearch(mini.load(None)._session, stretch_contrast(clumps_of_discs()))
+    search = ScaleSearch(mini.load()._session, stretch_contrast(clumps_of_discs()))
     assert (search.at(search.best()).quality >= MIN_QUALITY).sum() == CLUMPS * IN_CLUMP
 
 
 def test_what_the_next_scales_show_is_told_where_they_were_looked_at():
-    search = ScaleSearch(mini.load(None)._session, stretch_contrast(clumps_of_discs()))
+    search = ScaleSearch(mini.load()._session, stretch_contrast(clumps_of_discs()))
     best = search.best()
     beside = [k for k in (best - 1, best + 1) if k in search._done]
     shown = tuple(int((search.at(k).quality >= MIN_QUALITY).sum()) for k in beside)

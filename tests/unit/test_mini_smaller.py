@@ -17,7 +17,7 @@ SMALL = [(60 + 80 * i, 600 + 70 * j) for i in range(10) for j in range(4)]
 
 @pytest.fixture(scope="module")
 def engine():
-    return mini.load(None)
+    return mini.load()
 
 
 def large_and(centres, radius=8):

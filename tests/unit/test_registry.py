@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.contract import ErrorCode, PipelineError
-from pipeline.segment import mini, registry
+from pipeline.segment import mini, registry, sam
 from pipeline.segment.registry import BEST_FIRST, choose, is_available, load
 
 
@@ -48,6 +48,22 @@ def test_auto_says_that_it_does_not_use_a_model_of_another_engine(monkeypatch):
     assert engine is load("auto")[0]
     assert reason == f"{choose()[1]}; model vit_b is not used: only sam has models"
     assert "model" not in load("auto")[1]
+
+
+@pytest.mark.parametrize("name", ["mini", "classical"])
+def test_a_model_of_an_engine_that_has_none_is_refused(name):
+    with pytest.raises(PipelineError) as caught:
+        load(name, "vit_b")
+    assert caught.value.code == ErrorCode.MODEL_LOAD_ERROR
+    assert str(caught.value) == f"model: want none with the engine {name} (only sam has models), got vit_b"
+
+
+def test_the_missing_file_is_that_of_the_model_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(sam, "NEEDS", ())
+    monkeypatch.setenv("TALLY_WEIGHTS_DIR", str(tmp_path))
+    with pytest.raises(PipelineError, match=r"sam_vit_h_4b8939\.pth is missing") as caught:
+        load("sam", "vit_h")
+    assert "vit_b" not in str(caught.value)
 
 
 def test_an_unknown_engine_names_the_known_ones():
