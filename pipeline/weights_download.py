@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,23 +39,26 @@ def pull(
 
     Raises:
         PipelineError: MODEL_LOAD_ERROR when the folder cannot be written, the host cannot be reached or
-            what came is not the published file. A broken download stays as ``.part`` and is resumed by
-            the next call.
+            what came is not the published file. What came of a broken download stays as ``.part`` and is
+            resumed by the next call.
     """
     target = folder / wanted.file
     if _is_genuine(wanted, target):
         return target  # also where nothing can be written
     part = target.with_name(target.name + ".part")
-    with _open_to_append(part) as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)  # a second puller waits, then finds the file
+    with _locked(part) as stream:  # a second puller waits, then finds the file
         if _is_genuine(wanted, target):
             part.unlink(missing_ok=True)
             return target
-        _fetch(wanted, target, stream, progress or _ignore, pause_s)
-        stream.flush()
-        os.fsync(stream.fileno())
-        _refuse_if_wrong(wanted, part, target, stream)
-        os.replace(part, target)
+        try:
+            _fetch(wanted, target, stream, progress or _ignore, pause_s)
+            stream.flush()
+            os.fsync(stream.fileno())
+            _refuse_if_wrong(wanted, part, target, stream)
+            os.replace(part, target)
+        finally:
+            if not stream.tell():
+                part.unlink(missing_ok=True)
     return check_file(wanted, target)
 
 
@@ -68,6 +72,17 @@ def _is_genuine(wanted: WeightsFile, target: Path) -> bool:
     except PipelineError:
         return False
     return True
+
+
+def _locked(part: Path) -> BinaryIO:
+    """Return the part, opened to append, for this puller alone."""
+    while True:
+        stream = _open_to_append(part)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(part.stat(), os.fstat(stream.fileno())):
+                return stream
+        stream.close()  # who held it has moved or removed it
 
 
 def _open_to_append(part: Path) -> BinaryIO:
@@ -85,7 +100,7 @@ def _open_to_append(part: Path) -> BinaryIO:
 def _fetch(wanted: WeightsFile, target: Path, stream: BinaryIO, progress: Progress, pause_s: float) -> None:
     """Append to ``stream`` until it holds as many bytes as the server or the manifest says."""
     failures = 0
-    while failures < ATTEMPTS:
+    while True:
         before = stream.tell()
         if wanted.bytes is not None and before >= wanted.bytes:
             return  # whole, or not this file at all: the hash decides
@@ -98,7 +113,7 @@ def _fetch(wanted: WeightsFile, target: Path, stream: BinaryIO, progress: Progre
                 return
             trouble = f"the connection ended at {stream.tell()} of {total} bytes"
         failures = 1 if stream.tell() > before else failures + 1
-        if _is_final(trouble):
+        if _is_final(trouble) or failures == ATTEMPTS:
             break
         time.sleep(pause_s * 2 ** (failures - 1))
     raise PipelineError(ErrorCode.MODEL_LOAD_ERROR, f"{wanted.url}: {trouble}. {how_to_get(wanted, target)}")

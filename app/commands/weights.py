@@ -43,12 +43,22 @@ def pull_weights(names: tuple[str, ...]) -> None:
 @weights.command("verify")
 @click.argument("names", nargs=-1)
 def verify_weights(names: tuple[str, ...]) -> None:
-    """Read the files again and compare their sha256; without names, all that are here."""
+    """Read the files again and compare their sha256; without names, all that are here.
+
+    \b
+    Exit codes: 0  every file is genuine
+                1  some are missing or not genuine
+                2  the command itself was wrong, or no file is here
+    """  # noqa: D301 - click reads the backspace as "keep these lines"
+    chosen = _chosen(names or ("all",))
+    if not names:
+        chosen = [wanted for wanted in chosen if (weights_dir() / wanted.file).exists()]
+    if not chosen:
+        folder = weights_dir().absolute()
+        raise click.UsageError(f"want weights in {folder}, found none; `tally weights pull NAME` fetches one")
     failed = False
-    for wanted in _chosen(names or ("all",)):
+    for wanted in chosen:
         file = weights_dir() / wanted.file
-        if not names and not file.exists():
-            continue
         try:
             check_file(wanted, file, rehash=True)
         except PipelineError as error:

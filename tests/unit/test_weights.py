@@ -234,6 +234,12 @@ def test_the_command_verify_fails_on_a_damaged_file(tmp_path: Path) -> None:
     assert "damaged" in CliRunner().invoke(command, ["list"], env=env).output
 
 
+def test_the_command_verify_says_that_nothing_is_here(tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, ["verify"], env={"TALLY_WEIGHTS_DIR": str(tmp_path)})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"want weights in {tmp_path}, found none" in result.stderr
+
+
 def test_the_command_pull_refuses_unknown_names(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["pull", "nonsense"], env={"TALLY_WEIGHTS_DIR": str(tmp_path)})
     assert result.exit_code == 2

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,6 +163,33 @@ def test_a_server_that_never_brings_anything_is_given_up(publisher: Publisher, t
     with pytest.raises(PipelineError, match="ended at 0 of 3000000"):
         pull(entry_for(publisher), tmp_path, pause_s=0)
     assert len(publisher.offsets) == ATTEMPTS
+    assert list(tmp_path.iterdir()) == []  # no empty part
+
+
+def test_nobody_waits_after_the_last_try(
+    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    publisher.status = 503
+    with pytest.raises(PipelineError, match="503"):
+        pull(entry_for(publisher), tmp_path)
+    assert waits == [1, 2, 4, 8]
+
+
+def test_who_waited_for_a_puller_that_failed_fetches_the_file(
+    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [tmp_path / "toy.pth.part"]
+    lock = fcntl.flock
+
+    def lock_late(*args: Any) -> None:
+        while parts:
+            parts.pop().unlink()  # by the one who held it, while this one waited
+        lock(*args)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    assert pull(entry_for(publisher), tmp_path).read_bytes() == BODY
 
 
 def test_a_genuine_file_is_not_fetched_again(publisher: Publisher, tmp_path: Path) -> None:
