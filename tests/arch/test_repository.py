@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import hashlib
 import re
 import subprocess
 
@@ -72,6 +73,12 @@ def test_what_is_bundled_with_the_pipeline_stays_small() -> None:
     sizes = {name_of(p): p.stat().st_size for p in tracked_files() if p.is_relative_to(DATA)}
     assert {f"pipeline/data/{name}.onnx" for name in ("mini", "mini_like", "looks")} <= set(sizes)
     assert sum(sizes.values()) <= MAX_BUNDLED_BYTES, sizes
+
+
+def test_the_digests_of_the_bundled_models_are_those_of_their_files() -> None:
+    told = re.findall(r"^\| `(\S+\.onnx)` \| `(\w+)` \|$", (ROOT / "docs" / "models.md").read_text(), re.M)
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in DATA.glob("*.onnx")}
+    assert dict(told) == files
 
 
 def test_every_make_target_that_the_readme_shows_exists() -> None:
