@@ -17,9 +17,9 @@ const shape = (id: string, group: number | null, rejection = ""): Shape => ({
   ...{ group, rejection },
 });
 const GROUPS = [
-  { id: 0, name: "group 1", count: 1, left_out: 0, counted: true, part_of: null },
-  { id: 1, name: "nuts", count: 0, left_out: 2, counted: false, part_of: null },
-  { id: 2, name: "group 3", count: 0, left_out: 0, counted: true, part_of: null },
+  { id: 0, name: "group 1", count: 1, left_out: 0, counted: true, part_of: null, halves: [3, 2] },
+  { id: 1, name: "nuts", count: 0, left_out: 2, counted: false, part_of: null, halves: null },
+  { id: 2, name: "group 3", count: 0, left_out: 0, counted: true, part_of: null, halves: null },
 ];
 /** Return where a colour lies in OKLab, in which equal distances look about equal. */
 function oklab(hex: string): number[] {

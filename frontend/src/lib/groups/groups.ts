@@ -12,6 +12,8 @@ export interface GroupView {
   isCounted: boolean;
   /** The group that was split, of a half whose other half is whole; null where there is nothing to join. */
   joinsTo: number | null;
+  /** How many things would be in each half, were it split; null where all are alike. */
+  halves: number[] | null;
   /** Members in the photo, counted or left out, the surest first. */
   members: Shape[];
   /** How many of them are counted in the scene. */
@@ -43,14 +45,14 @@ export function groupsInView(
 ): GroupView[] {
   const all = [...scene.counted, ...scene.rejected];
   const here = choices.filter((one) => one.file_id === fileId);
-  const views = groups.map(({ id, name, part_of }) => {
+  const views = groups.map(({ id, name, part_of, halves }) => {
     const choice =
       here.find((one) => one.id === id) ??
       (part_of === null ? undefined : here.find((one) => one.split && one.name === name));
     const isOtherSplit = here.some((one) => one.split && one.id === otherHalf(id));
     const members = all.filter((shape) => shape.group === id).sort((a, b) => b.confidence - a.confidence);
     return {
-      ...{ id, members, joinsTo: isOtherSplit ? null : part_of },
+      ...{ id, members, halves, joinsTo: isOtherSplit ? null : part_of },
       placeholder: choice?.name !== name ? name : part_of === null ? `group ${id + 1}` : "half of a group",
       name: choice?.name ?? "",
       isCounted: choice?.counted ?? !members.every(isLeftOut),
