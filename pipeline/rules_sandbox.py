@@ -107,7 +107,9 @@ def _answer(control: clingo.Control, max_atoms: int) -> list[clingo.Symbol]:
                 raise RefusedError(
                     "want one answer, got several: leave out choices and disjunctions, or add #minimize"
                 )
-            found = [s for s in model.symbols(atoms=True) if (s.name, len(s.arguments)) in EFFECTS]
+            found = [
+                s for s in model.symbols(atoms=True) if s.positive and (s.name, len(s.arguments)) in EFFECTS
+            ]
             if len(found) > max_atoms:
                 raise RefusedError(f"want at most {max_atoms} effects, got {len(found)}")
     if found is None:

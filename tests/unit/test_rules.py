@@ -98,6 +98,16 @@ def test_of_two_rules_that_reject_one_candidate_the_first_by_name_is_told() -> N
     assert effects_of("reject(0, zebra). reject(0, ant).")[1][0] == "ant"
 
 
+def test_what_is_denied_has_no_effect() -> None:
+    assert effects_of("-reject(0, a). -boost(1, 500). -relabel(2, b).") == ([0] * 6, [""] * 6, [""] * 6)
+    assert effects_of("-reject(C, cut) :- C = 3. reject(C, cut) :- edge(C), not -reject(C, cut).")[1][
+        3:5
+    ] == [
+        "",
+        "cut",
+    ]
+
+
 def test_a_program_may_choose_the_best_by_minimizing() -> None:
     program = """
         { keep(C) } :- candidate(C).
