@@ -16,15 +16,22 @@ NEIGHBOURS = 8
 INSIDE_SHARE = 0.9
 """Share of a mask that must lie in a larger one for ``inside/2``."""
 
+FACTS = {
+    "image": 2, "median_area": 1, "candidate": 1, "type": 2, "score": 2, "quality": 2, "stability": 2,
+    "area": 2, "cx": 2, "cy": 2, "width": 2, "height": 2, "near": 3, "inside": 2, "overlaps": 3, "edge": 1,
+}  # fmt: skip
+"""Every fact by its number of values: a program may speak of them where an image has none."""
+
 
 def facts_of(candidates: Candidates) -> str:
-    """Return the facts of docs/rules.md, one a line, in candidate order.
+    """Return the facts of docs/rules.md, one a line, in candidate order, and which there could be.
 
     Complexity: N log N for neighbours, and the overlapping pairs.
     """
     batch, types = candidates.batch, candidates.type_probs
     height, width = batch.size_hw
-    lines = [f"image({width},{height}).", f"median_area({_median(batch.area)})."]
+    lines = [f"#defined {name}/{n_values}." for name, n_values in FACTS.items()]
+    lines += [f"image({width},{height}).", f"median_area({_median(batch.area)})."]
     if len(batch):
         best = types.probs.argmax(axis=1)
         names = [_quoted(types.types[k]) for k in best]

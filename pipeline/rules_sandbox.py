@@ -83,11 +83,11 @@ def solve(program: str, facts: str, max_atoms: int) -> list[list[Any]]:
     """Return [name, candidate, value] of every derived effect, sorted.
 
     Raises:
-        RefusedError: bad syntax, no or several answers, or too many effects.
+        RefusedError: bad syntax, atoms that nothing derives, no or several answers, or too many effects.
     """
     messages: list[str] = []
     n_models = 0 if check_syntax(program, messages) else 2  # 0: until the best is proven
-    options = [f"--models={n_models}", "--warn=none"]
+    options = [f"--models={n_models}", "--warn=none", "--warn=atom-undefined"]
     control = clingo.Control(options, logger=lambda code, text: messages.append(text))
     try:
         control.add("base", [], facts)
@@ -95,6 +95,8 @@ def solve(program: str, facts: str, max_atoms: int) -> list[list[Any]]:
         control.ground([("base", [])])
     except RuntimeError as error:
         raise RefusedError(_first(messages, str(error))) from None
+    if messages:
+        raise RefusedError(f"{_first(messages, '')}: want a fact or what a rule derives (or #defined NAME/N)")
     return [_plain(symbol) for symbol in _answer(control, max_atoms)]
 
 
@@ -131,8 +133,8 @@ def _plain(symbol: clingo.Symbol) -> list[Any]:
 
 def _first(messages: list[str], otherwise: str) -> str:
     """The first thing the parser complained of, as ``line:columns: what``, without our file name."""
-    text = messages[0] if messages else otherwise
-    return text.replace("<string>:", "line ").replace("<block>:", "line ").strip()[:400]
+    text = " ".join((messages[0] if messages else otherwise).split())
+    return text.replace("<string>:", "line ").replace("<block>:", "line ").replace("info: ", "")[:400]
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.contract import ErrorCode, PipelineError
 from pipeline.rules import apply_rules, program_sha256, rule_sets
-from pipeline.rules_facts import facts_of
+from pipeline.rules_facts import FACTS, facts_of
 from tests.candidates import candidates_of, disc
 
 SIZE = (200, 300)
@@ -75,6 +75,14 @@ def test_near_facts_grow_with_the_number_of_candidates_not_its_square() -> None:
     dots = [disc(SIZE, 10 + 20 * (i % 14), 10 + 20 * (i // 14), 5) for i in range(120)]
     near = [f for f in facts_of(candidates_of(dots, SIZE)).splitlines() if f.startswith("near")]
     assert len(near) == 120 * 8
+
+
+def test_a_program_may_speak_of_every_fact_that_there_could_be_and_of_no_other() -> None:
+    made = facts_of(candidates_of(RING_OF_DISCS, SIZE)).splitlines()
+    found = {f.partition("(")[0]: f.count(",") + 1 for f in made if not f.startswith("#")}
+    assert found == FACTS
+    told = "".join(f"seen :- {name}({','.join('_' * n)}). " for name, n in FACTS.items())
+    apply_rules(candidates_of([], SIZE), told + "#defined other/1. reject(C, x) :- other(C).")
 
 
 def test_type_names_cannot_break_out_of_their_quotes() -> None:
@@ -141,6 +149,8 @@ def test_effects_name_the_program_they_follow_from() -> None:
         ("#theory t { x {}; &d/0: x, any }.", "not allowed: #theory"),
         ("#program other. reject(0, x).", "not allowed: #program other"),
         ("a. :- a.", "contradict each other"),
+        ("reject(C, x) :- edge(C).\nreject(C, x) :- nosuch(C).", r"line 2:17-26: atom .* nosuch\(C\): want"),
+        ("reject(C, x) :- candidate(C), edge(C, 1).", r"line 1:31-41: atom .* edge\(C,1\): want"),
         ("{ reject(0, x) }.", "several"),
         ("reject(6, x).", "want a candidate from 0 to 5"),
         ("reject(coin, x).", "want a candidate"),
