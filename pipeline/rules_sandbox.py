@@ -27,7 +27,8 @@ ALLOWED = frozenset(
     }
 )
 FORBIDDEN_WORDS = ("#script", "#include")  # the parser itself opens what #include names
-EFFECTS = (("boost", 2), ("reject", 2), ("relabel", 2))
+EFFECTS = {"boost": "P", "reject": "name", "relabel": "name"}
+"""What a program may say of a candidate, and what it says it with."""
 
 
 class RefusedError(Exception):
@@ -48,12 +49,23 @@ def limit_process(cpu_s: int, memory_bytes: int) -> None:
 
 
 class _Guard(ast.Transformer):
-    """Refuses calls of external functions, wherever in a statement they are."""
+    """Refuses calls of external functions and effects of other than two values, wherever they are."""
 
     def visit_Function(self, node: ast.AST) -> ast.AST:  # noqa: N802 - clingo looks for this name
         """Refuse ``@f(x)``: it would call into the host program."""
         if node.external:
             raise RefusedError(f"external functions are not allowed: @{node.name}")
+        return node.update(**self.visit_children(node))
+
+    def visit_SymbolicAtom(self, node: ast.AST) -> ast.AST:  # noqa: N802 - clingo looks for this name
+        """Refuse ``reject(0)``: it would have no effect."""
+        symbol = node.symbol
+        while symbol.ast_type == ast.ASTType.UnaryOperation:
+            symbol = symbol.argument
+        for atom in symbol.arguments if symbol.ast_type == ast.ASTType.Pool else [symbol]:
+            if atom.name in EFFECTS and len(atom.arguments) != 2:
+                place, wanted = atom.location.begin, f"{atom.name}(C, {EFFECTS[atom.name]})"
+                raise RefusedError(f"line {place.line}:{place.column}: want {wanted}, got {str(atom)[:80]}")
         return node.update(**self.visit_children(node))
 
 
@@ -109,9 +121,7 @@ def _answer(control: clingo.Control, max_atoms: int) -> list[clingo.Symbol]:
                 raise RefusedError(
                     "want one answer, got several: leave out choices and disjunctions, or add #minimize"
                 )
-            found = [
-                s for s in model.symbols(atoms=True) if s.positive and (s.name, len(s.arguments)) in EFFECTS
-            ]
+            found = [s for s in model.symbols(atoms=True) if s.positive and s.name in EFFECTS]
             if len(found) > max_atoms:
                 raise RefusedError(f"want at most {max_atoms} effects, got {len(found)}")
     if found is None:

@@ -106,6 +106,10 @@ def test_of_two_rules_that_reject_one_candidate_the_first_by_name_is_told() -> N
     assert effects_of("reject(0, zebra). reject(0, ant).")[1][0] == "ant"
 
 
+def test_effects_may_stand_in_pools_and_their_names_inside_of_other_atoms() -> None:
+    assert effects_of("reject(0, x; 1, y). told(reject(0)).")[1][:2] == ["x", "y"]
+
+
 def test_what_is_denied_has_no_effect() -> None:
     assert effects_of("-reject(0, a). -boost(1, 500). -relabel(2, b).") == ([0] * 6, [""] * 6, [""] * 6)
     assert effects_of("-reject(C, cut) :- C = 3. reject(C, cut) :- edge(C), not -reject(C, cut).")[1][
@@ -152,6 +156,11 @@ def test_effects_name_the_program_they_follow_from() -> None:
         ("reject(C, x) :- edge(C).\nreject(C, x) :- nosuch(C).", r"line 2:17-26: atom .* nosuch\(C\): want"),
         ("reject(C, x) :- candidate(C), edge(C, 1).", r"line 1:31-41: atom .* edge\(C,1\): want"),
         ("{ reject(0, x) }.", "several"),
+        ("a.\n  reject(0).", r"line 2:3: want reject\(C, name\), got reject\(0\)"),
+        ("{ boost } :- edge(_). ", r"line 1:3: want boost\(C, P\), got boost"),
+        ("-relabel(0, a, b).", r"want relabel\(C, name\), got relabel\(0,a,b\)"),
+        ("reject(0; 1, x).", r"want reject\(C, name\), got reject\(0\)"),
+        ("a :- #count { C : candidate(C), not reject(C) } > 3.", r"want reject\(C, name\), got reject\(C\)"),
         ("reject(6, x).", "want a candidate from 0 to 5"),
         ("reject(coin, x).", "want a candidate"),
         ("boost(0, 1001).", "whole number from -1000 to 1000"),
