@@ -69,37 +69,51 @@ class _Guard(ast.Transformer):
         return node.update(**self.visit_children(node))
 
 
-def check_syntax(program: str, messages: list[str]) -> bool:
-    """Return whether something is minimized; refuse all but rules, constants and #minimize."""
+def check_syntax(program: str) -> None:
+    """Refuse all but rules, constants and #minimize."""
     for word in FORBIDDEN_WORDS:
         if word in program:
             raise RefusedError(f"{word} is not allowed")
     guard = _Guard()
-    kinds = set()
+    messages: list[str] = []
 
     def check(statement: ast.AST) -> None:
         is_part = statement.ast_type == ast.ASTType.Program and statement.name != "base"
         if statement.ast_type not in ALLOWED or is_part:
             raise RefusedError(f"not allowed: {str(statement)[:80]}")
         guard.visit(statement)
-        kinds.add(statement.ast_type)
 
     try:
         ast.parse_string(program, check, logger=lambda code, text: messages.append(text))
     except RuntimeError as error:
         raise RefusedError(_first(messages, str(error))) from None
-    return ast.ASTType.Minimize in kinds
 
 
 def solve(program: str, facts: str, max_atoms: int) -> list[list[Any]]:
     """Return [name, candidate, value] of every derived effect, sorted.
 
     Raises:
-        RefusedError: bad syntax, atoms that nothing derives, no or several answers, or too many effects.
+        RefusedError: bad syntax, atoms that nothing derives, too many effects, no answer, or several that
+            are equally good and differ in their effects.
     """
+    check_syntax(program)
+    control = _grounded(program, facts)
+    found, cost = _best(control, max_atoms)
+    if _has_equal(control, found, cost):
+        advice = (
+            "let #minimize tell them apart"
+            if cost
+            else "leave out choices and disjunctions, or add #minimize"
+        )
+        raise RefusedError(
+            f"want one {'best ' if cost else ''}answer, got several with other effects: {advice}"
+        )
+    return [_plain(symbol) for symbol in sorted(found)]
+
+
+def _grounded(program: str, facts: str) -> clingo.Control:
     messages: list[str] = []
-    n_models = 0 if check_syntax(program, messages) else 2  # 0: until the best is proven
-    options = [f"--models={n_models}", "--warn=none", "--warn=atom-undefined"]
+    options = ["--models=0", "--warn=none", "--warn=atom-undefined"]
     control = clingo.Control(options, logger=lambda code, text: messages.append(text))
     try:
         control.add("base", [], facts)
@@ -109,24 +123,38 @@ def solve(program: str, facts: str, max_atoms: int) -> list[list[Any]]:
         raise RefusedError(_first(messages, str(error))) from None
     if messages:
         raise RefusedError(f"{_first(messages, '')}: want a fact or what a rule derives (or #defined NAME/N)")
-    return [_plain(symbol) for symbol in _answer(control, max_atoms)]
+    return control
 
 
-def _answer(control: clingo.Control, max_atoms: int) -> list[clingo.Symbol]:
-    """Return the effects of the one answer set, or of the best one where something is minimized."""
-    found: list[clingo.Symbol] | None = None
+def _best(control: clingo.Control, max_atoms: int) -> tuple[set[clingo.Symbol], list[int]]:
+    """Return the effects and the cost of an answer that no other betters; no cost without #minimize."""
+    found: set[clingo.Symbol] | None = None
+    cost: list[int] = []
     with control.solve(yield_=True) as handle:
         for model in handle:
-            if found is not None and not model.cost:
-                raise RefusedError(
-                    "want one answer, got several: leave out choices and disjunctions, or add #minimize"
-                )
-            found = [s for s in model.symbols(atoms=True) if s.positive and s.name in EFFECTS]
+            found, cost = {s for s in model.symbols(atoms=True) if _is_effect(s)}, list(model.cost)
             if len(found) > max_atoms:
                 raise RefusedError(f"want at most {max_atoms} effects, got {len(found)}")
+            if not cost:
+                break
     if found is None:
         raise RefusedError("the rules contradict each other: no answer")
-    return sorted(found)
+    return found, cost
+
+
+def _has_equal(control: clingo.Control, found: set[clingo.Symbol], cost: list[int]) -> bool:
+    """Return whether an answer of at most this cost has other effects than those found."""
+    effects = [a for a in control.symbolic_atoms if _is_effect(a.symbol) and not a.is_fact]
+    with control.backend() as backend:
+        backend.add_rule([], [a.literal if a.symbol in found else -a.literal for a in effects])
+    if cost:
+        solving: Any = control.configuration.solve
+        solving.opt_mode = ",".join(["enum", *map(str, cost)])
+    return bool(control.solve().satisfiable)
+
+
+def _is_effect(symbol: clingo.Symbol) -> bool:
+    return symbol.positive and symbol.name in EFFECTS
 
 
 def _plain(symbol: clingo.Symbol) -> list[Any]:

@@ -130,6 +130,34 @@ def test_a_program_may_choose_the_best_by_minimizing() -> None:
     assert effects_of(program)[1] == ["", "", "crowded", "", "", "crowded"]
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "1 { reject(0..1, x) } 1. #minimize { 1, C : reject(C, _) }.",
+        "{ reject(C, x) : edge(C) } = 1. #maximize { 5 }.",
+        "{ best(0; 1) } = 1. boost(C, 10) :- best(C). #maximize { A, C : best(C), area(C, A) }.",
+        "{ p(1..3) } = 1. reject(X, x) :- p(X). { q }. relabel(0, a) :- q. #maximize { X@2 : p(X) }.",
+    ],
+    ids=["the cost ties", "the cost is fixed", "equal areas", "a choice that costs nothing"],
+)
+def test_several_best_answers_are_refused_where_their_effects_differ(program: str) -> None:
+    assert re.search("want one best answer, got several with other effects", refusal_of(program))
+
+
+@pytest.mark.parametrize(
+    ("program", "rejected"),
+    [
+        ("{ p(1..3) } = 1. #minimize { 1, X : p(X) }. reject(0, x).", 0),
+        ("{ p(1..3) } = 1. #minimize { X : p(X) }. reject(X, x) :- p(X).", 1),
+        ("{ p(1..3) } = 1. #maximize { X@2 : p(X) }. { q }. #minimize { 1@1 : q }. reject(X, x) :- p(X).", 3),
+        ("{ a }. b ; c. reject(2, x).", 2),
+        ("{ z(1..400) }. #minimize { 1 : not z(1) }. reject(1, x).", 1),
+    ],
+)
+def test_answers_that_have_the_same_effects_are_one(program: str, rejected: int) -> None:
+    assert effects_of(program)[1] == ["x" if i == rejected else "" for i in range(6)]
+
+
 def test_an_empty_image_is_a_result() -> None:
     effects = apply_rules(candidates_of([], SIZE), "reject(C, cut) :- edge(C).")
     assert effects.boosts.shape == (0,)
