@@ -159,5 +159,6 @@ def _check_atom(name: str, candidate: object, value: object, n: int) -> None:
         raise _refused(f"{atom}: want a candidate from 0 to {n - 1}")
     if name == "boost" and not (isinstance(value, int) and -1000 <= value <= 1000):
         raise _refused(f"{atom}: want a whole number from -1000 to 1000 (per mille of the score)")
-    if name != "boost" and not (isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARS):
-        raise _refused(f"{atom}: want a name of 1 to {MAX_NAME_CHARS} characters")
+    is_name = isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARS and value.isprintable()
+    if name != "boost" and not is_name:
+        raise _refused(f"{ascii(atom)}: want a name of 1 to {MAX_NAME_CHARS} printable characters")

@@ -195,6 +195,8 @@ def test_effects_name_the_program_they_follow_from() -> None:
         ("boost(0, high).", "whole number from -1000 to 1000"),
         ("reject(0, 7).", "want a name"),
         (f"reject(0, {'x' * 61}).", "want a name"),
+        (r'reject(0, "a\nb").', r"'reject\(0,a\\nb\)': want a name of 1 to 60 printable characters"),
+        ('relabel(0, "a\u202eb").', r"a\\u202eb\)': want a name"),
         ("relabel(0, a). relabel(0, b).", "two labels for candidate 0: a and b"),
         ("boost(C, 1..999) :- candidate(C).", "want at most 140 effects"),
         ("% " + "x" * 20_000, "at most 20000 characters"),
