@@ -161,4 +161,4 @@ def _check_atom(name: str, candidate: object, value: object, n: int) -> None:
         raise _refused(f"{atom}: want a whole number from -1000 to 1000 (per mille of the score)")
     is_name = isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARS and value.isprintable()
     if name != "boost" and not is_name:
-        raise _refused(f"{ascii(atom)}: want a name of 1 to {MAX_NAME_CHARS} printable characters")
+        raise _refused(f"{atom!a}: want a name of 1 to {MAX_NAME_CHARS} printable characters")

@@ -8,6 +8,7 @@ files, starting processes. Programs that could run code or read files are refuse
 from __future__ import annotations
 
 import json
+import re
 import resource
 import sys
 from typing import Any
@@ -26,7 +27,10 @@ ALLOWED = frozenset(
         ast.ASTType.Comment,
     }
 )
-FORBIDDEN_WORDS = ("#script", "#include")  # the parser itself opens what #include names
+_FORBIDDEN = re.compile(r'"(?:\\.|[^"\\\n])*"|%\*.*?\*%|%[^\n]*|(#script|#include)', re.DOTALL)
+"""Strings, comments, and as a group the words that may stand only in these: the parser itself opens what
+``#include`` names. Of a comment within a comment it sees too little; then the limits and ``ALLOWED`` hold."""
+
 EFFECTS = {"boost": "P", "reject": "name", "relabel": "name"}
 """What a program may say of a candidate, and what it says it with."""
 
@@ -71,9 +75,9 @@ class _Guard(ast.Transformer):
 
 def check_syntax(program: str) -> None:
     """Refuse all but rules, constants and #minimize."""
-    for word in FORBIDDEN_WORDS:
-        if word in program:
-            raise RefusedError(f"{word} is not allowed")
+    for part in _FORBIDDEN.finditer(program):
+        if part[1]:
+            raise RefusedError(f"{part[1]} is not allowed")
     guard = _Guard()
     messages: list[str] = []
 

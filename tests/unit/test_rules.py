@@ -110,6 +110,11 @@ def test_effects_may_stand_in_pools_and_their_names_inside_of_other_atoms() -> N
     assert effects_of("reject(0, x; 1, y). told(reject(0)).")[1][:2] == ["x", "y"]
 
 
+@pytest.mark.parametrize("comment", ["% no #script here", '%* no\n "#include *%', 'a("no % #script here").'])
+def test_comments_and_strings_may_name_what_is_refused(comment: str) -> None:
+    assert effects_of(f"{comment}\nreject(0, x).")[1][0] == "x"
+
+
 def test_what_is_denied_has_no_effect() -> None:
     assert effects_of("-reject(0, a). -boost(1, 500). -relabel(2, b).") == ([0] * 6, [""] * 6, [""] * 6)
     assert effects_of("-reject(C, cut) :- C = 3. reject(C, cut) :- edge(C), not -reject(C, cut).")[1][
@@ -175,6 +180,10 @@ def test_effects_name_the_program_they_follow_from() -> None:
         ("reject(C, x).", "line 1.*unsafe"),
         ("#script (python)\nimport os\n#end.", "#script is not allowed"),
         ('#include "/etc/passwd".', "#include is not allowed"),
+        ('a("\\"%"). #script (python)\n#end.', "#script is not allowed"),
+        ('%* % *% #include "/etc/passwd".', "#include is not allowed"),
+        ('%* %* *% " *% #script (python)\nimport os\n#end. % "', "not allowed: #script"),
+        ('%* %* *% " *% #include "/etc/passwd". % "', "line 1:.* could not be opened"),
         ("reject(0, @system(1)).", "external functions are not allowed: @system"),
         ("x :- 1 = #sum { @f(C) : candidate(C) }.", "external functions are not allowed: @f"),
         ("#external a.", "not allowed: #external"),
