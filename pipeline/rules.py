@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import logging
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +25,8 @@ import numpy as np
 from pipeline.contract import ErrorCode, PipelineError
 from pipeline.rules_facts import facts_of
 from pipeline.types import Candidates, RuleEffects
+
+log = logging.getLogger(__name__)
 
 CPU_S = 5
 WALL_S = 10.0
@@ -113,24 +117,31 @@ def _run_sandbox(request: dict[str, Any]) -> dict[str, Any]:
             process.stdin.write(json.dumps(request).encode())
             process.stdin.close()
             answer = process.stdout.read(limit + 1)
+            if len(answer) > limit:
+                process.kill()
+            status = process.wait()
         except BrokenPipeError:
-            answer = b""
+            answer, status = b"", process.wait()
         finally:
             clock.cancel()
             process.kill()
     if len(answer) > limit:
         raise _refused(f"the answer is longer than {limit} bytes")
-    return _parsed(answer)
+    return _parsed(answer, status)
 
 
-def _parsed(answer: bytes) -> dict[str, Any]:
-    try:
-        parsed: dict[str, Any] = json.loads(answer)
-    except ValueError:
+def _parsed(answer: bytes, status: int) -> dict[str, Any]:
+    """Return what the sandbox answered; ``status`` tells one that a limit ended from one that crashed."""
+    if status in (-signal.SIGKILL, -signal.SIGXCPU):
         raise _refused(
             f"the rules need more than {CPU_S} s or {MEMORY_BYTES >> 20} MB; "
             "look for endless recursion such as p(X+1) :- p(X)"
-        ) from None
+        )
+    if status:
+        log.error("the sandbox of rules ended with status %d", status)
+        ending = f"signal {-status}" if status < 0 else f"status {status}"
+        raise _refused(f"the solver crashed on these rules ({ending}); try simpler ones")
+    parsed: dict[str, Any] = json.loads(answer)
     return parsed
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import rules
 from pipeline.contract import ErrorCode, PipelineError
 from pipeline.rules import apply_rules, program_sha256, rule_sets
 from pipeline.rules_facts import FACTS, facts_of
@@ -232,6 +233,26 @@ def test_endless_programs_are_stopped(program: str) -> None:
     start = time.perf_counter()
     assert "need more than" in refusal_of(program)
     assert time.perf_counter() - start < 15
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("sys.exit(3)", r"the solver crashed on these rules \(status 3\)"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", r"the solver crashed on these rules \(signal 11\)"),
+        ("sys.stdin.close(); os.abort()", r"the solver crashed on these rules \(signal 6\)"),
+        ("os.kill(os.getpid(), signal.SIGXCPU)", "the rules need more than 5 s"),
+        ("signal.pause()", "the rules need more than 5 s"),
+        ("print('x' * 10**6)", "the answer is longer"),
+    ],
+)
+def test_a_crash_of_the_solver_is_told_from_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, told: str
+) -> None:
+    (tmp_path / "sandbox.py").write_text(f"import os, signal, sys\n{ending}\n")
+    monkeypatch.setattr(rules, "_SANDBOX", tmp_path / "sandbox.py")
+    monkeypatch.setattr(rules, "WALL_S", 3.0)
+    assert re.search(told, refusal_of("reject(0, x)."))
 
 
 def test_comparing_digests_of_rules_loads_nothing_heavy() -> None:
