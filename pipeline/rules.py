@@ -1,7 +1,8 @@
 """Answer-set rules over candidates: reasoning that thresholds cannot express, solved in a sandbox.
 
 In: Candidates, rules text.  Out: RuleEffects.  Device: CPU, another process.  See docs/rules.md for the
-facts a program sees and the atoms it derives. Runs on workers only: a recount reads the stored effects.
+facts a program sees and the atoms it derives. Images are reasoned about on workers only: a recount reads
+the stored effects, and a web process tries new rules on a sample.
 """
 
 from __future__ import annotations
@@ -16,19 +17,21 @@ import subprocess
 import sys
 import threading
 import unicodedata
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.contract import ErrorCode, PipelineError
-from pipeline.rules_facts import facts_of
+from pipeline.contract import SettingsError
+from pipeline.rules_facts import SAMPLE, facts_of
 from pipeline.types import Candidates, RuleEffects
 
 log = logging.getLogger(__name__)
 
 CPU_S = 5
+TRIAL_CPU_S = 2
 WALL_S = 10.0
 MEMORY_BYTES = 1024 * 2**20
 MAX_PROGRAM_CHARS = 20_000
@@ -47,30 +50,51 @@ def apply_rules(candidates: Candidates, rules: str) -> RuleEffects:
         rules: rules text, or the name of a bundled rule set.
 
     Raises:
-        PipelineError: INVALID_CONFIG when the program is refused, wrong, endless, too large, has no
-            answer or several, or speaks of what does not exist; the message says which.
+        SettingsError: the program is refused, wrong, endless, too large, has no answer or several, or
+            speaks of what does not exist; the message says which.
     """
     program = rules_text(rules)
     n = len(candidates)
-    answer = _run_sandbox(
-        {
-            "program": program,
-            "facts": facts_of(candidates),
-            "cpu_s": CPU_S,
-            "memory_bytes": MEMORY_BYTES,
-            "max_atoms": _ATOMS_PER_CANDIDATE * (n + 1),
-        }
-    )
-    if "refused" in answer:
-        raise _refused(answer["refused"])
+    answer = _run_sandbox(program, facts_of(candidates), n, CPU_S)
+    if "unfit" in answer:
+        raise _refused(answer["unfit"])
     return _effects(answer["effects"], n, program)
+
+
+def try_rules(rules: str) -> None:
+    """Run rules on a small sample, to refuse before any image is looked at what no image would mend.
+
+    What depends on the image is not judged: the number of answers, and the values of effects.
+
+    Args:
+        rules: rules text, or the name of a bundled rule set.
+
+    Raises:
+        SettingsError: the program is refused, wrong or endless.
+    """
+    _run_sandbox(rules_text(rules), SAMPLE, 2, TRIAL_CPU_S)
+
+
+@lru_cache(maxsize=16)
+def why_refused(rules: str) -> SettingsError | None:
+    """Return what ``try_rules`` raises, None for nothing: tried once a process, not once an image."""
+    try:
+        try_rules(rules)
+    except SettingsError as error:
+        return error
+    return None
+
+
+def has_solver() -> bool:
+    """Return whether clingo is installed here; every worker needs it, a web process may lack it."""
+    return importlib.util.find_spec("clingo") is not None
 
 
 def rules_text(rules: str) -> str:
     """Return the program: of a bundled set where ``rules`` is a name, else ``rules`` itself.
 
     Raises:
-        PipelineError: INVALID_CONFIG for an unknown name, too long a text, or control characters in it.
+        SettingsError: an unknown name, too long a text, or control characters in it.
     """
     if re.fullmatch(r"\s*[a-z][a-z0-9_]*\s*", rules):
         named = rule_sets()
@@ -96,15 +120,30 @@ def program_sha256(rules: str) -> str:
     return hashlib.sha256(rules_text(rules).encode()).hexdigest()
 
 
-def _refused(message: str) -> PipelineError:
-    return PipelineError(ErrorCode.INVALID_CONFIG, f"symbolic_reasoning.rules: {message}")
+def _refused(message: str) -> SettingsError:
+    return SettingsError([{"field": "config.symbolic_reasoning.rules", "message": message}])
 
 
-def _run_sandbox(request: dict[str, Any]) -> dict[str, Any]:
-    """Solve in another process and return its answer; kill it when it takes too long or says too much."""
-    if importlib.util.find_spec("clingo") is None:
+def _run_sandbox(program: str, facts: str, n: int, cpu_s: int) -> dict[str, Any]:
+    """Solve in another process and return its answer; kill it when it takes too long or says too much.
+
+    Returns:
+        ``effects``, or ``unfit``: why there are none of these facts, which describe n candidates.
+
+    Raises:
+        SettingsError: the program is refused, or ran into a limit.
+    """
+    if not has_solver():
         raise _refused("the package clingo is not installed here (pip install 'tally[worker]')")
-    limit = _ANSWER_BYTES_PER_ATOM * request["max_atoms"]
+    max_atoms = _ATOMS_PER_CANDIDATE * (n + 1)
+    request = {
+        "program": program,
+        "facts": facts,
+        "cpu_s": cpu_s,
+        "memory_bytes": MEMORY_BYTES,
+        "max_atoms": max_atoms,
+    }
+    limit = _ANSWER_BYTES_PER_ATOM * max_atoms
     command = [sys.executable, "-I", str(_SANDBOX)]
     with subprocess.Popen(  # noqa: S603 - our own script, no shell
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, cwd="/"
@@ -127,14 +166,14 @@ def _run_sandbox(request: dict[str, Any]) -> dict[str, Any]:
             process.kill()
     if len(answer) > limit:
         raise _refused(f"the answer is longer than {limit} bytes")
-    return _parsed(answer, status)
+    return _parsed(answer, status, cpu_s)
 
 
-def _parsed(answer: bytes, status: int) -> dict[str, Any]:
+def _parsed(answer: bytes, status: int, cpu_s: int) -> dict[str, Any]:
     """Return what the sandbox answered; ``status`` tells one that a limit ended from one that crashed."""
     if status in (-signal.SIGKILL, -signal.SIGXCPU):
         raise _refused(
-            f"the rules need more than {CPU_S} s or {MEMORY_BYTES >> 20} MB; "
+            f"the rules need more than {cpu_s} s or {MEMORY_BYTES >> 20} MB; "
             "look for endless recursion such as p(X+1) :- p(X)"
         )
     if status:
@@ -142,6 +181,8 @@ def _parsed(answer: bytes, status: int) -> dict[str, Any]:
         ending = f"signal {-status}" if status < 0 else f"status {status}"
         raise _refused(f"the solver crashed on these rules ({ending}); try simpler ones")
     parsed: dict[str, Any] = json.loads(answer)
+    if "refused" in parsed:
+        raise _refused(parsed["refused"])
     return parsed
 
 

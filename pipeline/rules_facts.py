@@ -22,6 +22,14 @@ FACTS = {
 }  # fmt: skip
 """Every fact by its number of values: a program may speak of them where an image has none."""
 
+SAMPLE = """
+image(100,100). median_area(500). candidate(0..1). type(0..1,"object"). score(0..1,500). quality(0..1,500).
+stability(0..1,500). area(0,100). area(1,900). cx(0..1,50). cy(0..1,50). width(0,12). width(1,100).
+height(0,12). height(1,100). near(0,1,0). near(1,0,0). inside(0,1). overlaps(0,1,111). overlaps(1,0,111).
+edge(0..1).
+"""
+"""Facts of every kind, of a small thing in a large one: what rules are tried on before any image."""
+
 
 def facts_of(candidates: Candidates) -> str:
     """Return the facts of docs/rules.md, one a line, in candidate order, and which there could be.

@@ -39,6 +39,10 @@ class RefusedError(Exception):
     """The program is not one we solve; the message is for the person who wrote it."""
 
 
+class UnfitError(RefusedError):
+    """The program can be solved, but on these facts says too much, or has not one answer."""
+
+
 def limit_process(cpu_s: int, memory_bytes: int) -> None:
     """Give up what a solver does not need; called after the imports, before any rule is read."""
     for kind, value in (
@@ -97,8 +101,8 @@ def solve(program: str, facts: str, max_atoms: int) -> list[list[Any]]:
     """Return [name, candidate, value] of every derived effect, sorted.
 
     Raises:
-        RefusedError: bad syntax, atoms that nothing derives, too many effects, no answer, or several that
-            are equally good and differ in their effects.
+        RefusedError: bad syntax, atoms that nothing derives.
+        UnfitError: too many effects, no answer, or several that are equally good and differ in their effects.
     """
     check_syntax(program)
     control = _grounded(program, facts)
@@ -109,7 +113,7 @@ def solve(program: str, facts: str, max_atoms: int) -> list[list[Any]]:
             if cost
             else "leave out choices and disjunctions, or add #minimize"
         )
-        raise RefusedError(
+        raise UnfitError(
             f"want one {'best ' if cost else ''}answer, got several with other effects: {advice}"
         )
     return [_plain(symbol) for symbol in sorted(found)]
@@ -138,11 +142,11 @@ def _best(control: clingo.Control, max_atoms: int) -> tuple[set[clingo.Symbol], 
         for model in handle:
             found, cost = {s for s in model.symbols(atoms=True) if _is_effect(s)}, list(model.cost)
             if len(found) > max_atoms:
-                raise RefusedError(f"want at most {max_atoms} effects, got {len(found)}")
+                raise UnfitError(f"want at most {max_atoms} effects, got {len(found)}")
             if not cost:
                 break
     if found is None:
-        raise RefusedError("the rules contradict each other: no answer")
+        raise UnfitError("the rules contradict each other: no answer")
     return found, cost
 
 
@@ -186,6 +190,8 @@ def main() -> None:
     answer: dict[str, Any]
     try:
         answer = {"effects": solve(request["program"], request["facts"], request["max_atoms"])}
+    except UnfitError as error:
+        answer = {"unfit": str(error)}
     except RefusedError as error:
         answer = {"refused": str(error)}
     except MemoryError:

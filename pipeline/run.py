@@ -43,7 +43,7 @@ from pipeline.prefetch import (
 )
 from pipeline.preprocess import page_offsets, preprocess, stack_pages
 from pipeline.provenance import provenance_of
-from pipeline.rules import apply_rules
+from pipeline.rules import apply_rules, why_refused
 from pipeline.segment.base import Prepares, Segmenter
 from pipeline.segment.outline import join_pages
 from pipeline.segment.registry import load
@@ -187,7 +187,9 @@ class _Run:
         return [outcomes[place] for place in range(len(works))]
 
     def _begin(self, work: Work) -> bool:
-        """Return whether to decode an image, and announce that."""
+        """Return whether to decode an image, and announce that; what its rules make vain is not begun."""
+        if work.request.settings.rules is not None:
+            work.error = work.error or why_refused(work.request.settings.rules)
         if work.error or not self._is_still_wanted(work):
             return False
         self.on_progress(work.request.image_id, "preprocess", _DONE_BEFORE["preprocess"])

@@ -17,6 +17,7 @@ from app.templates.models import Template
 from app.uploads.models import Image
 from app.uploads.service import display_name
 from pipeline.contract import CountSettings, Exemplar, SettingsError
+from pipeline.rules import has_solver, rules_text, try_rules
 from pipeline.settings import settings_from_json
 
 Data = dict[str, Any]
@@ -59,6 +60,7 @@ def asked_for(type_name: str | None, sent: Data, *, otherwise: str = "") -> Aske
         settings = checked_settings(config)
         refuse(unsupported(config, NOT_FOR_NEW_JOBS))
         refuse(missing_files(settings.exemplars))
+        refuse(wrong_rules(settings.rules))
     if type_name is None:
         type_name = template_named(settings.template).type if settings.template else otherwise
     return Asked(checked_type(type_name), config, settings)
@@ -165,6 +167,20 @@ def template_named(name: str) -> Template:
 def unsupported(config: Data, keys: dict[str, str]) -> list[dict[str, str]]:
     """Return what is wrong with a config that has some of these keys: key -> why not."""
     return [{"field": f"config.{key}", "message": keys[key]} for key in keys if config.get(key)]
+
+
+def wrong_rules(rules: str | None) -> list[Fault]:
+    """Return what is wrong with rules whatever the image; takes up to ``TRIAL_CPU_S``, so not inside a write.
+
+    Without a solver here only what the text itself shows; the worker then refuses the rest.
+    """
+    if rules is None:
+        return []
+    try:
+        (try_rules if has_solver() else rules_text)(rules)
+    except SettingsError as error:
+        return error.details
+    return []
 
 
 def missing_files(exemplars: Sequence[Exemplar], *, hold: bool = False) -> list[dict[str, str]]:

@@ -19,6 +19,7 @@ from app.jobs.asked import (
     missing_files,
     refuse,
     unsupported,
+    wrong_rules,
 )
 from app.jobs.description import describe_file
 from app.jobs.exemplars import unanchored
@@ -27,6 +28,8 @@ from app.jobs.status import rfc3339
 from app.templates.models import Template
 from app.uploads.models import Image
 from app.uploads.service import display_name
+from pipeline.contract import SettingsError
+from pipeline.settings import settings_from_json
 
 NOT_SAVED = {
     "exemplars": "exemplars stand beside the config, not in it",
@@ -60,6 +63,7 @@ def create_template(values: dict[str, Any], request_key: RequestKey | None) -> D
     Raises:
         TallyError: TEMPLATE_EXISTS, INVALID_CONFIG, INVALID_REQUEST.
     """
+    refuse(_wrong_rules_in(values))
 
     def work(session: Session) -> Data:
         return _write(session, Template(), values)
@@ -76,6 +80,7 @@ def change_template(template_id: str, values: dict[str, Any]) -> Data:
     Raises:
         TallyError: TEMPLATE_NOT_FOUND, TEMPLATE_EXISTS, INVALID_CONFIG, INVALID_REQUEST.
     """
+    refuse(_wrong_rules_in(values))
     try:
         with transaction() as session:
             return _write(session, _held(session, template_id), values)
@@ -93,6 +98,16 @@ def delete_template(template_id: str) -> Data:
         found = _held(session, template_id)
         session.execute(delete(Template).where(Template.id == found.id))
     return {"template_id": template_id, "deleted": True}
+
+
+def _wrong_rules_in(values: dict[str, Any]) -> list[Fault]:
+    """Return what is wrong with the rules of a config; ``_write`` finds whatever else is."""
+    config = values.get("config", {})
+    try:
+        read = settings_from_json({key: config[key] for key in ("symbolic_reasoning",) if key in config})
+    except SettingsError:
+        return []
+    return wrong_rules(read.rules)
 
 
 def _write(session: Session, row: Template, values: dict[str, Any]) -> Data:

@@ -20,6 +20,7 @@ PIPELINE_FOR_WEB = (
     "faint",
     "object_types",
     "ops",
+    "rules",
     "types",
     "archive",
     "header",

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pipeline import rules
-from pipeline.contract import ErrorCode, PipelineError
-from pipeline.rules import apply_rules, program_sha256, rule_sets
-from pipeline.rules_facts import FACTS, facts_of
+from pipeline.contract import SettingsError
+from pipeline.rules import apply_rules, program_sha256, rule_sets, try_rules
+from pipeline.rules_facts import FACTS, SAMPLE, facts_of
 from tests.candidates import candidates_of, disc
 
 SIZE = (200, 300)
@@ -34,9 +34,8 @@ def effects_of(program: str) -> tuple[list[float], list[str], list[str]]:
 
 
 def refusal_of(program: str) -> str:
-    with pytest.raises(PipelineError) as caught:
+    with pytest.raises(SettingsError) as caught:
         effects_of(program)
-    assert caught.value.code == ErrorCode.INVALID_CONFIG
     return str(caught.value)
 
 
@@ -86,6 +85,38 @@ def test_a_program_may_speak_of_every_fact_that_there_could_be_and_of_no_other()
     apply_rules(candidates_of([], SIZE), told + "#defined other/1. reject(C, x) :- other(C).")
 
 
+def test_rules_are_tried_on_a_sample_that_has_every_fact() -> None:
+
+    sample = {name: values.count(",") + 1 for name, values in re.findall(r"(\w+)\((.*?)\)", SAMPLE)}
+    assert sample == FACTS
+
+
+@pytest.mark.parametrize("name", rule_sets())
+def test_a_trial_takes_the_bundled_sets(name: str) -> None:
+    try_rules(name)
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["{ best(C) : candidate(C) } = 1. reject(C, x) :- best(C).", ":- candidate(0).", "reject(500, x).",
+     "boost(C, A) :- area(C, A)."],
+)  # fmt: skip
+def test_a_trial_does_not_judge_what_depends_on_the_image(program: str) -> None:
+    try_rules(program)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "p(X) :- near(_, _, X). p(X+1) :- p(X).",
+        "{ in(P, 1..13) } = 1 :- P = 1..14. :- in(P, H), in(Q, H), P < Q.",
+    ],
+)
+def test_a_trial_stops_endless_programs_sooner(program: str) -> None:
+    with pytest.raises(SettingsError, match="need more than 2 s"):
+        try_rules(program)
+
+
 def test_type_names_cannot_break_out_of_their_quotes() -> None:
     name = 'a"). reject(0,"x'
     effects = apply_rules(candidates_of(RING_OF_DISCS[:1], SIZE, (name,)), "seen(T) :- type(_, T).")
@@ -114,6 +145,11 @@ def test_effects_may_stand_in_pools_and_their_names_inside_of_other_atoms() -> N
 @pytest.mark.parametrize("comment", ["% no #script here", '%* no\n "#include *%', 'a("no % #script here").'])
 def test_comments_and_strings_may_name_what_is_refused(comment: str) -> None:
     assert effects_of(f"{comment}\nreject(0, x).")[1][0] == "x"
+
+
+def test_the_digest_of_an_unknown_set_is_refused_as_settings_are() -> None:
+    with pytest.raises(SettingsError, match=r"^config\.symbolic_reasoning\.rules: want rules text or one of"):
+        program_sha256("no_such_set")
 
 
 def test_what_is_denied_has_no_effect() -> None:
@@ -217,7 +253,7 @@ def test_effects_name_the_program_they_follow_from() -> None:
 )
 def test_wrong_programs_are_refused_with_the_reason(program: str, complaint: str) -> None:
     text = refusal_of(program)
-    assert text.startswith("symbolic_reasoning.rules: ")
+    assert text.startswith("config.symbolic_reasoning.rules: ")
     assert re.search(complaint, text), text
 
 

@@ -17,6 +17,7 @@ from pipeline.count import count
 from pipeline.explain import DrawnObject
 from pipeline.patches import extract_patches
 from pipeline.preprocess import preprocess
+from pipeline.rules import try_rules, why_refused
 from pipeline.run import count_batch, render
 from tests.drawn import CENTRES, DISCS, HALF, OBJECT, SQUARES, discs, grid, ground, tray
 
@@ -224,10 +225,31 @@ def test_rules_are_run_once_and_their_effects_stored(scene):
     assert again.rejections == outcome.instances.rejections
 
 
-def test_bad_rules_fail_the_image_by_name(scene):
-    settings = CountSettings(engine="classical", rules="reject(C, x) :- nonsense(")
-    (outcome,) = count_batch([CountRequest("a", scene(2), "disc", settings)])
-    assert outcome.error.code == ErrorCode.INVALID_CONFIG
+@pytest.mark.parametrize(
+    "rules", ["no_such_set", "reject(C, x) :- nonsense(", "p(0). p(X+1) :- p(X), edge(_)."]
+)
+def test_rules_that_cannot_run_are_tried_once_and_nothing_is_segmented(scene, monkeypatch, rules):
+    pytest.importorskip("clingo", reason="rules need the worker extra")
+    tried, stages = [], []
+    monkeypatch.setattr("pipeline.rules.try_rules", lambda rules: (tried.append(rules), try_rules(rules)))
+    settings = CountSettings(engine="classical", rules=rules)
+    requests = [CountRequest(name, scene(2 + i), "disc", settings) for i, name in enumerate("ab")]
+    requests.append(CountRequest("c", scene(5), "disc", CountSettings(engine="classical")))
+    why_refused.cache_clear()
+    for _ in range(2):
+        outcomes = count_batch(requests, on_progress=lambda name, stage, _: stages.append((name, stage)))
+        codes = [outcome.error and outcome.error.code for outcome in outcomes]
+        assert codes == [ErrorCode.INVALID_CONFIG, ErrorCode.INVALID_CONFIG, None]
+    assert tried == [rules]
+    assert {name for name, _ in stages} == {"c"}
+
+
+def test_rules_that_an_image_does_not_fit_fail_that_image(scene):
+    pytest.importorskip("clingo", reason="rules need the worker extra")
+    settings = CountSettings(engine="classical", rules=":- candidate(7). reject(C, x) :- candidate(C).")
+    requests = [CountRequest(name, scene(n), "disc", settings) for name, n in (("a", 8), ("b", 2))]
+    many, few = count_batch(requests)
+    assert (many.error.code, few.result.count) == (ErrorCode.INVALID_CONFIG, 0)
 
 
 def test_free_text_is_refused_where_nothing_can_judge_it(scene, tmp_path, monkeypatch):
