@@ -62,18 +62,23 @@ COLUMNS = (
     "settings",
     "patch_models",
     "prompt_models",
+    "labelled_by",
+    "timings_s",
+    "model",
+    "weights_sha256",
+    "dtype",
+    "device",
 )
 NESTED = (
-    "density_estimate",
-    "by_type",
-    "groups",
-    "rejected",
-    "engine_details",
-    "settings",
-    "patch_models",
-    "prompt_models",
-)
+    "density_estimate", "by_type", "groups", "rejected", "engine_details", "settings", "patch_models",
+    "prompt_models", "timings_s",
+)  # fmt: skip
 """JSON text in a CSV."""
+
+MADE_BY = (
+    "engine", "settings", "patch_models", "prompt_models", "model", "weights_sha256", "dtype", "device",
+)  # fmt: skip
+"""Columns that are fields of the result's provenance."""
 
 EXIT_SOME_FAILED = 1
 
@@ -232,7 +237,7 @@ def _row(
         return dict.fromkeys(COLUMNS) | {"file": outcome.image_id, "error": message}
     first = known.setdefault(file_sha256(Path(outcome.image_id)), outcome.image_id)
     result = result.counted_twice(None if first == outcome.image_id else first)
-    return {
+    values = {
         "file": outcome.image_id,
         "count": result.count,
         "count_interval": list(result.count_interval),
@@ -240,17 +245,16 @@ def _row(
         "by_type": result.by_type,
         "groups": [{"id": g.id, "name": g.name, "count": g.count} for g in result.groups],
         "needs_review": result.needs_review,
-        "engine": result.provenance.engine,
         "seconds": round(sum(result.timings_s.values()), 3),
         "error": None,
         "review_reason": result.review_reason,
         "rejected": _rejected(outcome),
         "faint": n_faint,
         "engine_details": result.engine_details,
-        "settings": result.provenance.settings,
-        "patch_models": result.provenance.patch_models,
-        "prompt_models": result.provenance.prompt_models,
-    }
+        "labelled_by": result.labelled_by,
+        "timings_s": result.timings_s,
+    } | {name: getattr(result.provenance, name) for name in MADE_BY}
+    return {name: values[name] for name in COLUMNS}
 
 
 def _why_not_counted(error: PipelineError | None, exemplars: Sequence[Exemplar]) -> str:

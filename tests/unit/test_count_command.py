@@ -18,6 +18,7 @@ from PIL import Image as PillowImage
 from app.commands.count import COLUMNS, count
 from pipeline import looks
 from pipeline.classify import classifier_choice
+from pipeline.contract import STAGES
 from pipeline.run import count_batch
 from tests.doubles.components import ComponentsSegmenter
 from tests.drawn import CENTRES, discs, ground
@@ -82,6 +83,25 @@ def test_json_names_what_showed_the_engine_where_to_look(folder, monkeypatch):
     monkeypatch.setattr("pipeline.run.load", lambda name, model, mode: (engine, "a double"))
     (row,) = json.loads(run(folder / "a.png", "--format", "json").stdout)
     assert (row["engine"], row["prompt_models"]) == ("components", {"mini": "1" * 64})
+
+
+def test_a_row_says_which_parts_took_part_as_the_api_names_them(folder, monkeypatch):
+    made_by = {"model": "vit_b", "weights_sha256": "ab" * 32, "dtype": "float16", "device": "cuda:0"}
+
+    def by_another_engine(requests, **known):
+        for outcome in count_batch(requests, **known):
+            provenance = replace(outcome.result.provenance, **made_by)
+            named = replace(outcome.result, provenance=provenance, labelled_by="imagenet+open_clip")
+            yield replace(outcome, result=named)
+
+    monkeypatch.setattr("pipeline.run.count_batch", by_another_engine)
+    (row,) = json.loads(run(folder / "a.png", "--format", "json").stdout)
+    assert {name: row[name] for name in made_by} == made_by
+    assert row["labelled_by"] == "imagenet+open_clip"
+    assert set(row["timings_s"]) <= set(STAGES)
+    assert sum(row["timings_s"].values()) == pytest.approx(row["seconds"], abs=0.001)
+    (told,) = csv.DictReader(io.StringIO(run(folder / "a.png", "--format", "csv").stdout))
+    assert (told["device"], set(json.loads(told["timings_s"]))) == ("cuda:0", set(row["timings_s"]))
 
 
 def test_what_was_seen_too_faintly_stands_beside_the_rejections(folder, monkeypatch):
