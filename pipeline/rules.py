@@ -94,13 +94,15 @@ def rules_text(rules: str) -> str:
     """Return the program: of a bundled set where ``rules`` is a name, else ``rules`` itself.
 
     Raises:
-        SettingsError: an unknown name, too long a text, or control characters in it.
+        SettingsError: an unknown name, no text or too long a one, or control characters in it.
     """
     if re.fullmatch(r"\s*[a-z][a-z0-9_]*\s*", rules):
         named = rule_sets()
         if rules.strip() not in named:
             raise _refused(f"want rules text or one of {', '.join(named)}, got {rules.strip()!r}")
         return named[rules.strip()]
+    if not rules.strip():
+        raise _refused("want rules text or a saved name, got none")
     if len(rules) > MAX_PROGRAM_CHARS:
         raise _refused(f"want at most {MAX_PROGRAM_CHARS} characters, got {len(rules)}")
     if odd := next((c for c in rules if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t"), None):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from app.commands.exemplars import ShownType, in_files
+from app.commands.rules import RulesType
 from pipeline.contract import (
     ENGINES,
     MODES,
@@ -112,6 +113,9 @@ EXIT_SOME_FAILED = 1
     help="The same for what is not meant. Repeatable.",
 )
 @click.option(
+    "--rules", type=RulesType(), help="Reason about what was found: a bundled set, or a file (docs/rules.md)."
+)
+@click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Write overlays into this folder."
 )
 @click.option(
@@ -129,6 +133,7 @@ def count(
     pages: Literal["first", "all"],
     exemplars: tuple[Exemplar, ...],
     not_exemplars: tuple[Exemplar, ...],
+    rules: str | None,
     out: Path | None,
     format_: str,
     with_rejected: bool,
@@ -154,6 +159,7 @@ def count(
         pages=pages,
         exemplars=in_files((*exemplars, *not_exemplars), files),
         count_what="exemplars" if exemplars else "type",
+        rules=rules,
         visualize=out is not None,
     )
     rows: list[dict[str, Any]] = []
