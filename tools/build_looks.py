@@ -14,12 +14,11 @@ import hashlib
 import warnings
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 
-from pipeline.train.export import halve
+from pipeline.train.export import halve, to_8_bits
 from pipeline.train.photos import lite0, weights_path
 
 OUT = Path(__file__).resolve().parent.parent / "pipeline" / "data" / "looks.onnx"
@@ -41,23 +40,6 @@ class Looks(nn.Module):
         return self.blocks(self.norm(self.stem(x))).mean((2, 3))
 
 
-def to_8_bits(model: onnx.ModelProto) -> None:
-    """Store large weights as int8 and a scale an output channel; loading multiplies them out."""
-    for weights in [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT]:
-        values = onnx.numpy_helper.to_array(weights)
-        if values.size < _LARGE:
-            continue
-        name, highest = weights.name, np.abs(values).max(axis=(1, 2, 3), keepdims=True)
-        scale = np.maximum(highest / 127, 1e-12).astype(np.float32)
-        weights.CopyFrom(
-            onnx.numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}_int8")
-        )
-        model.graph.initializer.append(onnx.numpy_helper.from_array(scale, f"{name}_scale"))
-        model.graph.node.insert(0, onnx.helper.make_node("Mul", [f"{name}_float", f"{name}_scale"], [name]))
-        cast = onnx.helper.make_node("Cast", [f"{name}_int8"], [f"{name}_float"], to=onnx.TensorProto.FLOAT)
-        model.graph.node.insert(0, cast)
-
-
 def build(out: Path) -> None:
     """Write the network."""
     free = {"patches": {0: "patches", 1: "side", 2: "side"}, "embeddings": {0: "patches"}}
@@ -73,7 +55,7 @@ def build(out: Path) -> None:
             output_names=list(free)[1:],
         )
     model = onnx.load(str(out))
-    to_8_bits(model)
+    to_8_bits(model, _LARGE)
     halve(model)
     weights = weights_path()
     history = {

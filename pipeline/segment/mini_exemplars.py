@@ -45,6 +45,8 @@ DEAR_PX, COST_WEIGHT = 2_000_000, 0.25
 """Input px from which a level takes long; a finer one must meet the boxes better by so much."""
 WELL_MET, OTHER_MARGIN = -0.25, 0.15
 """Below this score other ways to see the exemplars are tried; they must be better by this much."""
+LEAST_MET = -1.8
+"""Other ways that meet the boxes worse say nothing: so well are boxes of mere ground met."""
 EXPLAINED = 0.5
 """Share of what is seen without exemplars that things of a size known from other pictures cover at least."""
 TWICE = 0.5
@@ -196,7 +198,7 @@ def _steer_by_boxes(views: Views, scales: Sequence[float]) -> Steered | None:
     view = views.plain()
     best = _best_scale(view, scales, views.boxes)
     if best is None or best[0] < WELL_MET:
-        least = -np.inf if best is None else best[0] + OTHER_MARGIN
+        least = LEAST_MET if best is None else max(LEAST_MET, best[0] + OTHER_MARGIN)
         for other in (views.apart(), views.alike()):
             seen = _best_scale(other, scales, views.boxes)
             if seen is not None and seen[0] > least:

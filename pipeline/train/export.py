@@ -19,6 +19,8 @@ from pipeline.train.network import OUTPUTS, MiniNet
 from pipeline.train.scenes import COUNTED_RADII
 
 _LARGE = 1_000
+_TOLD_IN_8_BITS = 100_000
+"""Numbers of the layers of the network that is told of exemplars that are: so both files stay under 10 MB."""
 
 
 class _WithProbs(nn.Module):
@@ -81,6 +83,8 @@ def export_onnx(states: Sequence[Path], out: Path) -> None:
         else:
             _write_plain(net, out)
     model = onnx.load(str(out))
+    if isinstance(net, LikeNet):
+        to_8_bits(model, _TOLD_IN_8_BITS)
     halve(model)
     history = {k: str(v) for k, v in saved["meta"].items()}
     history |= {
@@ -135,6 +139,23 @@ def halve(model: onnx.ModelProto) -> None:
         name = weights.name
         weights.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
         cast = onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT)
+        model.graph.node.insert(0, cast)
+
+
+def to_8_bits(model: onnx.ModelProto, least: int) -> None:
+    """Store weights of ``least`` numbers or more as int8, and a scale an output channel."""
+    for weights in [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT]:
+        values = onnx.numpy_helper.to_array(weights)
+        if values.size < least:
+            continue
+        name, highest = weights.name, np.abs(values).max(axis=(1, 2, 3), keepdims=True)
+        scale = np.maximum(highest / 127, 1e-12).astype(np.float32)
+        weights.CopyFrom(
+            onnx.numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}_int8")
+        )
+        model.graph.initializer.append(onnx.numpy_helper.from_array(scale, f"{name}_scale"))
+        model.graph.node.insert(0, onnx.helper.make_node("Mul", [f"{name}_float", f"{name}_scale"], [name]))
+        cast = onnx.helper.make_node("Cast", [f"{name}_int8"], [f"{name}_float"], to=onnx.TensorProto.FLOAT)
         model.graph.node.insert(0, cast)
 
 
