@@ -30,6 +30,9 @@ ALL_ALIKE, NEARLY_ALL = 1.15, 0.95
 """A factor on that, and a share: where so much of what fits in size would be one kind if kinds parted that
 much farther off, there is nothing to tell it from."""
 
+LEAD = GAP_FLOOR / 2
+"""So much nearer to what is not meant, where that is just like what is, lies what goes with it."""
+
 SURE = 0.5
 """Where they part when an exemplar says what is not meant, and all there is would go with it."""
 
@@ -127,11 +130,12 @@ def what_is_meant(
     fits = _fits_in_size(features, wanted)
     is_told = len(unwanted) > 0
     if is_told:
-        near, far = (distances(features, features[side]).min(axis=1) for side in (wanted, unwanted))
-        fits &= near <= far
-        fits[unwanted] = False
         unlike = distances(features[unwanted], features[wanted]).min(axis=1) > GAP_FLOOR
-        unwanted = unwanted[unlike]  # one that is just like what is meant says nothing of its kind
+        near, far = (distances(features, features[side]) for side in (wanted, unwanted))
+        # One that is just like what is meant says nothing of its kind: what is about as like both stays.
+        fits &= near.min(axis=1) <= (far + np.where(unlike, 0, LEAD)).min(axis=1)
+        fits[unwanted] = False
+        unwanted = unwanted[unlike]
     fits[wanted] = True
     closer = CLOSER[min(len(wanted), len(CLOSER)) - 1]
     limits = NARROW * closer, closer, WIDE * closer

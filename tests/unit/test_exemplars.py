@@ -74,6 +74,14 @@ def test_what_is_shown_as_not_meant_goes_though_it_is_just_like_what_is():
     assert meant([0, 0, 0, 0, inf, inf], [0, 4], [1]) == [0, 2, 3, 4, 5], "and only that one"
 
 
+def test_what_differs_by_a_pixel_or_two_stays_though_one_just_like_it_is_not_meant():
+    nearly_alike = [0.001 * k for k in range(0, 60, 3)]
+    everything = list(range(20))
+    assert meant(nearly_alike, [0]) == everything
+    assert meant(nearly_alike, [0], [1]) == [0, *everything[2:]]
+    assert meant([*nearly_alike, inf], [19], [0]) == everything[1:]
+
+
 def test_not_everything_here_goes_however_many_others_are_shown_as_not_meant_elsewhere():
     here_and_away = things([0, 0, 0.6, 0.6, 0, inf])
     left = readings(here_and_away, [], [4, 5], n_here=4).meant
