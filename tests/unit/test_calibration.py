@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.calibration import (
+    CLEAR_DOUBT,
     EVIDENCE,
     SHOWN,
     SURE_DOUBT,
@@ -151,6 +152,14 @@ def test_examples_do_not_change_what_a_score_is_worth():
     for engine in (name for name in table if name.endswith(SHOWN)):
         plain = table[engine.removesuffix(SHOWN)]
         assert [table[engine][key] for key in ("scores", "chances")] == [plain["scores"], plain["chances"]]
+
+
+def test_candidates_err_together_the_less_the_surer_they_are():
+    known = Calibration(scores=(0.0, 1.0), chances=(0.0, 1.0), spread=2.0)
+    for doubt, spread in ((CLEAR_DOUBT / 2, 1.0), (CLEAR_DOUBT, 2.0), (2 * CLEAR_DOUBT, 2.0)):
+        found = drawn(APART, 1 - doubt, prob=1.0)
+        mass = known.distribution(found, count(found, NO_SETTINGS))
+        np.testing.assert_allclose(mass, count_distribution(np.full(24, 1 - doubt), spread), atol=1e-4)
 
 
 def test_less_is_missed_where_every_candidate_is_sure():

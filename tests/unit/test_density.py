@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.archive import read_candidates, write_candidates
 from pipeline.contract import CountSettings, DensityEstimate, Exemplar, Provenance, Region
 from pipeline.count import count, summarise
-from pipeline.density import EVIDENCE, density_model, estimate_density, seen_in
+from pipeline.density import EVIDENCE, DensityModel, density_model, estimate_density, seen_in
 from pipeline.segment.outline import stack_batches
 from pipeline.types import Candidates, ShapeError
 from tests.candidates import candidates_of, disc
@@ -78,6 +78,27 @@ def test_few_counted_things_tell_nothing_of_a_crowd() -> None:
     lone = candidates_of([disc(SIZE_HW, x, y, RADIUS) for x, y in CLEAR[:9]], SIZE_HW)
     found = replace(lone, batch=replace(lone.batch, faint=heap(90).batch.faint))
     assert estimate(found) is None
+
+
+@pytest.mark.parametrize(("n_clear", "is_told"), [(11, False), (12, True)])
+def test_few_seen_things_tell_nothing_of_a_crowd(n_clear: int, is_told: bool) -> None:
+    few = candidates_of([disc(SIZE_HW, x, y, RADIUS) for x, y in CLEAR[:n_clear]], SIZE_HW)
+    found = replace(few, batch=replace(few.batch, faint=heap(28).batch.faint))
+    assert (estimate(found) is not None) == is_told
+
+
+def test_an_estimate_near_the_count_says_nothing_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    for about, is_told in ((57.0, False), (58.0, True), (43.0, False), (42.0, True)):
+        monkeypatch.setattr(DensityModel, "interval", lambda *_, best=about: (best, best - 5, best + 5))
+        assert (estimate(heap(60)) is not None) == is_told
+
+
+def test_what_is_typical_is_told_by_what_is_sure() -> None:
+    settings = CountSettings()
+    found = heap(70, area=200.0)
+    crowd = seen_in(found, count(found, settings), settings)
+    assert crowd is not None
+    assert crowd.evidence[2] == pytest.approx(np.log((50 * 450 + 70 * 200) / 120 / 450), abs=0.02)
 
 
 def test_an_engine_that_tells_nothing_of_the_faint_gets_no_estimate() -> None:

@@ -11,6 +11,8 @@ import pytest
 from pipeline.contract import CountSettings, ErrorCode, PipelineError
 from pipeline.ops.rle import rle_to_crop
 from pipeline.segment import mini
+from pipeline.segment.mini_maps import Maps
+from pipeline.segment.mini_peaks import Found
 from pipeline.types import Image
 from tests.doubles.drawn_discs import drawn_discs
 
@@ -80,6 +82,15 @@ def test_an_empty_picture_has_no_candidates(engine, kind):
         "slope": np.broadcast_to(np.linspace(60, 200, 320)[None, :, None], (240, 320, 3)),
     }[kind]
     assert len(segment(engine, picture.clip(0, 255).astype(np.uint8))) == 0
+
+
+def test_what_is_too_weak_to_propose_is_told_as_faint_unless_another_scale_shows_it():
+    labels, empty = np.zeros((20, 40), np.int32), np.zeros((20, 40), np.float32)
+    for k in range(3):
+        labels[4:8, 10 * k : 10 * k + 6] = k + 1
+    area, quality = np.full(3, 24, np.float32), np.array([0.9, 0.0, 0.3], np.float32)
+    found = Found(Maps(0.5, empty, empty, empty), labels, area, quality, area)
+    assert mini._faint_of(found, 0.42) == pytest.approx(np.array([[4 * 22.5, 4 * 5.5, 24 * 16, 0.3]]))
 
 
 def test_the_same_picture_gives_the_same_masks(engine):

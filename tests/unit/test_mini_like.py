@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.segment import mini
-from pipeline.segment.mini_like import LikeMaps, exemplar_mask
+from pipeline.segment.mini_like import USUAL_CELLS, LikeMaps, exemplar_mask
 from pipeline.segment.mini_maps import MIRROR_PX
 from pipeline.sessions import open_session
 from tests.drawn import DISCS, HALF, SQUARES, tray
@@ -74,3 +74,12 @@ def test_the_mask_of_a_box_is_the_ellipse_in_it():
 
 def test_the_mask_of_a_tiny_box_at_the_edge_is_not_empty():
     assert exemplar_mask(np.array([0.0, 0.0, 3.0, 3.0]), (32, 32)).sum() > 0.3
+
+
+def test_it_is_told_how_large_the_exemplars_are(like):
+    pixels, boxes = tray(), boxes_around(DISCS[:1])
+    maps = LikeMaps(like, pixels, boxes)
+    sizes = [float(maps._look_at(boxes[0], scale)[-1]) for scale in (0.5, 1.0)]
+    cells = np.pi / 4 * 0.9**2 * (2 * HALF / 4) ** 2
+    assert sizes[1] == pytest.approx(0.5 * np.log(cells / USUAL_CELLS), abs=0.06)
+    assert sizes[1] - sizes[0] == pytest.approx(np.log(2), abs=0.06)

@@ -42,6 +42,13 @@ def test_two_peaks_without_a_valley_are_one_instance():
     assert len(find_instances(maps_of(cone_at(30, 30, 10, 10), cone_at(30, 33, 10, 10))).area) == 1
 
 
+def test_contact_parts_what_has_no_valley():
+    one = maps_of(np.where(cone_at(32, 32, 8, 24) > 0, np.float32(0.8), np.float32(0)))
+    assert len(find_instances(one).area) == 1
+    contact = np.where(np.abs(GRID[1] - 32) < 3, 1, 0).astype(np.float32)
+    assert len(find_instances(Maps(1.0, one.foreground, one.cone, contact)).area) == 2
+
+
 def test_specks_are_left_out():
     assert len(find_instances(maps_of(cone_at(30, 30, 2, 2))).area) == 0
 

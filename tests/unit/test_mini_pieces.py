@@ -29,6 +29,9 @@ def test_a_head_and_its_shaft_are_one_thing():
     [
         pytest.param([cone_at(30, 22, 8, 8), cone_at(30, 38, 8, 8)], id="two of a size"),
         pytest.param([cone_at(30, 22, 5, 5), cone_at(30, 37, 10, 10)], id="a small one at a large one"),
+        pytest.param(
+            [cone_at(30, 22, 9, 9), cone_at(30, 32, 4, 4)], id="a small one pressed into a large one"
+        ),
         pytest.param([bolt(at=32.0)], id="two halves"),
         pytest.param([bolt(dip=0.97)], id="a deep valley"),
     ],

@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.contract import CountSettings
 from pipeline.segment import mini, mini_search
 from pipeline.segment.mini_input import stretch_contrast
 from pipeline.segment.mini_maps import Maps
 from pipeline.segment.mini_peaks import MIN_QUALITY, Found
 from pipeline.segment.mini_search import ScaleSearch
+from pipeline.types import Image
 
 CLUMPS, IN_CLUMP, RADIUS_PX = 36, 7, 9
 
@@ -43,6 +45,8 @@ def test_what_the_next_scales_show_is_told_where_they_were_looked_at():
     shown = tuple(int((search.at(k).quality >= MIN_QUALITY).sum()) for k in beside)
     assert beside
     assert search.n_beside(best) == shown
+    image = Image("clumps", clumps_of_discs())
+    assert mini.load().segment([image], CountSettings())[0].n_beside == shown
     fresh = ScaleSearch(search._session, stretch_contrast(clumps_of_discs()))
     assert fresh.n_beside(best) == ()
 
