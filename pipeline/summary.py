@@ -146,7 +146,7 @@ class InQuestion:
 def in_question(candidates: Candidates, instances: Instances, settings: CountSettings) -> InQuestion:
     """Return what is open of N candidates: how many more or fewer another reading gives.
 
-    Nothing where a person chose groups; nothing that is left out where an example says what is not meant.
+    Nothing where a person chose groups.
     """
     counted, readings = instances.counted, instances.readings
     n = len(counted)
@@ -160,8 +160,7 @@ def in_question(candidates: Candidates, instances: Instances, settings: CountSet
     area = np.log(np.maximum(candidates.batch.area, 1))
     unlike = np.array([why == Rejection.UNLIKE_EXEMPLAR for why in instances.rejections], np.bool_)
     same_size = np.abs(area - np.median(area[counted])) <= np.log(SAME_SIZE)
-    is_said = len(settings.shown) < len(settings.exemplars)
-    left_out = np.flatnonzero(unlike & readings.wide & same_size & (not is_said))
+    left_out = np.flatnonzero(unlike & readings.wide & same_size)
     few = max(1, OFF * n)
     n_left_out = _apart(candidates, counted, left_out) if len(left_out) > few else 0
     return InQuestion(little * (little > few), n_left_out * (n_left_out > few))

@@ -33,6 +33,10 @@ much farther off, there is nothing to tell it from."""
 LEAD = GAP_FLOOR / 2
 """So much nearer to what is not meant, where that is just like what is, lies what goes with it."""
 
+AS_NEAR = 1.5
+"""Up to this many times as far from what is meant as from what is not, a thing may go with either. Where both
+are of one kind it goes with what is meant: one thing that is not meant says little of others like it."""
+
 SURE = 0.5
 """Where they part when an exemplar says what is not meant, and all there is would go with it."""
 
@@ -110,7 +114,8 @@ def what_is_meant(
     """Return which of N things exemplars mean.
 
     The kind that the wanted ones are of (``KindTree.kind_of``), of a size within ``SIZE_FACTOR`` of theirs,
-    and not more like an unwanted one; nearly all that fits in size where it is alike and none is unwanted.
+    and not more like an unwanted one, or much more like it where that is of their kind; nearly all that fits
+    in size where it is alike and none is unwanted.
     Where none is wanted, all but the kind of each unwanted one.
 
     Args:
@@ -127,24 +132,45 @@ def what_is_meant(
             kind = tree.kind_of(alone, none)
             left &= ~(tree.kind_of(alone, none, SURE) if kind[:n_here].all() else kind)
         return Readings(left, left, left)
-    fits = _fits_in_size(features, wanted)
-    is_told = len(unwanted) > 0
-    if is_told:
-        unlike = distances(features[unwanted], features[wanted]).min(axis=1) > GAP_FLOOR
-        near, far = (distances(features, features[side]) for side in (wanted, unwanted))
-        # One that is just like what is meant says nothing of its kind: what is about as like both stays.
-        fits &= near.min(axis=1) <= (far + np.where(unlike, 0, LEAD)).min(axis=1)
-        fits[unwanted] = False
-        unwanted = unwanted[unlike]
-    fits[wanted] = True
     closer = CLOSER[min(len(wanted), len(CLOSER)) - 1]
+    fits, stops = _not_as_unwanted(features, wanted, unwanted, closer)
     limits = NARROW * closer, closer, WIDE * closer
-    narrow, meant, wide = (tree.kind_of(wanted, unwanted, limit) & fits for limit in limits)
-    if not is_told:
-        every = tree.kind_of(wanted, unwanted, ALL_ALIKE * closer) & fits
-        if every[:n_here].sum() >= NEARLY_ALL * fits[:n_here].sum():
+    narrow, meant, wide = (
+        tree.kind_of(wanted, stop, limit) & fit for stop, limit, fit in zip(stops, limits, fits, strict=True)
+    )
+    if not len(unwanted):
+        every = tree.kind_of(wanted, unwanted, ALL_ALIKE * closer) & fits[1]
+        if every[:n_here].sum() >= NEARLY_ALL * fits[1][:n_here].sum():
             meant = every
     return Readings(meant, narrow, wide)
+
+
+def _not_as_unwanted(
+    features: Features, wanted: NDArray[np.int64], unwanted: NDArray[np.int64], limit: float
+) -> tuple[NDArray[np.bool_], tuple[NDArray[np.int64], ...]]:
+    """Return what fits in size and goes with no unwanted thing, and what stops a kind, by three readings.
+
+    Args:
+        features: of N things.
+        wanted: things that positive exemplars point at, at least one.
+        unwanted: things that negative ones point at.
+        limit: distance up to which an unwanted thing is of the kind of a wanted one.
+
+    Returns:
+        (3, N) bool, closely, usually and widely read, and the unwanted things that kinds end before.
+    """
+    fits = np.tile(_fits_in_size(features, wanted), (3, 1))
+    apart = distances(features[unwanted], features[wanted]).min(axis=1, initial=np.inf)
+    near, far = (distances(features, features[side]) for side in (wanted, unwanted))
+    nearest, is_alike = near.min(axis=1, keepdims=True), apart <= limit
+    # One that is just like what is meant says nothing of its kind: what is about as like both stays.
+    lead = np.where(apart > GAP_FLOOR, 0, LEAD)
+    for k, factor in enumerate((1 / AS_NEAR, 1.0, AS_NEAR)):
+        fits[k] &= (nearest <= far * np.where(is_alike, AS_NEAR, 1.0) * factor + lead).all(axis=1)
+    fits[:, unwanted] = False
+    fits[:, wanted] = True
+    others = unwanted[~is_alike]
+    return fits, (unwanted[apart > GAP_FLOOR], others, others)
 
 
 def _fits_in_size(features: Features, wanted: NDArray[np.int64]) -> NDArray[np.bool_]:

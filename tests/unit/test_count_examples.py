@@ -143,10 +143,18 @@ def test_what_a_person_settled_is_not_asked():
     assert_settled(result_of(varied, FIRST, groups=(GroupChoice(0, name="all"),)), 12)
 
 
-def test_where_an_example_says_what_is_not_meant_nothing_left_out_is_asked_about():
-    found = sure(looking_like(TWELVE, [LIKE] * 8 + [HARDLY] * 3 + [UNLIKE]))
+def test_only_an_example_of_what_was_left_out_settles_it():
+    found = sure(looking_like(TWELVE, [LIKE] * 8 + [UNLIKE] + [HARDLY] * 3))
+    of_unlike = Exemplar(point_xy=(75, 60))
     assert result_of(found, FIRST).review_reason == left_out(3)
+    assert result_of(found, FIRST, is_not(of_unlike)).review_reason == left_out(3)
     assert_settled(result_of(found, FIRST, is_not(LAST)), 8)
+
+
+def test_what_lies_between_two_examples_of_one_kind_is_open():
+    found = sure(looking_like(TWELVE, [0] * 6 + [0.2] * 5 + [0.6]))
+    result = result_of(found, FIRST, is_not(LAST))
+    assert (result.count, result.count_interval[1], result.review_reason) == (6, 11, left_out(5))
 
 
 def test_an_example_of_another_kind_that_is_not_meant_leaves_open_what_is_little_like():

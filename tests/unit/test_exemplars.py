@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ops import kinds
+from pipeline.ops import exemplars, kinds
 from pipeline.ops.exemplars import ALL_ALIKE, CLOSER, NARROW, SIZE_FACTOR, SURE, WIDE, what_is_meant
 from pipeline.ops.kinds import SIZE_WEIGHT, distances, kind_features, kind_tree
 from tests.candidates import looking
@@ -106,11 +106,18 @@ def test_what_is_not_meant_takes_along_its_part_of_the_kind():
 
 
 def test_what_goes_with_what_is_not_meant_goes_though_it_is_nearer_to_the_example():
-    sizes = [round(1000 * np.exp(distance / SIZE_WEIGHT)) for distance in (0, 0.1, 0.15, 0.2125)]
+    sizes = [round(1000 * np.exp(distance / SIZE_WEIGHT)) for distance in (0, 0.62, 0.7, 1.25)]
     apart = distances(*(things([0] * 4, sizes),) * 2)
     assert apart[1, 0] < apart[1, 3]
-    assert meant([0] * 4, [0], area=sizes) == [0, 1, 2, 3]
-    assert meant([0] * 4, [0], [3], sizes) == [0]
+    with pytest.MonkeyPatch.context() as any_size:
+        any_size.setattr(exemplars, "SIZE_FACTOR", inf)
+        assert meant([0] * 4, [0], area=sizes) == [0, 1, 2, 3]
+        assert meant([0] * 4, [0], [3], sizes) == [0]
+
+
+def test_one_of_the_same_kind_that_is_not_meant_takes_along_only_what_is_much_more_like_it():
+    sizes = [round(1000 * np.exp(distance / SIZE_WEIGHT)) for distance in (0, 0.1, 0.16, 0.2125)]
+    assert meant([0] * 4, [0], [3], sizes) == [0, 1]
 
 
 def test_what_is_not_meant_amid_the_examples_takes_along_what_is_more_like_it():
