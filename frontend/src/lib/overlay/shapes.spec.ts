@@ -79,6 +79,16 @@ describe("shapes", () => {
     expect(shapeAt([square("large", 10, 10, 50)], { x: 8, y: 20 }, 6)).toBeNull();
   });
 
+  it("means the object under a click, not a smaller one beside it", () => {
+    const [ring, dot] = [square("ring", 0, 0, 20), square("dot", 22, 4, 12)];
+    expect(shapeAt([ring, dot], { x: 14, y: 10 }, 12)?.id).toBe("ring");
+    expect(shapeAt([ring, dot], { x: 24, y: 8 }, 12)?.id).toBe("dot");
+    expect(shapeAt([dot, square("far", 50, 4, 8)], { x: 38, y: 8 }, 12)?.id).toBe("dot");
+    expect(shapeAt([square("plate", 0, 0, 100), square("seed", 30, 30, 4)], { x: 36, y: 32 }, 6)?.id).toBe(
+      "seed",
+    );
+  });
+
   it("makes a disc of the wanted size", () => {
     const disc = discShape("d", { x: 50, y: 50 }, 400);
     expect(polygonArea(disc.polygon)).toBeGreaterThan(380);

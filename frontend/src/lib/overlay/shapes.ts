@@ -108,22 +108,30 @@ export const centreOf = ({ bounds }: Shape): Point => ({
   y: (bounds.y1 + bounds.y2) / 2,
 });
 
-/** Return the smallest shape under a point; one smaller than `tolerance` px is met beside it, too. */
+/**
+ * Return the smallest shape under a point. One smaller than `tolerance` px is met beside it, too, where its
+ * middle is nearer than that of what is under the point.
+ */
 export function shapeAt(shapes: Shape[], at: Point, tolerance = 0): Shape | null {
-  let best: Shape | null = null;
-  for (const shape of shapesUnder(shapes, at, tolerance)) {
-    if (!best || shape.area < best.area) best = shape;
-  }
-  return best;
+  const under = least(shapesUnder(shapes, at), (shape) => shape.area);
+  const near = shapesUnder(shapes, at, tolerance).filter((shape) => !liesIn(shape, at));
+  const off = (shape: Shape) => Math.hypot(centreOf(shape).x - at.x, centreOf(shape).y - at.y);
+  return least(under ? [under, ...near] : near, off);
+}
+
+function least(shapes: Shape[], of: (shape: Shape) => number): Shape | null {
+  return shapes.reduce<Shape | null>((best, s) => (!best || of(s) < of(best) ? s : best), null);
 }
 
 function shapesUnder(shapes: Shape[], at: Point, tolerance = 0): Shape[] {
   return shapes.filter((shape) => {
-    if (!isNearBox(shape, at, tolerance)) return false;
     const { x1, x2, y1, y2 } = shape.bounds;
-    return Math.min(x2 - x1, y2 - y1) < 2 * tolerance || isInside(shape.polygon, at);
+    const isSmall = Math.min(x2 - x1, y2 - y1) < 2 * tolerance;
+    return isSmall ? isNearBox(shape, at, tolerance) : liesIn(shape, at);
   });
 }
+
+const liesIn = (shape: Shape, at: Point) => isNearBox(shape, at, 0) && isInside(shape.polygon, at);
 
 // The rules of app/results/edits.py, so that a click shows at once what the server will make of it.
 const LIKELY_AREA_FACTOR = 4;
@@ -139,7 +147,7 @@ export function countedAlready(counted: Shape[], at: Point): Shape | null {
 export function meantCandidate(rejected: Shape[], at: Point, typical: number): Shape | null {
   const off = (shape: Shape) => Math.abs(Math.log(Math.max(shape.area, 1) / Math.max(typical, 1)));
   const likely = shapesUnder(rejected, at).filter((shape) => off(shape) <= Math.log(LIKELY_AREA_FACTOR));
-  return likely.reduce<Shape | null>((best, s) => (!best || off(s) < off(best) ? s : best), null);
+  return least(likely, off);
 }
 
 /** Return the median area in px of the counted objects; 0 without any. */
