@@ -51,6 +51,20 @@ def test_a_group_is_named_and_another_left_out(visit: Visit, tmp_path: Path) -> 
     expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE + N_SMALL))
 
 
+def test_groups_that_a_person_named_are_not_called_what_was_asked_for(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    upload(page, visit.url, two_kinds(tmp_path), type_name="washer")
+    count_of(page)
+    card = page.locator("section", has=page.get_by_test_id("count"))
+    expect(card.get_by_text("washers", exact=True)).to_be_visible()
+    name = row_of(page, N_SMALL).get_by_role("textbox")
+    name.fill("nut")
+    name.press("Enter")
+    expect(card.get_by_text("objects", exact=True)).to_be_visible()
+    row_of(page, N_LARGE).get_by_role("checkbox").uncheck()
+    expect(card.get_by_text("nuts", exact=True)).to_be_visible()
+
+
 def test_a_group_is_pointed_out_by_pointer_and_focus(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     upload(page, visit.url, two_kinds(tmp_path), type_name="disc")

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { CountConfig, ImageResult } from "../api/types";
-import { faintNote, namingNote, unmarkedNote, unseenNote } from "./countNotes";
+import { countedNoun, faintNote, namingNote, unmarkedNote, unseenNote } from "./countNotes";
 
 const LIKED = { file_id: "img_1", positive: true };
 const note = (settings: CountConfig, type = "unicorn feathers", more: Partial<ImageResult> = {}) =>
@@ -17,6 +17,29 @@ it("says that every object was counted where nothing but the request names them"
   expect(note({}, "coin", { groups: [group, group] })).toContain(
     "which are “coins”. Show one, or choose a group, to be sure.",
   );
+});
+
+it("still says so where a group was only split", () => {
+  expect(note({ groups: [{ file_id: "img_1", id: 0, split: true }] }, "washer")).toContain(
+    "All that was found",
+  );
+  expect(note({ groups: [{ file_id: "img_1", id: 0, name: "washer" }] }, "washer")).toBe("");
+});
+
+it("calls things as asked, unless the names of groups say that they are others", () => {
+  const noun = (counts: Record<string, number>, ...names: string[]) =>
+    countedNoun(
+      9,
+      "washer",
+      Object.entries(counts).map(([name, count]) => ({ name, count })),
+      names.map((name, id) => ({ file_id: "img_1", id, name })),
+    );
+  expect(noun({ "group 1": 9, "group 2": 7 })).toBe("washers");
+  expect(noun({ nut: 9, washer: 7, screw: 6 }, "nut", "washer", "screw")).toBe("objects");
+  expect(noun({ nut: 9, "group 2": 7 }, "nut")).toBe("objects");
+  expect(noun({ nut: 9, "group 2": 0 }, "nut")).toBe("nuts");
+  expect(noun({ washer: 9, "group 2": 7 }, "washer")).toBe("washers");
+  expect(noun({})).toBe("washers");
 });
 
 it("says nothing where anything else chose, or nothing was asked for", () => {

@@ -1,6 +1,19 @@
 /** What is said beside a count, about who chose what is in it. Pure. */
-import type { ImageResult } from "../api/types";
+import type { GroupChoice, ImageResult } from "../api/types";
 import { formatCount, nounFor, plural } from "../ui/format";
+
+/** Return what to call `n` things: as asked, unless the names that a person gave to groups say otherwise. */
+export function countedNoun(
+  n: number | null | undefined,
+  type: string,
+  groups: Pick<ImageResult["groups"][number], "name" | "count">[],
+  choices: GroupChoice[],
+): string {
+  const isGiven = (name: string) => choices.some((choice) => choice.name === name);
+  const kinds = groups.filter(({ count }) => count).map(({ name }) => (isGiven(name) ? name : type));
+  const [kind = type, ...others] = new Set(kinds);
+  return nounFor(n, others.length ? "object" : kind);
+}
 
 /** Return a sentence where nothing but the request names what was counted; "" where anything else chose. */
 export function namingNote({ labelled_by, provenance, count, groups }: ImageResult, type: string): string {
@@ -10,7 +23,8 @@ export function namingNote({ labelled_by, provenance, count, groups }: ImageResu
     groups: choices = [],
     symbolic_reasoning,
   } = provenance.settings;
-  const isChosen = exemplars.length || choices.length || symbolic_reasoning?.enabled;
+  const isSaid = choices.some(({ counted, name }) => name || typeof counted === "boolean");
+  const isChosen = exemplars.length || isSaid || symbolic_reasoning?.enabled;
   const isAsked = count_what === "type" && type.toLowerCase() !== "object";
   if (labelled_by !== "request" || !isAsked || isChosen || !count) return "";
   const how = groups.length > 1 ? "Show one, or choose a group," : "Show one";
