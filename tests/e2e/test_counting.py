@@ -164,6 +164,20 @@ def test_what_is_not_counted_is_shown_with_its_reason(visit: Visit, tmp_path: Pa
     expect(page.get_by_role("heading", name=re.compile("^Not counted"))).to_be_visible()
 
 
+def test_what_is_shown_on_one_photo_is_shown_on_the_next(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    upload(page, visit.url, discs(tmp_path, 3), discs(tmp_path, 5))
+    assert count_of(page) == 3
+    rejected, numbers = (page.get_by_role("checkbox", name=name) for name in ("Not counted", "Numbers"))
+    rejected.check()
+    numbers.uncheck()
+    page.keyboard.press("Escape")
+    page.get_by_role("table").get_by_role("button").nth(1).click()
+    expect(page.get_by_test_id("count")).to_have_text("5")
+    expect(rejected).to_be_checked()
+    expect(numbers).not_to_be_checked()
+
+
 def test_a_job_survives_reloads_while_it_runs(visit: Visit, product: Product, tmp_path: Path) -> None:
     page = visit.page
     photos = [discs(tmp_path, n) for n in (3, 5, 7)]
