@@ -46,7 +46,7 @@ FIRST_SEED = 7_000_000_000
 CHECK_SEED = 8_000_000_000
 HIT_IOU = 0.4
 SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0, 2.5)
-FACTORS = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)
+FACTORS = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5)
 NEARLY = 0.97
 """Share of what the widest intervals hold that is enough where nine in ten photos cannot be had."""
 MIN_KNOT = 40
