@@ -51,6 +51,7 @@ def describe_image(image: JobImage) -> dict[str, Any]:
         "version": image.version,
         "needs_review": image.needs_review,
         "review_reason": image.review_reason,
+        "from_corrections": any(one.get("corrected") for one in _settings(image).get("exemplars", ())),
         "error": error_of(image.error_code, image.error_message),
         "urls": picture_urls(image),
     }

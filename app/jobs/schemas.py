@@ -148,6 +148,10 @@ class JobImageSchema(FileSchema):
     review_reason = fields.String(
         required=True, allow_none=True, metadata=described("wide interval: 19 to 31")
     )
+    from_corrections = fields.Boolean(
+        required=True,
+        metadata=described(False, "what humans corrected in other images has a say in this count"),
+    )
     error = fields.Nested(FailureSchema, required=True, allow_none=True)
     urls = fields.Nested(PictureURLsSchema, required=True)
     overlay_base64 = fields.String(

@@ -25,6 +25,8 @@ from pipeline.settings import MAX_EXEMPLARS, settings_to_json
 
 SAME_PLACE = 0.5
 """What a human removed and overlaps an object that stands by this share was a double, not another thing."""
+FAR = 0.5
+"""Corrections of other images that move a count by more than this share of it may have ruined it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,23 @@ def learned(job: Job, settings: CountSettings) -> Learned:
     touched = frozenset(image.image_id for image in corrected)
     n_unseen = sum(one.n_unseen for one in seen)
     return Learned(in_json, len(taken) - n_negative, n_negative, n_unseen, touched)
+
+
+def doubt_of(before: int, found: Recounted) -> str | None:
+    """Say in words why a count by corrections of other images may be wrong; None where nothing shows it.
+
+    Args:
+        before: objects that the image counted so far.
+        found: the image counted by what was learned.
+    """
+    after = len(found.objects)
+    if before and not after:
+        return "nothing would be left"
+    if lost := found.instances.unmet_exemplars:
+        return f"{lost} of the examples meet nothing that the engine sees"
+    if abs(after - before) > FAR * before:
+        return f"far {'fewer' if after < before else 'more'} would be counted"
+    return None
 
 
 def _names_meant(job: Job, settings: CountSettings, now: Recounted) -> frozenset[str] | None:

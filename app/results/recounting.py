@@ -28,7 +28,7 @@ from app.jobs.service import get_job, lock_known_job
 from app.jobs.states import LIVE, ImageStatus
 from app.jobs.transitions import execute
 from app.results.description import Data, describe_groups
-from app.results.learning import Learned, learned
+from app.results.learning import Learned, doubt_of, learned
 from app.results.objects import CountedObject
 from app.results.recount import (
     Recounted,
@@ -65,7 +65,9 @@ def recount(job_id: str, body: Data) -> Data:
         body: ``RecountRequestSchema``: ``config`` keys that change, the others stay as the job has them;
             ``file_id`` for this image only: the others stay as it is counted with, or as the job has them
             with ``from_job_config``, and the job's own config then keeps its chosen groups alone;
-            ``from_corrections`` takes what humans corrected as exemplars, for images that nobody corrected;
+            ``from_corrections`` takes what humans corrected as exemplars, for images that nobody corrected
+            and that are not counted so already; ``file_ids`` for these of them only, and the job's own config
+            stays as it is;
             ``versions`` of the results that were looked at; ``dry_run`` changes nothing.
 
     Raises:
@@ -91,8 +93,8 @@ def _recount(job_id: str, body: Data) -> Data:
         refuse_unanchored(settings.exemplars, len(job.images) if file_id is None else 1)
     if body["from_corrections"]:
         lesson = learned(job, settings)
-        images = [image for image in images if image.image_id not in lesson.touched]
         config, settings = _merged(below, sent | {"exemplars": lesson.exemplars})
+        images = _that_learn(_named(images, body["file_ids"]), lesson, settings)
     types, elsewhere = object_types(db.session()), found_elsewhere(job, settings)
     corrections = corrections_of_images(db.session(), images)
     found = [
@@ -104,12 +106,39 @@ def _recount(job_id: str, body: Data) -> Data:
     if lesson:
         answer["exemplars"] = {"positive": lesson.n_positive, "negative": lesson.n_negative}
         answer["unseen_additions"] = lesson.n_unseen
+        for described, f in zip(answer["images"], found, strict=True):
+            described["doubt"] = doubt_of(described["count_before"], f)
     if not dry_run:
         keep_exemplars(job, elsewhere)
         changes = [(image.id, image.version, c) for image, c in zip(images, columns, strict=True)]
-        chosen = None if file_id is None else partial(_with_choices_of, sent=sent, file_id=file_id)
-        _write(job_id, chosen or (lambda _: config), changes, [f.objects for f in found])
+        _write(job_id, _config_after(body, sent, config), changes, [f.objects for f in found])
     return answer
+
+
+def _config_after(body: Data, sent: Data, config: Data) -> Callable[[Data], Data]:
+    """Return what turns a job's config into that after a recount: into ``config`` where all take part."""
+    if body["file_id"] is not None:
+        return partial(_with_choices_of, sent=sent, file_id=body["file_id"])
+    return (lambda _: config) if body["file_ids"] is None else (lambda before: before)
+
+
+def _named(images: Sequence[JobImage], file_ids: Sequence[str] | None) -> list[JobImage]:
+    """Return those of the counted images that are named; all where none are.
+
+    Raises:
+        TallyError: FILE_NOT_FOUND when one of them is no counted image of the job.
+    """
+    unknown = set(file_ids or ()) - {image.image_id for image in images}
+    if unknown:
+        raise TallyError("FILE_NOT_FOUND", f"this job has no counted file {display_name(min(unknown))}")
+    return [image for image in images if file_ids is None or image.image_id in file_ids]
+
+
+def _that_learn(images: Sequence[JobImage], lesson: Learned, settings: CountSettings) -> list[JobImage]:
+    """Return the images that no human touched and that are not counted with these settings already."""
+    return [
+        image for image in images if image.image_id not in lesson.touched and settings_of(image) != settings
+    ]
 
 
 def _refuse_stale(images: Sequence[JobImage], seen: Mapping[str, int]) -> None:

@@ -61,7 +61,8 @@ def recount_job(body: dict[str, Any], job_id: str) -> Data:
     the job keeps what was chosen among its groups. A recount of all images takes the job's settings for each.
     `config.groups` names visual groups, keeps them, leaves them out or splits them in two; it is the whole
     list each time. With `from_corrections` the images that no human touched are scored by what was added,
-    left standing and removed in the others. With `versions`, as a preview tells them, nothing is done when
-    somebody changed one of these results since: 409 `VERSION_CONFLICT`.
+    left standing and removed in the others; `doubt` says where that may be wrong. With `file_ids` only these
+    images learn, and the job's own settings stay. With `versions`, as a preview tells them, nothing is done
+    when somebody changed one of these results since: 409 `VERSION_CONFLICT`.
     """
     return recount(job_id, body)

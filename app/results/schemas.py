@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import marshmallow as ma
 from marshmallow import fields, validate
 
@@ -244,7 +246,18 @@ class RecountRequestSchema(ma.Schema):
     from_corrections = fields.Boolean(
         load_default=False,
         metadata=described(
-            False, "score the images that no human touched by what was corrected in the others"
+            False,
+            "score the images that no human touched by what was corrected in the others, where they are not "
+            "counted so already",
+        ),
+    )
+    file_ids = fields.List(
+        fields.String(),
+        load_default=None,
+        allow_none=True,
+        metadata=described(
+            [FILE_ID],
+            "with from_corrections: these images alone, and the job's own config stays; all when absent",
         ),
     )
     versions = fields.Dict(
@@ -255,6 +268,12 @@ class RecountRequestSchema(ma.Schema):
             {FILE_ID: 1}, "file_id: version of the result that was looked at; a stale one is a 409"
         ),
     )
+
+    @ma.validates_schema(skip_on_field_errors=True)
+    def check_file_ids(self, body: dict[str, Any], **_: Any) -> None:
+        """Refuse a choice of images for what is not learned from corrections."""
+        if body["file_ids"] is not None and not (body["from_corrections"] and body["file_id"] is None):
+            raise ma.ValidationError("want it with from_corrections, and without file_id", "file_ids")
 
 
 class RecountedImageSchema(ma.Schema):
@@ -281,6 +300,12 @@ class RecountedImageSchema(ma.Schema):
         values=fields.Integer(),
         required=True,
         metadata=described({"c0": 0}, "visual group, by id of the objects that are in one"),
+    )
+    doubt = fields.String(
+        allow_none=True,
+        metadata=described(
+            None, "only with from_corrections: why this count may be wrong, as where nothing would be left"
+        ),
     )
 
 

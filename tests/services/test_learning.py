@@ -168,6 +168,70 @@ def test_images_that_a_human_touched_stay_as_they_are(client: Client, job: dict[
     assert counts(client, job) == [4, 99, 4]
 
 
+def test_only_the_chosen_images_learn_and_a_later_recount_ruins_no_other(
+    client: Client, job: dict[str, Any]
+) -> None:
+    correct(client, job, 0, remove("c4"))
+    last = job["images"][2]["file_id"]
+    answer = data_of(learn(client, job, file_ids=[last]))
+    assert [i["file_id"] for i in answer["images"]] == [last]
+    assert counts(client, job) == [4, 6, 4]
+    after = data_of(client.get(f"/jobs/{job['job_id']}"))
+    assert [i["from_corrections"] for i in after["images"]] == [False, False, True]
+    assert "exemplars" not in after["config"]
+    other = data_of(client.post(f"/jobs/{job['job_id']}/recount", {"dry_run": True}))
+    assert other["images"][1]["count"] == 6
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"file_ids": ["img_none"]}, "FILE_NOT_FOUND"),
+        ({"file_ids": [], "from_corrections": False}, "INVALID_REQUEST"),
+        ({"file_ids": [], "file_id": "img_none"}, "INVALID_REQUEST"),
+    ],
+)
+def test_a_choice_of_images_that_means_nothing_is_refused(
+    client: Client, job: dict[str, Any], body: dict[str, Any], code: str
+) -> None:
+    correct(client, job, 0, remove("c4"))
+    assert error_of(learn(client, job, **body))["code"] == code
+
+
+def test_what_is_learned_already_is_not_offered_again(client: Client, job: dict[str, Any]) -> None:
+    correct(client, job, 0, remove("c4"))
+    data_of(learn(client, job, file_ids=[job["images"][2]["file_id"]]))
+    again = data_of(learn(client, job, dry_run=True))
+    assert [i["file_id"] for i in again["images"]] == [job["images"][1]["file_id"]]
+    data_of(learn(client, job))
+    assert data_of(learn(client, job, dry_run=True))["images"] == []
+    correct(client, job, 0, remove("c0"))
+    assert len(data_of(learn(client, job, dry_run=True))["images"]) == 2, "there is more to learn"
+
+
+def test_a_count_that_the_corrections_may_ruin_is_told(client: Client) -> None:
+    few_coins = painted_png([*COINS[:1], *PEBBLES], shade=7)
+    job = client.counted(PHOTOS[0], PHOTOS[1], painted_png(PEBBLES, shade=5), few_coins)
+    correct(client, job, 0, remove("c4"))
+    answer = data_of(learn(client, job, dry_run=True))
+    assert [(i["count_before"], i["count"], i["doubt"]) for i in answer["images"]] == [
+        (6, 4, None),
+        (3, 0, "nothing would be left"),
+        (4, 1, "far fewer would be counted"),
+    ]
+
+
+def test_a_count_that_the_corrections_swell_is_told(client: Client, job: dict[str, Any]) -> None:
+    coin = {"file_id": job["images"][0]["file_id"], "point": [20, 20]}
+    data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {"exemplars": [coin]}}))
+    correct(client, job, 0, {"op": "add", "point": [20, 60]})
+    answer = data_of(learn(client, job, dry_run=True))
+    assert [(i["count_before"], i["count"], i["doubt"]) for i in answer["images"]] == [
+        (4, 6, None),
+        (4, 7, "far more would be counted"),
+    ]
+
+
 def test_when_all_are_corrected_nothing_is_left_to_change(client: Client, job: dict[str, Any]) -> None:
     for place in range(3):
         correct(client, job, place, remove("c0"))

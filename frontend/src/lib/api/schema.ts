@@ -226,8 +226,9 @@ export interface paths {
          *     the job keeps what was chosen among its groups. A recount of all images takes the job's settings for each.
          *     `config.groups` names visual groups, keeps them, leaves them out or splits them in two; it is the whole
          *     list each time. With `from_corrections` the images that no human touched are scored by what was added,
-         *     left standing and removed in the others. With `versions`, as a preview tells them, nothing is done when
-         *     somebody changed one of these results since: 409 `VERSION_CONFLICT`.
+         *     left standing and removed in the others; `doubt` says where that may be wrong. With `file_ids` only these
+         *     images learn, and the job's own settings stay. With `versions`, as a preview tells them, nothing is done
+         *     when somebody changed one of these results since: 409 `VERSION_CONFLICT`.
          */
         post: operations["recountJob"];
         delete?: never;
@@ -705,6 +706,11 @@ export interface components {
             needs_review: boolean;
             /** @example wide interval: 19 to 31 */
             review_reason: string | null;
+            /**
+             * @description what humans corrected in other images has a say in this count
+             * @example false
+             */
+            from_corrections: boolean;
             error: components["schemas"]["Failure"] | null;
             urls: components["schemas"]["PictureURLs"];
             /**
@@ -1316,11 +1322,19 @@ export interface components {
              */
             from_job_config: boolean;
             /**
-             * @description score the images that no human touched by what was corrected in the others
+             * @description score the images that no human touched by what was corrected in the others, where they are not counted so already
              * @default false
              * @example false
              */
             from_corrections: boolean;
+            /**
+             * @description with from_corrections: these images alone, and the job's own config stays; all when absent
+             * @default null
+             * @example [
+             *       "img_01jz4k8e7b2w3x4y5z6a7b8c9d"
+             *     ]
+             */
+            file_ids: string[] | null;
             /**
              * @description file_id: version of the result that was looked at; a stale one is a 409
              * @example {
@@ -1402,6 +1416,11 @@ export interface components {
             group_of: {
                 [key: string]: number;
             };
+            /**
+             * @description only with from_corrections: why this count may be wrong, as where nothing would be left
+             * @example null
+             */
+            doubt?: string | null;
         };
         Recount: {
             /** @example job_01jz4k8e7b2w3x4y5z6a7b8c9d */
