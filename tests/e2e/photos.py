@@ -43,6 +43,13 @@ def two_kinds(folder: Path, *, name: str = "two-kinds.png") -> Path:
     return _write(folder / name, drawn.discs(scene, centres[5:10], 17, drawn.RED))
 
 
+def small_only(folder: Path) -> Path:
+    """Write a drawn photo with the five smaller red discs of ``two_kinds`` alone."""
+    scene = drawn.ground(3 * STEP_PX + 20, COLUMNS * STEP_PX + 20, seed=8)
+    centres = drawn.grid(COLUMNS, 3, STEP_PX)
+    return _write(folder / "small.png", drawn.discs(scene, centres[5:10], 17, drawn.RED))
+
+
 def empty(folder: Path) -> Path:
     """Write a photo of nothing but the ground."""
     return _write(folder / "empty.png", drawn.ground(300, 420, seed=3))

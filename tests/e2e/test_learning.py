@@ -8,21 +8,24 @@ from pathlib import Path
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.photos import coins, discs, two_kinds
+from tests.e2e.photos import coins, discs, small_only, two_kinds
 from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload, wait_until_saved
 from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL, config_of
 
 OFFER = re.compile("^Use your corrections on the other")
 
 
-def take_out_small_discs(visit: Visit, folder: Path) -> str:
-    """Count two photos of two kinds, remove the small discs of the first, and return the job's id."""
+def take_out_small_discs(visit: Visit, folder: Path, *more: Path) -> str:
+    """Count two photos of two kinds, remove the small discs of the first, and return the job's id.
+
+    ``more`` are counted, too: photos of as many small discs alone.
+    """
     page = visit.page
     photos = [two_kinds(folder), two_kinds(folder, name="other.png")]
     photos[1].write_bytes(photos[1].read_bytes() + b" ")
-    job_id = upload(page, visit.url, *photos, type_name="disc")
+    job_id = upload(page, visit.url, *photos, *more, type_name="disc")
     count_of(page)
-    expect(page.get_by_test_id("job-count")).to_contain_text("30")
+    expect(page.get_by_test_id("job-count")).to_contain_text(str(30 + N_SMALL * len(more)))
     expect(page.get_by_role("button", name=OFFER)).to_have_count(0)
     places = [centre_of_object(visit.url, job_id, SMALL + k) for k in range(N_SMALL)]
     page.keyboard.press("d")
@@ -52,6 +55,35 @@ def test_corrections_of_one_photo_are_offered_to_the_others(visit: Visit, tmp_pa
     assert isinstance(exemplars, list)
     assert all(one["corrected"] for one in exemplars)
     expect(page.get_by_text("15 examples from your corrections")).to_be_visible()
+
+
+def test_a_photo_that_corrections_may_ruin_is_left_out_until_it_is_chosen(
+    visit: Visit, tmp_path: Path
+) -> None:
+    page = visit.page
+    job_id = take_out_small_discs(visit, tmp_path, small_only(tmp_path))
+    page.get_by_role("button", name=OFFER).click()
+    card = page.get_by_role("region", name="Use your corrections")
+    good, doubtful = (card.get_by_role("checkbox", name=name) for name in ("other.png", "small.png"))
+    expect(good).to_be_checked()
+    expect(doubtful).not_to_be_checked()
+    expect(doubtful).to_have_accessible_description("May be wrong: nothing would be left.")
+    page.get_by_role("button", name="Apply to 1 photo").click()
+    total = N_LARGE + N_LARGE + N_SMALL
+    expect(page.get_by_test_id("job-count")).to_contain_text(str(total))
+    assert "exemplars" not in config_of(visit.url, job_id)
+
+    page.reload()
+    page.get_by_role("button", name=OFFER).click()
+    expect(good).to_have_count(0)
+    doubtful.check()
+    page.get_by_role("button", name="Apply to 1 photo").click()
+    expect(page.get_by_test_id("job-count")).to_contain_text(str(total - N_SMALL))
+
+    page.reload()
+    count_of(page)
+    expect(page.get_by_role("button", name="Count again with these")).to_be_visible()
+    expect(page.get_by_role("button", name=OFFER)).to_have_count(0)
 
 
 def test_an_offer_turned_down_changes_nothing_and_stays_away(visit: Visit, tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ export interface RecountRequest {
   from_job_config?: boolean;
   /** Score the photos that no human touched by what was corrected in the others. */
   from_corrections?: boolean;
+  /** With from_corrections: these photos alone; all when absent. */
+  file_ids?: string[];
   /** Of the counts that a person looked at, by photo: one that was changed since is not overwritten. */
   versions?: Record<string, number>;
 }
