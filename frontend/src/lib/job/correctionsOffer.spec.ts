@@ -59,6 +59,12 @@ it("offers what is left to learn", async () => {
   expect([offer.isOpen("taught", 2), offer.answer]).toEqual([true, null]);
 });
 
+it("does not offer again what was left out as doubtful", async () => {
+  left = left.filter((image) => image.doubt);
+  await offer.check([photo("taught"), photo("learned", true)]);
+  expect(offer.isOpen("taught", 2)).toBe(false);
+});
+
 it("asks nothing where no photo has learned", async () => {
   await offer.check([photo("taught"), photo("other")]);
   expect([offer.isOpen("taught", 2), asked]).toEqual([true, []]);

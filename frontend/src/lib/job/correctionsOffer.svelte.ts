@@ -21,7 +21,10 @@ export class CorrectionsOffer {
     return this.isChecked && !this.settled.includes(`${fileId}/${version}`);
   }
 
-  /** Before anything is offered: where photos learned before, find out once whether there is more to learn. */
+  /**
+   * Before anything is offered, find out once whether there is more to learn where photos learned before. Doubtful
+   * ones that are left were left out.
+   */
   check(images: JobImage[]): Promise<void> {
     return (this.checking ??= this.checkOnce(images));
   }
@@ -29,7 +32,7 @@ export class CorrectionsOffer {
   private async checkOnce(images: JobImage[]): Promise<void> {
     try {
       const hasLearned = images.some((image) => image.from_corrections);
-      if (hasLearned && !(await this.ask()).images.length) this.settle(images);
+      if (hasLearned && (await this.ask()).images.every((image) => image.doubt)) this.settle(images);
     } catch {
       // whoever takes the offer is told
     }
