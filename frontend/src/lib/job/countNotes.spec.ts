@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { CountConfig, ImageResult } from "../api/types";
-import { countedNoun, faintNote, namingNote, unmarkedNote, unseenNote } from "./countNotes";
+import { countedNoun, faintNote, namingNote, notCountedNote, unmarkedNote, unseenNote } from "./countNotes";
 
 const LIKED = { file_id: "img_1", positive: true };
 const note = (settings: CountConfig, type = "unicorn feathers", more: Partial<ImageResult> = {}) =>
@@ -68,6 +68,11 @@ it("says what becomes of added objects that the engine does not see, and only of
     "The engine does not see 2 objects that you added, and learns nothing from them. To look for more like these, " +
       "draw a box around one with “Like this”, then “Count again with these”.",
   );
+});
+
+it("tells what was not counted from what was too faint", () => {
+  const notes = [notCountedNote(12, 35), notCountedNote(12, 0), notCountedNote(0, 1), notCountedNote(0, 0)];
+  expect(notes).toEqual(["12 not counted, and 35 too faint", "12 not counted", "1 too faint", ""]);
 });
 
 it("says what was seen too faintly, and how to have it counted", () => {

@@ -47,6 +47,15 @@ export function unseenNote(n: number): string {
   );
 }
 
+/** Return how many candidates were not counted, and how many things were too faint to be any; "" for none. */
+export function notCountedNote(rejected: number, faint: number): string {
+  const parts = [
+    rejected && `${formatCount(rejected)} not counted`,
+    faint && `${formatCount(faint)} too faint`,
+  ];
+  return parts.filter(Boolean).join(", and ");
+}
+
 /** Return what is said of `n` things that the engine saw too faintly to make them candidates; "" for none. */
 export function faintNote(n: number): string {
   if (!n) return "";
