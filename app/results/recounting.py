@@ -219,6 +219,7 @@ def _describe(
             "rejected": f.rejected,
             "groups": describe_groups(c["result"], f.objects),
             "group_of": f.group_of,
+            "stats": c["result"]["stats"],
         }
         for image, f, c in zip(images, found, columns, strict=True)
     ]

@@ -301,6 +301,7 @@ class RecountedImageSchema(ma.Schema):
         required=True,
         metadata=described({"c0": 0}, "visual group, by id of the objects that are in one"),
     )
+    stats = fields.Nested(StatsSchema, required=True)
     doubt = fields.String(
         allow_none=True,
         metadata=described(

@@ -168,13 +168,13 @@ def test_what_is_shown_on_one_photo_is_shown_on_the_next(visit: Visit, tmp_path:
     page = visit.page
     upload(page, visit.url, discs(tmp_path, 3), discs(tmp_path, 5))
     assert count_of(page) == 3
-    rejected, numbers = (page.get_by_role("checkbox", name=name) for name in ("Not counted", "Numbers"))
-    rejected.check()
+    heatmap, numbers = (page.get_by_role("checkbox", name=name) for name in ("Heat map", "Numbers"))
+    heatmap.check()
     numbers.uncheck()
     page.keyboard.press("Escape")
     page.get_by_role("table").get_by_role("button").nth(1).click()
     expect(page.get_by_test_id("count")).to_have_text("5")
-    expect(rejected).to_be_checked()
+    expect(heatmap).to_be_checked()
     expect(numbers).not_to_be_checked()
 
 

@@ -74,15 +74,7 @@ def test_a_photo_that_corrections_may_ruin_is_left_out_until_it_is_chosen(
     assert "exemplars" not in config_of(visit.url, job_id)
 
     page.reload()
-    page.get_by_role("button", name=OFFER).click()
-    expect(good).to_have_count(0)
-    doubtful.check()
-    page.get_by_role("button", name="Apply to 1 photo").click()
-    expect(page.get_by_test_id("job-count")).to_contain_text(str(total - N_SMALL))
-
-    page.reload()
-    count_of(page)
-    expect(page.get_by_role("button", name="Count again with these")).to_be_visible()
+    expect(page.get_by_text("Corrected by a person")).to_be_visible()
     expect(page.get_by_role("button", name=OFFER)).to_have_count(0)
 
 
@@ -98,7 +90,7 @@ def test_an_offer_turned_down_changes_nothing_and_stays_away(visit: Visit, tmp_p
     expect(page.get_by_role("button", name=OFFER)).to_have_count(0)
 
 
-def test_a_count_tells_its_scale_its_settings_and_what_it_left_out(visit: Visit, tmp_path: Path) -> None:
+def test_a_count_tells_its_scale_and_its_settings_and_can_be_kept(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     upload(page, visit.url, coins(tmp_path))
     count_of(page)
@@ -106,8 +98,39 @@ def test_a_count_tells_its_scale_its_settings_and_what_it_left_out(visit: Visit,
     page.get_by_text("Settings used").click()
     expect(page.get_by_text("the named type")).to_be_visible()
     with page.expect_download() as picture:
-        page.get_by_role("link", name="Not counted").click()
+        page.get_by_role("link", name="Annotated photo").click()
     assert picture.value.path().stat().st_size > 0
+
+
+def test_what_was_not_counted_is_offered_where_there_is_something(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    upload(page, visit.url, discs(tmp_path, 4), type_name="disc")
+    assert count_of(page) == 4
+    layer = page.get_by_role("checkbox", name="not counted")
+    expect(page.get_by_role("link", name="Annotated photo")).to_be_visible()
+    expect(layer).to_have_count(0)
+    expect(page.get_by_role("link", name="Not counted")).to_have_count(0)
+    page.keyboard.press(".")
+    page.keyboard.press("Delete")
+    wait_until_saved(page, 3)
+    expect(page.get_by_test_id("not-counted")).to_have_text("1 not counted")
+    expect(layer).to_have_accessible_name("1 not counted")
+    expect(page.get_by_role("link", name="Not counted")).to_be_visible()
+
+
+def test_facts_are_of_the_count_in_view(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    upload(page, visit.url, discs(tmp_path, 4), type_name="disc")
+    assert count_of(page) == 4
+    covered = page.get_by_text(re.compile(r"^\d+\.\d % of the photo$"))
+    saved = covered.inner_text()
+    page.get_by_text("Settings used").click()
+    page.get_by_text("Count again with other settings").click()
+    page.get_by_label("Largest").fill("1")
+    expect(covered).to_have_text("0.0 % of the photo")
+    expect(page.get_by_text("0 to 1 px²")).to_be_visible()
+    page.get_by_role("button", name="Discard").click()
+    expect(covered).to_have_text(saved)
 
 
 def test_an_estimate_stands_beside_the_count_and_never_in_it(visit: Visit, tmp_path: Path) -> None:

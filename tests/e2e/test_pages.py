@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import DESKTOP, PHONE, Product, Visit, visiting
 from tests.e2e.photos import coins, discs, empty, too_small
-from tests.e2e.test_counting import click_pixel, count_of, upload
+from tests.e2e.test_counting import click_pixel, count_of, upload, wait_until_saved
 
 
 def test_bad_files_are_named_before_anything_is_sent(visit: Visit, tmp_path: Path) -> None:
@@ -225,7 +225,10 @@ def test_no_page_is_wider_than_the_screen(
         ]
         upload(page, visit.url, *photos, type_name="disc" * 20)
         count_of(page)
+        page.keyboard.press(".")
+        page.keyboard.press("Delete")
         page.get_by_label("Not counted").check()
+        wait_until_saved(page, 2)
         page.get_by_text("Count again with other settings").click()
         job = page.url
         for url in (job, f"{visit.url}/jobs", visit.url):

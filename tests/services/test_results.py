@@ -156,6 +156,8 @@ def test_a_preview_changes_nothing(client: Client, job: dict[str, Any]) -> None:
     preview = data_of(client.post(f"/jobs/{job['job_id']}/recount", body))
     assert (preview["count"], preview["images"][0]["version"]) == (5, 1)
     assert preview["images"][0]["rejected"] == {}
+    covered = client.results(job["job_id"])["stats"]["coverage_percent"]
+    assert preview["images"][0]["stats"]["coverage_percent"] > covered
     assert client.results(job["job_id"])["count"] == 4
 
 

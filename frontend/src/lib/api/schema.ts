@@ -1416,6 +1416,7 @@ export interface components {
             group_of: {
                 [key: string]: number;
             };
+            stats: components["schemas"]["Stats"];
             /**
              * @description only with from_corrections: why this count may be wrong, as where nothing would be left
              * @example null

@@ -38,7 +38,7 @@ it("tells the settings that decided the count", () => {
   const settings = { confidence_threshold: 0.4, max_area_px: 900, count_what: "everything" as const };
   expect(Object.fromEntries(settingFacts(settings))).toEqual({
     Counted: "every object",
-    "Score at least": "40 %",
+    Sensitivity: "60 %",
     Area: "0 to 900 px²",
     "Cut by the edge": "counted",
   });

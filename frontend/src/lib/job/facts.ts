@@ -1,6 +1,6 @@
 /** What is known about a count beside its number, in words. Pure. */
 import type { CountConfig, ImageResult } from "../api/types";
-import { hasModes } from "../files/settings";
+import { hasModes, sensitivityOf } from "../files/settings";
 import { formatCount } from "../ui/format";
 
 export type Fact = [name: string, value: string];
@@ -90,7 +90,7 @@ export function settingFacts(settings: CountConfig): Fact[] {
   const liked = exemplars.filter((one) => one.positive).length;
   const facts: Fact[] = [
     ["Counted", MEANING[settings.count_what ?? "type"] ?? ""],
-    ["Score at least", percent(confidence_threshold)],
+    ["Sensitivity", `${sensitivityOf(confidence_threshold)} %`],
     ["Area", areaLimits(min_area_px, max_area_px)],
     ["Cut by the edge", settings.exclude_edge ? "left out" : "counted"],
     ...rareFacts(settings),

@@ -254,6 +254,7 @@ it("shows a preview instead of the saved count", async () => {
     rejected: { c0: "too_small" },
     groups: [],
     group_of: { c1: 3 },
+    stats: {} as RecountedImage["stats"],
   };
   session = new ImageSession(
     "job_1",
