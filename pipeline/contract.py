@@ -111,7 +111,8 @@ class GroupChoice:
 
     Attributes:
         id: of the group in the image ``file_id``; None means the image that is counted.
-        name: its objects are counted under this name; None leaves their type's.
+        name: its objects are counted under this name; None leaves their type's. The name of what is
+            asked for says which things are meant: groups of which nothing else is said are left out.
         counted: False leaves the whole group out, True counts it whatever else was asked for; None
             says neither.
         split: it falls in two that are groups themselves. What is said here holds for both, the name for the

@@ -63,7 +63,8 @@ def count(
     Args:
         candidates: N candidates of one image.
         settings: everything that decides.
-        object_types: the finite set; gives the requested type's size limits where settings have none.
+        object_types: the finite set; gives the requested type's size limits where settings have none, and the
+            words that, as a group's name, say that it is what is asked for.
         others: candidates of other images by their image id, for exemplars that lie in those.
         chosen_in: ``groups.clustered`` of the settings and ``others``, where several images are counted.
 
@@ -77,7 +78,9 @@ def count(
     Complexity: N² box comparisons; linear in mask runs. 1,000 candidates take well under 0.1 s.
     """
     effects = _rule_effects(candidates, settings)
-    grouping = group(candidates, settings, others or {}, chosen_in)
+    requested = _requested(candidates, object_types)
+    by_name = _is_of_type(candidates, settings) and not settings.exemplars
+    grouping = group(candidates, settings, others or {}, chosen_in, requested if by_name else None)
     matched = _match_exemplars(grouping.here, settings, others or {})
     type_ids, scores = _score(candidates, settings, by_exemplars=matched.is_shown)
     scores[matched.pointed_at] = np.maximum(scores[matched.pointed_at], EXEMPLAR_PROBABILITY)
@@ -89,7 +92,7 @@ def count(
     _reject(rejections, scores < settings.confidence_threshold, Rejection.LOW_SCORE)
     _reject(rejections, ~stable, Rejection.LOW_STABILITY)
     _reject_by_place(rejections, candidates, settings)
-    low, high = limits = _size_limits(candidates, settings, object_types)
+    low, high = limits = _size_limits(candidates, settings, requested)
     _reject(rejections, candidates.batch.area < low, Rejection.TOO_SMALL)
     _reject(rejections, candidates.batch.area > high, Rejection.TOO_LARGE)
     if settings.exclude_edge:
@@ -101,8 +104,7 @@ def count(
             for why, rule in zip(rejections, effects.rejected_by, strict=True)
         ]
     _reject_doubles(rejections, candidates, settings, type_ids, scores)
-    named = settings.count_what in ("type", "text") and not _asks_for_everything(candidates, settings)
-    if named and not matched.is_shown:
+    if _is_of_type(candidates, settings) and not matched.is_shown:
         names = candidates.type_probs.types
         other = (type_ids != 0) & ~grouping.kept
         if effects is not None:  # a rule that names an object means it to be counted under that name
@@ -150,6 +152,17 @@ def _score(
     return type_ids, quality * np.take_along_axis(probs, type_ids[:, None], axis=1)[:, 0]
 
 
+def _is_of_type(candidates: Candidates, settings: CountSettings) -> bool:
+    """Return whether things of one kind are asked for, by its name."""
+    return settings.count_what in ("type", "text") and not _asks_for_everything(candidates, settings)
+
+
+def _requested(candidates: Candidates, object_types: Sequence[ObjectType]) -> ObjectType:
+    """Return the type asked for, one without limits where it is not of the finite set."""
+    name = "".join(candidates.type_probs.types[:1])
+    return next((one for one in object_types if one.name == name), ObjectType(name))
+
+
 def _asks_for_everything(candidates: Candidates, settings: CountSettings) -> bool:
     return asks_for_everything(settings.count_what, "".join(candidates.type_probs.types[:1]))
 
@@ -189,15 +202,11 @@ def _reject_by_place(rejections: list[str], candidates: Candidates, settings: Co
     _reject(rejections, ~points_in_regions(centres, settings.roi), Rejection.OUTSIDE_ROI)
 
 
-def _size_limits(
-    candidates: Candidates, settings: CountSettings, object_types: Sequence[ObjectType]
-) -> tuple[int, int]:
+def _size_limits(candidates: Candidates, settings: CountSettings, own: ObjectType) -> tuple[int, int]:
     """Return the limits of the settings, else of the requested type, else the defaults."""
-    requested = candidates.type_probs.types[:1]
-    own = next((t for t in object_types if (t.name,) == requested), None)
     largest_px = max(h * w for h, w in candidates.batch.page_sizes_hw or [candidates.batch.size_hw])
-    low = _first(settings.min_area_px, own.min_area_px if own else None, MIN_AREA_PX)
-    high = _first(settings.max_area_px, own.max_area_px if own else None, int(MAX_AREA_SHARE * largest_px))
+    low = _first(settings.min_area_px, own.min_area_px, MIN_AREA_PX)
+    high = _first(settings.max_area_px, own.max_area_px, int(MAX_AREA_SHARE * largest_px))
     return low, high
 
 

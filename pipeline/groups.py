@@ -3,6 +3,7 @@
 A choice holds for the members of its group. With the scope "job" it holds too for candidates of other
 images: each goes the way of the candidate it is most like in the images where groups were chosen.
 A group that holds two kinds can be split: its halves are groups themselves, of which other choices speak.
+Where a group has the name of what is asked for, it is what is meant: what is not said to count is left out.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import CountSettings, GroupChoice, SettingsError
+from pipeline.contract import CountSettings, GroupChoice, ObjectType, SettingsError
+from pipeline.object_types import is_called
 from pipeline.ops.kinds import Features, KindTree, distances, kind_features, kind_tree
 from pipeline.types import Candidates
 
@@ -27,6 +29,9 @@ kinds part."""
 
 Choices = Sequence[tuple[int, GroupChoice]]
 """Choices with their place in the settings."""
+
+NOT_NAMED = GroupChoice(-1, counted=False)
+"""What holds for a candidate of which nobody said anything, beside a group with the name asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ def group(
     settings: CountSettings,
     others: Mapping[str, Candidates],
     chosen_in: Mapping[str, Clustered] | None = None,
+    asked: ObjectType | None = None,
 ) -> Grouping:
     """Form the groups of one image, and apply what a person chose.
 
@@ -100,6 +106,7 @@ def group(
         settings: with the choices.
         others: candidates by image id; of this image too where choices name it.
         chosen_in: ``clustered`` of these; None works it out here.
+        asked: type whose name, given to a group, says which things are meant; None where names say nothing.
 
     Raises:
         SettingsError: a choice names a group that its image does not have, splits what is one thing, or names
@@ -110,10 +117,10 @@ def group(
     here = here or _clustered(candidates)
     chosen: list[GroupChoice | None] = [None] * len(candidates)
     if settings.groups_scope == "job":
-        chosen = _chosen_elsewhere(here, settings, others, chosen_in)
+        chosen = _chosen_elsewhere(here, settings, others, chosen_in, asked)
     own = [(n, c) for n, c in enumerate(settings.groups) if _is_of(c, candidates, others)]
     ids, by_id = _split(here, own)
-    chosen = [by_id.get(i, choice) for i, choice in zip(ids.tolist(), chosen, strict=True)]
+    chosen = _as_named([by_id.get(i, choice) for i, choice in zip(ids.tolist(), chosen, strict=True)], asked)
     n_groups = _n_groups(here)
     names = _names(ids, n_groups, by_id, chosen)
     return Grouping(
@@ -129,6 +136,25 @@ def group(
             for i, choice in zip(ids.tolist(), chosen, strict=True)
         ),
     )
+
+
+def _as_named(chosen: list[GroupChoice | None], asked: ObjectType | None) -> list[GroupChoice | None]:
+    """Return what is chosen for each candidate of an image once the names of its groups are heard.
+
+    Where some have the name that is asked for, and are not left out, they count, and what has not and is not
+    said to count is left out.
+    """
+    if asked is None:
+        return chosen
+    words = {choice.name for choice in chosen if choice and choice.name and choice.counted is not False}
+    meant = {word for word in words if is_called(asked, word)}
+    if not meant:
+        return chosen
+    every = [choice or NOT_NAMED for choice in chosen]
+    return [
+        replace(choice, counted=choice.name in meant) if choice.counted is None else choice
+        for choice in every
+    ]
 
 
 def _is_of(choice: GroupChoice, candidates: Candidates, others: Mapping[str, Candidates]) -> bool:
@@ -222,6 +248,7 @@ def _chosen_elsewhere(
     settings: CountSettings,
     others: Mapping[str, Candidates],
     chosen_in: Mapping[str, Clustered],
+    asked: ObjectType | None,
 ) -> list[GroupChoice | None]:
     """Return for each candidate the choice made for what it is most like in other images, None for none."""
     by_file: dict[str, list[tuple[int, GroupChoice]]] = {}
@@ -234,9 +261,10 @@ def _chosen_elsewhere(
         _check_source(file_id, choices[0][0], here.candidates, others)
         there = chosen_in[file_id]
         ids, by_id = _split(there, choices)
+        chosen = _as_named([by_id.get(i) for i in ids.tolist()], asked)
         nearest, distance = _nearest(here.features, there.features)
         for i in np.flatnonzero(distance < closest).tolist():
-            ways[i] = by_id.get(int(ids[nearest[i]]))
+            ways[i] = chosen[nearest[i]]
         closest = np.minimum(closest, distance)
     return ways
 

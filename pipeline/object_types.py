@@ -37,6 +37,11 @@ def find_type(request: str, object_types: Sequence[ObjectType]) -> ObjectType | 
     return next((meaning[word] for word in singulars(request) if word in meaning), None)
 
 
+def is_called(one: ObjectType, word: str) -> bool:
+    """Return whether a word names a type; of free text, either may be the plural of the other."""
+    return bool(find_type(word, [one]) or find_type(one.name, [ObjectType(word)]))
+
+
 def asks_for_everything(count_what: str, request: str) -> bool:
     """Return whether a request prefers no kind of thing: it says so, or names nothing but objects."""
     return count_what == "everything" or (count_what == "type" and ANYTHING in singulars(request))

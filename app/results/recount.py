@@ -25,6 +25,7 @@ from app.results.edits import Edit, apply_edits
 from app.results.objects import HUMAN, CountedObject, facts_of, objects_of, size_stats
 from app.storage import StorageError, storage
 from app.storage.keys import exemplar_key
+from app.types.service import object_types as object_types_now
 from app.uploads.models import Image
 from pipeline.archive import read_candidates, write_candidates
 from pipeline.contract import (
@@ -139,7 +140,8 @@ def recounted(
     others[image.image_id] = candidates
     started = perf_counter()
     if object_types is None:
-        object_types = [_type_as_it_was(candidates, before)]
+        words = object_types_now(db.session()) if settings.groups else []
+        object_types = [_type_as_it_was(candidates, before, words)]
     try:
         instances = count(candidates, settings, object_types, others=others, chosen_in=elsewhere.chosen_in)
     except SettingsError as error:
@@ -168,10 +170,16 @@ def edited(found: Recounted, settings: CountSettings, objects: list[CountedObjec
     return replace(found, result=result, objects=objects, is_edited=True)
 
 
-def _type_as_it_was(candidates: Candidates, result: Mapping[str, Any]) -> ObjectType:
-    """Return the requested type with the limits that held: what PATCH /types changed is for later counts."""
-    low, high = result["size_limits_px"]
-    return ObjectType("".join(candidates.type_probs.types[:1]), min_area_px=low, max_area_px=high)
+def _type_as_it_was(
+    candidates: Candidates, result: Mapping[str, Any], known: Sequence[ObjectType]
+) -> ObjectType:
+    """Return the requested type with the limits that held: what PATCH /types changed is for later counts.
+
+    Its other words, which decide where groups are named, are those that it has now.
+    """
+    name, (low, high) = "".join(candidates.type_probs.types[:1]), result["size_limits_px"]
+    own = next((one for one in known if one.name == name), ObjectType(name))
+    return replace(own, min_area_px=low, max_area_px=high)
 
 
 def found_elsewhere(job: Job, settings: CountSettings) -> Elsewhere:

@@ -230,7 +230,8 @@ class RecountRequestSchema(ma.Schema):
         metadata=described(
             {"groups": [{"file_id": FILE_ID, "id": 0, "name": "washers", "counted": True}]},
             "keys that change; the others stay as the job, or with file_id that image, is counted with. "
-            "A template's settings and exemplars come with its name.",
+            "A template's settings and exemplars come with its name. Where a group has the name of what is "
+            "asked for, groups of which nothing else is said are left out.",
         ),
     )
     dry_run = fields.Boolean(load_default=False, metadata=described(True, "change nothing, only preview"))

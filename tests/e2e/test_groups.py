@@ -65,6 +65,30 @@ def test_groups_that_a_person_named_are_not_called_what_was_asked_for(visit: Vis
     expect(card.get_by_text("nuts", exact=True)).to_be_visible()
 
 
+def test_the_group_that_is_named_as_asked_is_what_is_counted_until_another_is_ticked(
+    visit: Visit, tmp_path: Path
+) -> None:
+    page = visit.page
+    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="washer")
+    assert count_of(page) == N_LARGE + N_SMALL
+    name = row_of(page, N_SMALL).get_by_role("textbox")
+    name.fill("Washers")
+    name.press("Enter")
+    expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
+    other = row_of(page, N_LARGE)
+    expect(other.get_by_role("checkbox")).not_to_be_checked()
+    other.get_by_role("checkbox").check()
+    expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE + N_SMALL))
+    other.get_by_role("textbox").fill("nut")
+    other.get_by_role("textbox").press("Enter")
+    expect(page.get_by_label("Groups").get_by_text(f"nut: {N_LARGE}")).to_be_visible()
+    other.get_by_role("checkbox").uncheck()
+    page.get_by_role("button", name=f"Apply ({N_SMALL})").click()
+    expect(page.get_by_text("Preview;")).to_have_count(0)
+    (image,) = images_of(visit.url, job_id)
+    assert image["by_type"] == {"Washers": N_SMALL}
+
+
 def test_a_group_is_pointed_out_by_pointer_and_focus(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     upload(page, visit.url, two_kinds(tmp_path), type_name="disc")

@@ -109,6 +109,34 @@ def test_a_group_is_split_and_a_half_of_it_left_out(client: Client, job: dict[st
     assert [g["id"] for g in client.results(job["job_id"])["groups"]] == [0, 1]
 
 
+def test_a_group_with_the_name_asked_for_is_what_is_counted(client: Client) -> None:
+    job = client.counted(TRAY, type="washer")
+    names = [{"id": 0, "name": "nut"}, {"id": 1, "name": "Washers"}]
+    preview = data_of(recounted(client, job, names, dry_run=True))["images"][0]
+    assert (preview["count"], preview["counted"]) == (3, ["c5", "c6", "c7"])
+    assert {preview["rejected"][f"c{i}"] for i in range(5)} == {"other_type:nut"}
+    assert preview["count_interval"][1] < 8
+    data_of(recounted(client, job, names))
+    result = client.results(job["job_id"])
+    assert (result["count"], result["by_type"]) == (3, {"Washers": 3})
+    assert [(g["name"], g["count"], g["left_out"]) for g in result["groups"]] == [
+        ("Washers", 3, 0),
+        ("nut", 0, 5),
+    ]
+    kept = [names[0] | {"counted": True}, names[1]]
+    assert data_of(recounted(client, job, kept))["count"] == 8
+
+
+def test_what_a_name_leaves_out_stays_out_when_something_is_corrected(client: Client) -> None:
+    data_of(client.post("/types", {"name": "die", "synonyms": ["dice"]}))
+    job = client.counted(TRAY, type="die")
+    assert data_of(recounted(client, job, [{"id": 1, "name": "dice"}]))["count"] == 3
+    image = job["images"][0]["file_id"]
+    body = {"job_id": job["job_id"], "file_id": image, "version": 2}
+    answer = data_of(client.post("/correct", body | {"edits": [{"op": "remove", "object_id": "c5"}]}))
+    assert answer["count"] == 2, "a synonym is the name asked for after a correction, too"
+
+
 def test_human_edits_stand_whatever_is_chosen(client: Client, job: dict[str, Any]) -> None:
     (image,) = job["images"]
     edits = [{"op": "remove", "object_id": "c0"}]

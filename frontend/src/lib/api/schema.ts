@@ -1288,7 +1288,7 @@ export interface components {
         };
         RecountRequest: {
             /**
-             * @description keys that change; the others stay as the job, or with file_id that image, is counted with. A template's settings and exemplars come with its name.
+             * @description keys that change; the others stay as the job, or with file_id that image, is counted with. A template's settings and exemplars come with its name. Where a group has the name of what is asked for, groups of which nothing else is said are left out.
              * @example {
              *       "groups": [
              *         {

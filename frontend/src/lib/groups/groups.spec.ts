@@ -83,12 +83,33 @@ it("says in words what is counted, and how much of it is in no group", () => {
   expect(describeGroups(views, { ...SCENE, counted: [shape("c0", 0)] })).toBe("group 1: 1");
 });
 
+const NUTS = { id: 1, name: "nuts", isCounted: false };
+const SCREWS = { id: 2, name: "", isCounted: true };
+
 it("keeps one choice a group, and none that says nothing", () => {
-  const named = withChoice(CHOICES, { file_id: "img_1", id: 1, name: " hex nuts ", counted: true });
-  expect(named).toEqual([CHOICES[1], { file_id: "img_1", id: 1, name: "hex nuts" }]);
-  expect(withChoice(named, { file_id: "img_1", id: 1, name: "", counted: true })).toEqual([CHOICES[1]]);
-  expect(withChoice([], { file_id: "img_1", id: 0, counted: false })).toEqual([
-    { file_id: "img_1", id: 0, counted: false },
+  const elsewhere = { file_id: "img_2", id: 0, counted: true };
+  const choices = [CHOICES[0]!, elsewhere];
+  const counted = withChoice(choices, "img_1", NUTS, { counted: true });
+  expect(counted).toEqual([elsewhere, { file_id: "img_1", id: 1, name: "nuts" }]);
+  expect(withChoice(counted, "img_1", NUTS, { name: " " })).toEqual([elsewhere]);
+  expect(withChoice([], "img_1", SCREWS, { counted: false })).toEqual([
+    { file_id: "img_1", id: 2, counted: false },
+  ]);
+});
+
+it("says that a group counts which the name of another may leave out, also when it is named after that", () => {
+  const washers = [{ file_id: "img_1", id: 1, name: "washer" }];
+  const out = { ...SCREWS, isCounted: false };
+  const kept = { file_id: "img_1", id: 2, counted: true };
+  expect(withChoice(washers, "img_1", out, { name: "screw" })).toEqual([
+    ...washers,
+    { file_id: "img_1", id: 2, name: "screw" },
+  ]);
+  const ticked = withChoice(washers, "img_1", out, { counted: true });
+  expect(ticked).toEqual([...washers, kept]);
+  expect(withChoice(ticked, "img_1", SCREWS, { name: "screw" })).toEqual([
+    ...washers,
+    { ...kept, name: "screw" },
   ]);
 });
 
@@ -100,7 +121,12 @@ it("shows a group as left out that a choice in another photo leaves out, and let
     [0, true],
   ]);
   const here = { file_id: "img_1", id: 1, counted: true };
-  expect(withChoice(elsewhere, here)).toEqual([...elsewhere, here]);
+  const out = { ...NUTS, name: "" };
+  expect(withChoice(elsewhere, "img_1", out, { counted: true })).toEqual([...elsewhere, here]);
+  expect(withChoice(elsewhere, "img_1", out, { name: "nuts" })).toEqual([
+    ...elsewhere,
+    { ...here, name: "nuts", counted: false },
+  ]);
 });
 
 it("does not show a group as left out whose members were removed by hand", () => {
@@ -148,9 +174,12 @@ it("keeps what was said of a group when it is split, and has it again when its h
 
 it("says of a half what replaces that, also that it has no name or counts", () => {
   const split = withSplit(CHOICES, "img_1", 1);
-  const kept = { file_id: "img_1", id: 7, counted: true };
-  expect(withChoice(split, { ...kept, name: "" })).toEqual([...split, kept]);
+  const half = { id: 7, name: "", isCounted: false };
+  expect(withChoice(split, "img_1", half, { counted: true })).toEqual([
+    ...split,
+    { file_id: "img_1", id: 7, counted: true },
+  ]);
   const named = withSplit([{ file_id: "img_1", id: 1, name: "nuts" }], "img_1", 1);
-  const unnamed = { file_id: "img_1", id: 6 };
-  expect(withChoice(named, { ...unnamed, name: " ", counted: true })).toEqual([...named, unnamed]);
+  const larger = { id: 6, name: "nuts", isCounted: true };
+  expect(withChoice(named, "img_1", larger, { name: " " })).toEqual([...named, { file_id: "img_1", id: 6 }]);
 });

@@ -67,17 +67,25 @@ export const shownCount = ({ isCounted, count, members }: GroupView): number =>
   isCounted ? count : members.filter((one) => !one.rejection || isLeftOut(one)).length;
 
 /**
- * Return the choices with another one for one group. One that is counted needs no word on that, so that
- * examples shown later decide, unless what was left out in another photo, or before a split, could hold for it.
+ * Return the choices with another word on one group: its name, or that it counts or not. One that counts again
+ * needs none on that, so that examples shown later decide, unless it could be left out by what was said in
+ * another photo or before a split, or by the name of another group, which may be what was asked for.
  */
-export function withChoice(choices: GroupChoice[], choice: GroupChoice): GroupChoice[] {
-  const others = choices.filter((one) => one.file_id !== choice.file_id || one.id !== choice.id);
-  const isOut = others.some((one) => (one.file_id !== choice.file_id || one.split) && one.counted === false);
-  const isHeldByWhole = others.some((one) => one.file_id === choice.file_id && one.split && isSaid(one));
-  const { file_id, id } = choice;
-  const name = choice.name?.trim() || undefined;
-  const said = { name, counted: choice.counted && !isOut ? undefined : choice.counted };
-  return isHeldByWhole || isSaid(said) ? [...others, { file_id, id, ...said }] : others;
+export function withChoice(
+  choices: GroupChoice[],
+  fileId: string,
+  { id, name, isCounted }: Pick<GroupView, "id" | "name" | "isCounted">,
+  word: { name?: string; counted?: boolean },
+): GroupChoice[] {
+  const isOwn = (one: GroupChoice) => one.file_id === fileId && one.id === id;
+  const others = choices.filter((one) => !isOwn(one));
+  const isOut = others.some((one) => (one.file_id !== fileId || one.split) && one.counted === false);
+  const isHeldByWhole = others.some((one) => one.file_id === fileId && one.split && isSaid(one));
+  const isNamed = others.some((one) => one.name);
+  const before = choices.find(isOwn)?.counted ?? (isOut ? isCounted : undefined);
+  const counted = word.counted && !isOut && !isNamed ? undefined : (word.counted ?? before);
+  const said = { name: (word.name ?? name).trim() || undefined, counted };
+  return isHeldByWhole || isSaid(said) ? [...others, { file_id: fileId, id, ...said }] : others;
 }
 
 const isSaid = ({ name, counted }: Pick<GroupChoice, "name" | "counted">): boolean =>
