@@ -77,6 +77,16 @@ it("shows how many are left out with a group, as those that are counted, but not
   expect(shownCount(groupsInView(GROUPS, unseen, CHOICES, "img_1")[0]!)).toBe(1);
 });
 
+it("tells halves only of what they were worked out for: not once something was removed or added", () => {
+  const five = ["c0", "c1", "c2", "c3", "c4"].map((id) => shape(id, 0));
+  const halvesOf = (scene: typeof SCENE) => groupsInView(GROUPS, scene, [], "img_1")[0]?.halves;
+  expect(halvesOf({ counted: five, rejected: [] })).toEqual([3, 2]);
+  const out = five.map((one) => ({ ...one, rejection: "other_type:group 1" }));
+  expect(halvesOf({ counted: [], rejected: out })).toEqual([3, 2]);
+  expect(halvesOf({ counted: five.slice(1), rejected: [shape("c0", 0, "human")] })).toBeNull();
+  expect(halvesOf({ counted: [...five, shape("h1", 0)], rejected: [] })).toBeNull();
+});
+
 it("says in words what is counted, and how much of it is in no group", () => {
   const views = groupsInView(GROUPS, SCENE, CHOICES, "img_1");
   expect(describeGroups(views, SCENE)).toBe("group 1: 1, in no group: 1");

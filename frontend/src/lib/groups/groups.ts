@@ -12,7 +12,7 @@ export interface GroupView {
   isCounted: boolean;
   /** The group that was split, of a half whose other half is whole; null where there is nothing to join. */
   joinsTo: number | null;
-  /** How many things would be in each half, were it split; null where all are alike. */
+  /** How many things would be in each half, were it split; null where all are alike, or were corrected since. */
   halves: number[] | null;
   /** Members in the photo, counted or left out, the surest first. */
   members: Shape[];
@@ -36,6 +36,9 @@ export const colourOfGroup = (id: number): string => COLOURS[id % COLOURS.length
 /** Members that were not left out by a choice would count: what else keeps things out, forms no groups. */
 const isLeftOut = ({ rejection }: Shape): boolean => rejection.startsWith("other_type:");
 
+const wouldCount = (members: Shape[]): number =>
+  members.filter((one) => !one.rejection || isLeftOut(one)).length;
+
 /** Return the groups of a photo, the largest first, as the scene and the choices show them. */
 export function groupsInView(
   groups: ImageResult["groups"],
@@ -52,7 +55,8 @@ export function groupsInView(
     const isOtherSplit = here.some((one) => one.split && one.id === otherHalf(id));
     const members = all.filter((shape) => shape.group === id).sort((a, b) => b.confidence - a.confidence);
     return {
-      ...{ id, members, halves, joinsTo: isOtherSplit ? null : part_of },
+      ...{ id, members, joinsTo: isOtherSplit ? null : part_of },
+      halves: halves?.reduce((sum, n) => sum + n, 0) === wouldCount(members) ? halves : null,
       placeholder: choice?.name !== name ? name : part_of === null ? `group ${id + 1}` : "half of a group",
       name: choice?.name ?? "",
       isCounted: choice?.counted ?? !members.every(isLeftOut),
@@ -64,7 +68,7 @@ export function groupsInView(
 
 /** Return the number beside a group: what is counted of it, or, struck out, what is left out with it. */
 export const shownCount = ({ isCounted, count, members }: GroupView): number =>
-  isCounted ? count : members.filter((one) => !one.rejection || isLeftOut(one)).length;
+  isCounted ? count : wouldCount(members);
 
 /**
  * Return the choices with another word on one group: its name, or that it counts or not. One that counts again
