@@ -232,13 +232,12 @@ def test_where_nothing_is_like_the_exemplars_the_count_of_none_says_what_was_see
     )
 
 
-def test_an_exemplar_that_meets_nothing_is_said_and_changes_nothing():
-    found = candidates(ROW)
-    settings = CountSettings(exemplars=(Exemplar(bbox_xywh=(100, 0, 10, 10)),))
-    decided = count(found, settings)
-    assert decided.rejections == ("",) * 4
-    result = summarise(found, decided, settings, {}, PROVENANCE)
-    assert result.review_reason == "1 of 1 exemplars meet no object that the engine sees"
+def test_an_exemplar_that_meets_nothing_is_said_where_another_says_what_is_not_meant():
+    found = candidates(ROW, embeddings=[RED, RED, BLUE, BLUE])
+    exemplars = Exemplar(bbox_xywh=NOWHERE), Exemplar(point_xy=(20, 50), positive=False)
+    settings = CountSettings(exemplars=exemplars)
+    result = summarise(found, count(found, settings), settings, {}, PROVENANCE)
+    assert (result.review_reason or "").endswith(": what is meant is not known from them")
 
 
 NOWHERE = (100, 0, 10, 10)
@@ -248,6 +247,7 @@ FIRST = (8, 38, 24, 24)
 @pytest.mark.parametrize(
     ("exemplars", "want"),
     [
+        ([Exemplar(bbox_xywh=NOWHERE)], 1),
         ([Exemplar(bbox_xywh=NOWHERE, file_id="img_1")], 1),
         ([Exemplar(point_xy=(1e5, -3), file_id="img_1")], 1),
         ([Exemplar(bbox_xywh=NOWHERE, file_id="img_2")], 1),
@@ -261,10 +261,11 @@ def test_exemplars_that_meet_nothing_ask_for_a_look_whichever_image_they_name(ex
     found, other = candidates(ROW), candidates(ROW)
     settings = CountSettings(exemplars=tuple(exemplars))
     decided = count(found, settings, others={"img_1": found, "img_2": other})
-    assert decided.unmet_exemplars == want
+    assert (decided.unmet_exemplars, len(decided.counted)) == (want, 4)
     reason = summarise(found, decided, settings, {}, PROVENANCE).review_reason
     n = sum(exemplar.positive for exemplar in exemplars)
-    assert reason == (f"{want} of {n} exemplars meet no object that the engine sees" if want else None)
+    what = ": all that was found is counted" if want == n else ""
+    assert reason == (f"{want} of {n} exemplars meet no object that the engine sees{what}" if want else None)
 
 
 def test_groups_keep_their_ids_when_settings_change():
