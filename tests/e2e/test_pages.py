@@ -167,7 +167,11 @@ def test_the_list_follows_jobs_that_run(visit: Visit, product: Product, tmp_path
 def test_a_job_that_does_not_exist_says_so(visit: Visit) -> None:
     visit.expected = ("404",)
     visit.page.goto(f"{visit.url}/jobs/job_00000000000000000000000000")
-    expect(visit.page.get_by_role("alert")).to_contain_text(re.compile("request req_"))
+    said = visit.page.get_by_role("alert")
+    expect(said).to_contain_text("There is no such job")
+    expect(visit.page.get_by_role("button", name="Try again")).to_have_count(0)
+    said.get_by_role("link", name="all jobs").click()
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Jobs")
 
 
 def test_an_unknown_address_gets_a_page_for_people(visit: Visit) -> None:

@@ -16,6 +16,7 @@ export class JobView {
   job = $state.raw<Job | null>(null);
   progress = $state.raw<Progress>({ percentage: 0, stage: null, estimatedEnd: null });
   error = $state.raw<unknown>(null);
+  isMissing = $derived(this.error instanceof ApiError && this.error.code === "JOB_NOT_FOUND");
   isLive = $derived(this.job !== null && !isTerminal(this.job.status));
 
   private timer: ReturnType<typeof setTimeout> | undefined;
