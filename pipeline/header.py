@@ -75,6 +75,11 @@ def magic_format(first_bytes: bytes) -> Format | None:
     return None
 
 
+def _is_heic(first_bytes: bytes) -> bool:
+    """Return whether a file is HEIC, as iPhones write it, by the brand of its first box."""
+    return first_bytes[4:8] == b"ftyp" and first_bytes[8:11] in (b"hei", b"hev", b"mif", b"msf")
+
+
 def probe(path: str | Path) -> ImageHeader:
     """Return what the header says; no pixel is decoded, so a decompression bomb does no harm.
 
@@ -144,9 +149,11 @@ def open_image(path: str | Path) -> Iterator[tuple[PillowImage.Image, Format]]:
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata and on large images
-            file_format = magic_format(file.read(MAGIC_BYTES))
+            first_bytes = file.read(MAGIC_BYTES)
+            file_format = magic_format(first_bytes)
             if file_format is None:
-                raise PipelineError(ErrorCode.FILE_ERROR, "want JPEG, PNG, TIFF or WebP, got other bytes")
+                got = "HEIC: export it as JPEG" if _is_heic(first_bytes) else "other bytes"
+                raise PipelineError(ErrorCode.FILE_ERROR, f"want JPEG, PNG, TIFF or WebP, got {got}")
             file.seek(0)
             with PillowImage.open(file, formats=_DECODERS[file_format]) as opened:
                 yield opened, file_format

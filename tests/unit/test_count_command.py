@@ -138,6 +138,13 @@ def test_the_bundled_types_are_known_by_their_synonyms(folder):
     assert row["by_type"] == {"coin": 3}
 
 
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"hevc"])
+def test_a_heic_picture_is_refused_with_what_to_do(folder, brand):
+    (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(12))
+    (row,) = json.loads(run(folder / "IMG_1.HEIC", "--format", "json").stdout)
+    assert row["error"] == "FILE_ERROR: want JPEG, PNG, TIFF or WebP, got HEIC: export it as JPEG"
+
+
 def test_folders_and_globs_find_pictures_only_and_each_once(folder):
     rows = json.loads(run(folder, str(folder / "*.png"), "--format", "json").stdout)
     assert [row["file"] for row in rows] == [str(folder / "a.png"), str(folder / "more" / "B.PNG")]

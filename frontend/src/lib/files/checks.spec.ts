@@ -30,6 +30,43 @@ describe("checkFile", () => {
     expect(checked).toMatchObject({ format, size: { width: 640, height: 480 }, problem: null });
   });
 
+  it.each([
+    [1, 640, 480],
+    [3, 640, 480],
+    [6, 480, 640],
+    [8, 480, 640],
+  ])("tells the size as shown of a JPEG with EXIF orientation %i", async (orientation, width, height) => {
+    const [SOI, ...rest] = [jpeg(640, 480).slice(0, 2), jpeg(640, 480).slice(2)];
+    for (const isLittle of [true, false]) {
+      const short = (n: number) => (isLittle ? [n & 255, n >> 8] : [n >> 8, n & 255]);
+      const long = (n: number) => (isLittle ? [...short(n), 0, 0] : [0, 0, ...short(n)]);
+      const entries = [
+        [0x0110, 3],
+        [0x0112, orientation],
+      ].flatMap(([tag, value]) => [...[...short(tag!), ...short(3), ...long(1), ...short(value!), 0, 0]]);
+      const exif = bytes(
+        "Exif",
+        [0, 0],
+        isLittle ? "II" : "MM",
+        short(42),
+        long(8),
+        short(2),
+        entries,
+        long(0),
+      );
+      const app1 = [0xff, 0xe1, 0, exif.length + 2];
+      const content = bytes([...SOI!, ...app1, ...exif, ...rest.flatMap((part) => [...part])]);
+      expect((await checkFile(file(content))).size).toEqual({ width, height });
+    }
+  });
+
+  it.each(["heic", "heix", "mif1", "hevc"])("says how to bring a HEIC picture (%s)", async (brand) => {
+    const content = bytes([0, 0, 0, 24], `ftyp${brand}`, new Array<number>(12).fill(0));
+    expect((await checkFile(file(content, "IMG_1.HEIC"))).problem).toBe(
+      "HEIC is not read: export it as JPEG.",
+    );
+  });
+
   it("leaves the size of a TIFF to the server", async () => {
     expect(await checkFile(file(bytes("II*\0", [8, 0, 0, 0])))).toMatchObject({
       format: "tiff",

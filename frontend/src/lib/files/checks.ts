@@ -27,6 +27,10 @@ export function sniffFormat(head: Uint8Array): Format | null {
   return null;
 }
 
+/** Return whether the first bytes are of HEIC, as iPhones write it. */
+const isHEIC = (head: Uint8Array): boolean =>
+  /^ftyp(hei|hev|mif1|msf1)/.test(String.fromCharCode(...head.subarray(4, 12)));
+
 /** Return the file with its format, its size in pixels and what is wrong with it. */
 export async function checkFile(file: File): Promise<CheckedFile> {
   const checked: CheckedFile = { file, format: null, size: null, problem: null };
@@ -40,7 +44,10 @@ export async function checkFile(file: File): Promise<CheckedFile> {
   const head = new Uint8Array(await file.slice(0, HEADER_BYTES).arrayBuffer());
   const format = sniffFormat(head);
   if (!format) {
-    return { ...checked, problem: "Not a picture we can read: JPEG, PNG, TIFF or WebP is accepted." };
+    const problem = isHEIC(head)
+      ? "HEIC is not read: export it as JPEG."
+      : "Not a picture we can read: JPEG, PNG, TIFF or WebP is accepted.";
+    return { ...checked, problem };
   }
   const size = readSize(head, format);
   return { ...checked, format, size, problem: size && problemOfSize(size) };

@@ -3,7 +3,7 @@ import type { Format } from "./checks";
 
 type Size = { width: number; height: number };
 
-/** Return the size in pixels, or null when these bytes do not hold it (TIFF keeps it anywhere). */
+/** Return the size in pixels, as it is shown, or null when these bytes do not hold it (TIFF keeps it anywhere). */
 export function readSize(head: Uint8Array, format: Format): Size | null {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   try {
@@ -35,11 +35,32 @@ function readWebP(view: DataView): Size | null {
 
 function readJPEG(view: DataView): Size | null {
   let at = 2;
+  let isTurned = false;
   for (;;) {
     if (view.getUint8(at) !== 0xff) return null;
     const marker = view.getUint8(at + 1);
     const isFrame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
-    if (isFrame) return { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
+    if (isFrame) {
+      const [height, width] = [view.getUint16(at + 5), view.getUint16(at + 7)];
+      return isTurned ? { width: height, height: width } : { width, height };
+    }
+    if (marker === 0xe1 && view.getUint32(at + 4) === EXIF) isTurned ||= isTurnedBy(view, at + 10);
     at += marker === 0xff ? 1 : 2 + view.getUint16(at + 2);
   }
+}
+
+const EXIF = 0x45786966;
+const ORIENTATION = 0x0112;
+const SIDEWAYS = new Set([5, 6, 7, 8]);
+
+/** Return whether EXIF data, from its byte order at `start`, lays the picture on its side. */
+function isTurnedBy(view: DataView, start: number): boolean {
+  const isLittle = view.getUint16(start) === 0x4949;
+  const entries = start + view.getUint32(start + 4, isLittle);
+  for (let k = 0; k < view.getUint16(entries, isLittle); k++) {
+    const entry = entries + 2 + 12 * k;
+    if (view.getUint16(entry, isLittle) === ORIENTATION)
+      return SIDEWAYS.has(view.getUint16(entry + 8, isLittle));
+  }
+  return false;
 }
