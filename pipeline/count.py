@@ -23,7 +23,7 @@ from pipeline.rules import program_sha256
 from pipeline.summary import size_stats_of, summarise
 from pipeline.types import Candidates, Instances, Readings, RuleEffects
 
-__all__ = ["Clustered", "clustered", "count", "object_id", "size_stats_of", "summarise"]
+__all__ = ["Clustered", "clustered", "count", "object_id", "requested_type", "size_stats_of", "summarise"]
 
 MIN_AREA_PX = 12
 """Default lower limit of a mask's area: 4 px across. Counters usually take 25, which loses small grains."""
@@ -44,6 +44,12 @@ KEPT_OUT_BY_CHOICE = ("", Rejection.LOW_SCORE, Rejection.LOW_STABILITY)
 def object_id(index: int) -> str:
     """Return the id of candidate ``index`` in results, rejections and corrections: "c12"."""
     return f"c{index}"
+
+
+def requested_type(candidates: Candidates, object_types: Sequence[ObjectType]) -> ObjectType:
+    """Return the type asked for, one without limits where it is not of the finite set."""
+    name = candidates.type_probs.requested
+    return next((one for one in object_types if one.name == name), ObjectType(name))
 
 
 def count(
@@ -78,9 +84,10 @@ def count(
     Complexity: N² box comparisons; linear in mask runs. 1,000 candidates take well under 0.1 s.
     """
     effects = _rule_effects(candidates, settings)
-    requested = _requested(candidates, object_types)
-    by_name = _is_of_type(candidates, settings) and not settings.exemplars
-    grouping = group(candidates, settings, others or {}, chosen_in, requested if by_name else None)
+    requested = requested_type(candidates, object_types)
+    is_of_type = _is_of_type(candidates, settings)
+    named = requested if is_of_type and not settings.exemplars else None
+    grouping = group(candidates, settings, others or {}, chosen_in, named)
     matched = _match_exemplars(grouping.here, settings, others or {})
     type_ids, scores = _score(candidates, settings, by_exemplars=matched.is_shown)
     scores[matched.pointed_at] = np.maximum(scores[matched.pointed_at], EXEMPLAR_PROBABILITY)
@@ -104,7 +111,7 @@ def count(
             for why, rule in zip(rejections, effects.rejected_by, strict=True)
         ]
     _reject_doubles(rejections, candidates, settings, type_ids, scores)
-    if _is_of_type(candidates, settings) and not matched.is_shown:
+    if is_of_type and not matched.is_shown:
         names = candidates.type_probs.types
         other = (type_ids != 0) & ~grouping.kept
         if effects is not None:  # a rule that names an object means it to be counted under that name
@@ -157,14 +164,8 @@ def _is_of_type(candidates: Candidates, settings: CountSettings) -> bool:
     return settings.count_what in ("type", "text") and not _asks_for_everything(candidates, settings)
 
 
-def _requested(candidates: Candidates, object_types: Sequence[ObjectType]) -> ObjectType:
-    """Return the type asked for, one without limits where it is not of the finite set."""
-    name = "".join(candidates.type_probs.types[:1])
-    return next((one for one in object_types if one.name == name), ObjectType(name))
-
-
 def _asks_for_everything(candidates: Candidates, settings: CountSettings) -> bool:
-    return asks_for_everything(settings.count_what, "".join(candidates.type_probs.types[:1]))
+    return asks_for_everything(settings.count_what, candidates.type_probs.requested)
 
 
 def _rule_effects(candidates: Candidates, settings: CountSettings) -> RuleEffects | None:

@@ -201,6 +201,11 @@ class TypeProbs:
         """Raise ShapeError unless there is one column a type."""
         _check("probs", self.probs, (None, len(self.types)), np.float32)
 
+    @property
+    def requested(self) -> str:
+        """The name that objects of the requested type carry; "" where no type is asked for."""
+        return self.types[0] if self.types else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:

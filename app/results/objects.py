@@ -100,7 +100,7 @@ def facts_of(candidates: Candidates) -> dict[str, Any]:
     that objects of the requested type carry, "" for none: a job may be asked for a synonym of it.
     """
     height, width = candidates.batch.size_hw
-    return {"size_wh": [width, height], "type": "".join(candidates.type_probs.types[:1])}
+    return {"size_wh": [width, height], "type": candidates.type_probs.requested}
 
 
 def size_stats(objects: Sequence[CountedObject], n_px: int) -> SizeStats:

@@ -25,7 +25,6 @@ from app.results.edits import Edit, apply_edits
 from app.results.objects import HUMAN, CountedObject, facts_of, objects_of, size_stats
 from app.storage import StorageError, storage
 from app.storage.keys import exemplar_key
-from app.types.service import object_types as object_types_now
 from app.uploads.models import Image
 from pipeline.archive import read_candidates, write_candidates
 from pipeline.contract import (
@@ -36,7 +35,7 @@ from pipeline.contract import (
     Provenance,
     SettingsError,
 )
-from pipeline.count import Clustered, clustered, count, object_id, summarise
+from pipeline.count import Clustered, clustered, count, object_id, requested_type, summarise
 from pipeline.settings import settings_from_json, settings_to_json
 from pipeline.types import Candidates, Instances
 
@@ -115,18 +114,21 @@ def read_stored(key: str) -> Candidates:
 def recounted(
     image: JobImage,
     settings: CountSettings,
-    object_types: Sequence[ObjectType] | None,
+    object_types: Sequence[ObjectType],
     elsewhere: Elsewhere,
     edits: Sequence[Edit],
+    *,
+    keeps_limits: bool = False,
 ) -> Recounted:
     """Count one image again, and replay what humans changed.
 
     Args:
         image: counted before.
         settings: to count with; engine and tiles in them have no effect here.
-        object_types: the finite set as it is now; None keeps the size limits of the current count.
+        object_types: the finite set as it is now.
         elsewhere: ``found_elsewhere`` for these settings.
         edits: completed edits, oldest first.
+        keeps_limits: size limits of the current count hold: what PATCH /types changed is for later ones.
 
     Raises:
         TallyError: INVALID_CONFIG when an exemplar lies in an image without candidates, or with some that
@@ -139,9 +141,10 @@ def recounted(
     others = {name: one for name, one in known if one.classification.source == source}
     others[image.image_id] = candidates
     started = perf_counter()
-    if object_types is None:
-        words = object_types_now(db.session()) if settings.groups else []
-        object_types = [_type_as_it_was(candidates, before, words)]
+    if keeps_limits:
+        low, high = before["size_limits_px"]
+        own = requested_type(candidates, object_types)
+        object_types = [replace(own, min_area_px=low, max_area_px=high)]
     try:
         instances = count(candidates, settings, object_types, others=others, chosen_in=elsewhere.chosen_in)
     except SettingsError as error:
@@ -168,18 +171,6 @@ def edited(found: Recounted, settings: CountSettings, objects: list[CountedObjec
     timings_s, provenance = result.timings_s, result.provenance
     result = summarise(found.candidates, found.instances, settings, timings_s, provenance, is_corrected=True)
     return replace(found, result=result, objects=objects, is_edited=True)
-
-
-def _type_as_it_was(
-    candidates: Candidates, result: Mapping[str, Any], known: Sequence[ObjectType]
-) -> ObjectType:
-    """Return the requested type with the limits that held: what PATCH /types changed is for later counts.
-
-    Its other words, which decide where groups are named, are those that it has now.
-    """
-    name, (low, high) = "".join(candidates.type_probs.types[:1]), result["size_limits_px"]
-    own = next((one for one in known if one.name == name), ObjectType(name))
-    return replace(own, min_area_px=low, max_area_px=high)
 
 
 def found_elsewhere(job: Job, settings: CountSettings) -> Elsewhere:

@@ -29,6 +29,7 @@ from app.results.recount import (
     recounted,
     settings_of,
 )
+from app.types.service import object_types
 from app.uploads.service import display_name
 
 MAX_LABEL_CHARS = 100
@@ -84,12 +85,13 @@ def current(job: Job, image: JobImage) -> Recounted:
 def each_current(job: Job, images: Sequence[JobImage]) -> Iterator[Recounted]:
     """Give ``current`` of several images; what their exemplars and groups need is read once in a row."""
     needed, elsewhere = None, Elsewhere({}, {})
+    types = object_types(db.session())
     corrections = corrections_of_images(db.session(), images)
     for image, standing in zip(images, corrections, strict=True):
         settings = settings_of(image)
         if needed != (needed := (settings.exemplars, settings.groups, settings.groups_scope)):
             elsewhere = found_elsewhere(job, settings)
-        yield recounted(image, settings, None, elsewhere, edits_of(standing))
+        yield recounted(image, settings, types, elsewhere, edits_of(standing), keeps_limits=True)
 
 
 def counted_images(job: Job, file_id: str | None) -> list[JobImage]:
