@@ -296,10 +296,12 @@ def _unmatched(instances: Instances, settings: CountSettings) -> str | None:
     lost, n = instances.unmet_exemplars, len(settings.shown)
     if not lost:
         return None
+    said = f"{lost} of {n} exemplars meet no object that the engine sees"
+    if instances.readings:
+        return said
     chosen = (Rejection.UNLIKE_EXEMPLAR, Rejection.OTHER_TYPE)
     is_all = not any(why.startswith(chosen) for why in instances.rejections)
-    what = ": all that was found is counted" if is_all else ": what is meant is not known from them"
-    return f"{lost} of {n} exemplars meet no object that the engine sees{'' if instances.readings else what}"
+    return f"{said}: {'all that was found is counted' if is_all else 'what is meant is not known from them'}"
 
 
 def _examples_reason(instances: Instances, question: InQuestion) -> str | None:

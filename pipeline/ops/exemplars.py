@@ -160,9 +160,10 @@ def _not_as_unwanted(
         (3, N) bool, closely, usually and widely read, and the unwanted things that kinds end before.
     """
     fits = np.tile(_fits_in_size(features, wanted), (3, 1))
-    apart = distances(features[unwanted], features[wanted]).min(axis=1, initial=np.inf)
     near, far = (distances(features, features[side]) for side in (wanted, unwanted))
-    nearest, is_alike = near.min(axis=1, keepdims=True), apart <= limit
+    nearest = near.min(axis=1, keepdims=True)
+    apart = nearest[unwanted, 0]
+    is_alike = apart <= limit
     # One that is just like what is meant says nothing of its kind: what is about as like both stays.
     lead = np.where(apart > GAP_FLOOR, 0, LEAD)
     for k, factor in enumerate((1 / AS_NEAR, 1.0, AS_NEAR)):
