@@ -96,6 +96,7 @@ def count(
         type_ids = _relabelled(type_ids, effects, candidates.type_probs.types)
     rejections = [""] * len(candidates)
     stable = candidates.batch.stability_score >= MIN_STABILITY
+    stable[matched.pointed_at] = True
     _reject(rejections, scores < settings.confidence_threshold, Rejection.LOW_SCORE)
     _reject(rejections, ~stable, Rejection.LOW_STABILITY)
     _reject_by_place(rejections, candidates, settings)

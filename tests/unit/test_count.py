@@ -206,7 +206,7 @@ def test_exemplars_mean_the_kind_that_they_have_in_common():
 
 
 def test_an_object_pointed_at_is_counted_however_weak():
-    found = candidates(ROW, quality=[0.9, 0.8, 0.7, 0.1])
+    found = candidates(ROW, quality=[0.9, 0.8, 0.7, 0.1], stability=[1, 1, 1, 0.2])
     assert reasons(found)[3] == "low_score"
     assert reasons(found, CountSettings(exemplars=(Exemplar(point_xy=(140, 50)),)))[3] == ""
 
