@@ -32,6 +32,15 @@ def show_small_discs(visit: Visit, folder: Path) -> str:
     return job_id
 
 
+def test_what_a_template_will_keep_is_told_before_it_is_saved(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    show_small_discs(visit, tmp_path)
+    page.get_by_text("Save as a template").click()
+    expect(page.get_by_text("Keeps “disc”, 1 like this, and the settings below.")).to_be_visible()
+    page.get_by_role("button", name="Discard").click()
+    expect(page.get_by_text("but no example: none is shown yet.")).to_be_visible()
+
+
 def test_a_template_counts_other_photos_from_the_first_page(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     show_small_discs(visit, tmp_path)
