@@ -77,6 +77,11 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
       on.zoom(Math.exp(-event.deltaY * lines * WHEEL_SPEED * (event.ctrlKey ? 5 : 1)), place(event));
     }
 
+    /** Two fingers zoom; without this the page may scroll under them instead. */
+    function touch(event: TouchEvent) {
+      if (event.touches.length > 1 && event.cancelable) event.preventDefault();
+    }
+
     const stop = new AbortController();
     const { signal } = stop;
     stage.addEventListener("pointerdown", down, { signal });
@@ -85,6 +90,8 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
     stage.addEventListener("pointercancel", up, { signal });
     stage.addEventListener("pointerleave", () => on.hover(null), { signal });
     stage.addEventListener("wheel", wheel, { signal, passive: false });
+    stage.addEventListener("touchstart", touch, { signal, passive: false });
+    stage.addEventListener("touchmove", touch, { signal, passive: false });
     return () => stop.abort();
   };
 }

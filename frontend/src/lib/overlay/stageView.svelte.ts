@@ -10,6 +10,8 @@ export class StageView {
   /** Where a person moved the photo; null shows all of it, however large the stage is. */
   private moved = $state.raw<Viewport | null>(null);
   view = $derived.by<Viewport>(() => this.moved ?? viewport.fit(this.image(), this.stage));
+  /** Whether all of the photo is shown: then there is nothing to move. */
+  isWhole = $derived.by<boolean>(() => this.view.scale <= viewport.fit(this.image(), this.stage).scale);
   middle = $derived<Point>({ x: this.stage.width / 2, y: this.stage.height / 2 });
 
   /** Where the stage is on the page, while it is. */
@@ -20,6 +22,10 @@ export class StageView {
   /** Give the stage the focus, when what had it goes away. */
   focus(): void {
     this.element?.focus({ preventScroll: true });
+  }
+
+  get hasFocus(): boolean {
+    return this.element !== null && document.activeElement === this.element;
   }
 
   fit(): void {
