@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Detection, ImageResult } from "../api/types";
 import type { JobImage, RecountedImage } from "../api/types";
+import { Layers } from "../overlay/layers.svelte";
 import { ImageSession } from "./imageSession.svelte";
 
 // A real HTTP server with the rules of /correct that matter here: versions, ids, reverts.
@@ -236,13 +237,24 @@ it("does not add twice where an object is counted already", () => {
   expect(session.selectedId).toBe("c0");
 });
 
-it("walks over the counted objects and around the end", () => {
-  expect([session.walk(1)?.id, session.walk(1)?.id, session.walk(-1)?.id, session.walk(-1)?.id]).toEqual([
-    "c0",
-    "c1",
-    "c0",
-    "c2",
-  ]);
+it("walks over what is in view and around the end", () => {
+  const walk = (step: 1 | -1) => session.walk(step, session.scene.counted)?.id;
+  expect([walk(1), walk(1), walk(-1), walk(-1)]).toEqual(["c0", "c1", "c0", "c2"]);
+  session.remove("c1");
+  const layers = new Layers();
+  const shown = () => layers.shown(session.scene.counted, session.notCounted);
+  expect(session.walk(1, shown())?.id).toBe("c0");
+  layers.rejected = true;
+  expect([session.walk(-1, shown())?.id, session.walk(-1, shown())?.id]).toEqual(["faint:0", "c1"]);
+  expect(session.selected?.rejection).toBe("human");
+});
+
+it("tells the count that an undo leaves", async () => {
+  session.remove("c0");
+  await session.flush();
+  expect(session.message).toBe("Saved: 2.");
+  await session.undo();
+  expect(session.message).toBe("Undone: 3.");
 });
 
 it("shows a preview instead of the saved count", async () => {
@@ -266,6 +278,12 @@ it("shows a preview instead of the saved count", async () => {
   expect(session.count).toBe(1);
   expect(session.scene.counted.map(({ id, group }) => [id, group])).toEqual([["c1", 3]]);
   expect(session.scene.rejected.map((shape) => shape.rejection)).toEqual(["too_small", "human"]);
+  preview.counted = ["c2", "c1"];
+  const numbers = () => session.scene.counted.map(({ id, number }) => [id, number]);
+  expect(numbers()).toEqual([
+    ["c1", 2],
+    ["c2", 1],
+  ]);
 });
 
 it("takes back what was done before the page was opened", async () => {

@@ -109,13 +109,12 @@ export class ImageSession {
     else this.message = "Nothing is counted there.";
   }
 
-  /** Select the next or previous counted object and return it. */
-  walk(step: 1 | -1): Shape | null {
-    const { counted } = this.scene;
-    const at = counted.findIndex((shape) => shape.id === this.selectedId);
-    const next = at < 0 ? (step > 0 ? 0 : counted.length - 1) : (at + step + counted.length) % counted.length;
-    this.selectedId = counted[next]?.id ?? null;
-    return counted[next] ?? null;
+  /** Select the next or previous of the shapes in view and return it. */
+  walk(step: 1 | -1, shapes: Shape[]): Shape | null {
+    const at = shapes.findIndex((shape) => shape.id === this.selectedId);
+    const next = at < 0 ? (step > 0 ? 0 : shapes.length - 1) : (at + step + shapes.length) % shapes.length;
+    this.selectedId = shapes[next]?.id ?? null;
+    return shapes[next] ?? null;
   }
 
   redo(): void {
@@ -134,7 +133,7 @@ export class ImageSession {
     const step = history.undo(this.edits);
     if (step.revert) await this.revert(step.revert);
     this.edits = step.history;
-    this.message = "Undone.";
+    this.message = `Undone: ${this.count}.`;
     this.saveSoon();
   }
 

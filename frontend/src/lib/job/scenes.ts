@@ -8,15 +8,17 @@ export function sceneOf({ detections, rejected }: ImageResult): Scene {
   return { counted: detections.map(shapeOfDetection), rejected: rejected.map(shapeOfRejected) };
 }
 
-/** Return the scene as other settings would decide it. */
+/** Return the scene as other settings would decide it, its objects numbered as they will be once applied. */
 export function previewScene(scene: Scene, preview: RecountedImage): Scene {
-  const counted = new Set(preview.counted);
+  const counted = new Map(preview.counted.map((id, index) => [id, index + 1]));
   const all = [...scene.counted, ...scene.rejected].map((s) => ({
     ...s,
     group: preview.group_of[s.id] ?? null,
   }));
   return {
-    counted: all.filter((s) => counted.has(s.id)).map((s) => ({ ...s, rejection: "" })),
+    counted: all
+      .filter((s) => counted.has(s.id))
+      .map((s) => ({ ...s, number: counted.get(s.id) ?? null, rejection: "" })),
     rejected: all
       .filter((s) => !counted.has(s.id))
       .map((s) => ({ ...s, number: null, rejection: preview.rejected[s.id] ?? (s.rejection || "human") })),

@@ -15,4 +15,9 @@ export class Layers {
   heatmap = $state(false);
   /** Objects to point out: those of the group under the pointer or the focus. */
   pointedOut = $state.raw<Shape[]>([]);
+
+  /** Return the shapes that can be seen, pointed at and walked over. */
+  shown(counted: Shape[], notCounted: Shape[]): Shape[] {
+    return [...(this.counted ? counted : []), ...(this.rejected ? notCounted : [])];
+  }
 }
