@@ -152,6 +152,7 @@ it("tells the interval of the count that it shows, and none of one that is not s
   expect([session.count, session.interval]).toEqual([7, [7, 7]]);
   await session.undo();
   expect([session.count, session.interval]).toEqual([2, [1, 3]]);
+  expect(session.message).toBe("Undone: 2.");
 });
 
 it("saves by itself a moment after the last edit", async () => {
@@ -238,23 +239,12 @@ it("does not add twice where an object is counted already", () => {
 });
 
 it("walks over what is in view and around the end", () => {
-  const walk = (step: 1 | -1) => session.walk(step, session.scene.counted)?.id;
-  expect([walk(1), walk(1), walk(-1), walk(-1)]).toEqual(["c0", "c1", "c0", "c2"]);
-  session.remove("c1");
   const layers = new Layers();
-  const shown = () => layers.shown(session.scene.counted, session.notCounted);
-  expect(session.walk(1, shown())?.id).toBe("c0");
+  const walk = (step: 1 | -1) => session.walk(step, layers.shown(session.scene.counted, session.notCounted));
+  expect([1, 1, -1, -1].map((step) => walk(step as 1 | -1)?.id)).toEqual(["c0", "c1", "c0", "c2"]);
   layers.rejected = true;
-  expect([session.walk(-1, shown())?.id, session.walk(-1, shown())?.id]).toEqual(["faint:0", "c1"]);
-  expect(session.selected?.rejection).toBe("human");
-});
-
-it("tells the count that an undo leaves", async () => {
-  session.remove("c0");
-  await session.flush();
-  expect(session.message).toBe("Saved: 2.");
-  await session.undo();
-  expect(session.message).toBe("Undone: 3.");
+  session.remove("c1");
+  expect([walk(-1)?.id, walk(-1)?.id, walk(-1)?.id, walk(-1)?.id]).toEqual(["c0", "faint:0", "c1", "c2"]);
 });
 
 it("shows a preview instead of the saved count", async () => {
@@ -278,12 +268,6 @@ it("shows a preview instead of the saved count", async () => {
   expect(session.count).toBe(1);
   expect(session.scene.counted.map(({ id, group }) => [id, group])).toEqual([["c1", 3]]);
   expect(session.scene.rejected.map((shape) => shape.rejection)).toEqual(["too_small", "human"]);
-  preview.counted = ["c2", "c1"];
-  const numbers = () => session.scene.counted.map(({ id, number }) => [id, number]);
-  expect(numbers()).toEqual([
-    ["c1", 2],
-    ["c2", 1],
-  ]);
 });
 
 it("takes back what was done before the page was opened", async () => {
