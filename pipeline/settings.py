@@ -246,7 +246,7 @@ def _at(path: str, reader: Reader, value: Any) -> Any:
 def _object(readers: Mapping[str, Reader], needed: tuple[str, ...]) -> Callable[[Any], dict[str, Any]]:
     def read(value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping) or not all(name in value for name in needed):
-            raise _WrongError(f"an object with {', '.join(needed) or 'some'} keys", value)
+            raise _WrongError(" with ".join(["an object", *needed]), value)
         unknown = [name for name in value if name not in readers]
         if unknown:
             raise _WrongError(f"only the keys {', '.join(readers)}", unknown[0], f".{unknown[0]}")

@@ -138,6 +138,11 @@ def test_a_config_that_is_no_object_is_refused():
     assert list(wrong_fields([1])) == ["config"]
 
 
+def test_what_an_object_lacks_is_named():
+    assert wrong_fields({"roi": [[0, 0]]}) == {"config.roi[0]": "want an object with polygon, got [0, 0]"}
+    assert wrong_fields({"exemplars": [1]}) == {"config.exemplars[0]": "want an object, got 1"}
+
+
 def test_rules_that_are_switched_off_are_not_kept():
     assert settings_from_json({"symbolic_reasoning": {"enabled": False, "rules": "x."}}).rules is None
     assert settings_from_json({"symbolic_reasoning": {"rules": "x."}}).rules == "x."

@@ -11,7 +11,7 @@ const note = (settings: CountConfig, type = "unicorn feathers", more: Partial<Im
 
 it("says that every object was counted where nothing but the request names them", () => {
   expect(note({})).toBe(
-    "All that was found was counted: nothing here can tell which are “unicorn feathers”. Show one to be sure.",
+    "All kinds were counted: nothing here can tell which are “unicorn feathers”. Show one to be sure.",
   );
   const group = {} as ImageResult["groups"][number];
   expect(note({}, "coin", { groups: [group, group] })).toContain(
@@ -21,7 +21,7 @@ it("says that every object was counted where nothing but the request names them"
 
 it("still says so where a group was only split", () => {
   expect(note({ groups: [{ file_id: "img_1", id: 0, split: true }] }, "washer")).toContain(
-    "All that was found",
+    "All kinds were counted",
   );
   expect(note({ groups: [{ file_id: "img_1", id: 0, name: "washer" }] }, "washer")).toBe("");
 });

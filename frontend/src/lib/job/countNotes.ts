@@ -28,7 +28,7 @@ export function namingNote({ labelled_by, provenance, count, groups }: ImageResu
   const isAsked = count_what === "type" && type.toLowerCase() !== "object";
   if (labelled_by !== "request" || !isAsked || isChosen || !count) return "";
   const how = groups.length > 1 ? "Show one, or choose a group," : "Show one";
-  return `All that was found was counted: nothing here can tell which are “${nounFor(2, type)}”. ${how} to be sure.`;
+  return `All kinds were counted: nothing here can tell which are “${nounFor(2, type)}”. ${how} to be sure.`;
 }
 
 /** Return how far a number that a person gave is from the outlines in the picture; "" where they agree. */
