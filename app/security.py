@@ -23,7 +23,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _VERSIONED = re.compile(r"/api/v\d+(/|$)")
 _EXEMPT = re.compile(r"/api/v1/(files/|jobs/[^/]+/events$)")
 
-TAKES_FILES = frozenset({"jobs.create_job"})
+TAKES_FILES = frozenset({"jobs.create_job", "inference.upload"})
 """Endpoints whose bodies may have ``TALLY_MAX_BODY_BYTES``."""
 
 MAX_PLAIN_BODY_BYTES = 16 * 2**20

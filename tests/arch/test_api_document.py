@@ -12,6 +12,7 @@ from flask import Flask
 from app import API_PREFIX, create_app
 from app.config import Config
 from app.extensions import api
+from app.security import TAKES_FILES
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -79,3 +80,20 @@ def test_every_body_has_a_schema(document: dict[str, Any]) -> None:
         return all(media.get("schema") for media in content.values())
 
     assert [name for name, operation in operations(document) if not is_described(operation)] == []
+
+
+def test_every_body_of_files_and_no_other_may_be_as_large_as_files_are(
+    app: Flask, document: dict[str, Any]
+) -> None:
+    takes_files = {
+        name
+        for name, operation in operations(document)
+        if "multipart/form-data" in operation.get("requestBody", {"content": {}})["content"]
+    }
+    may_be_large = {
+        f"{method} {in_openapi_style(rule.rule)}"
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint in TAKES_FILES
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert may_be_large == takes_files
