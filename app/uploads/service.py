@@ -67,7 +67,7 @@ def display_name(name: str) -> str:
 def check_files(
     received: Sequence[tuple[str, ReceivedFile]], *, partial: bool, field: str = "images"
 ) -> CheckedFiles:
-    """Check every file, headers first; nothing is decoded unless all headers fit.
+    """Check every file: its header, and where that fits whether it decodes.
 
     Args:
         received: (name as sent, file) in the order of the request.
@@ -85,7 +85,7 @@ def check_files(
         raise TallyError("TOO_MANY_FILES", f"want at most {limit} files, got {len(received)}", field=field)
     bad: dict[int, dict[str, Any]] = {}
     headers = {i: header for i, header in _headers(received, bad)}
-    good = _decoded(received, headers, bad) if partial or not bad else []
+    good = _decoded(received, headers, bad)
     problems = [bad[i] | {"field": f"{field}[{i}]"} for i in sorted(bad)]
     if problems and not (partial and good):
         raise _refusal(problems, len(received))

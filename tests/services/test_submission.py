@@ -117,11 +117,13 @@ def test_a_bad_file_is_refused_with_its_code_and_nothing_is_stored(
 
 
 def test_all_bad_files_of_a_request_are_reported_together(client: Client) -> None:
-    answer = client.submit(b"GIF89a", GOOD, encoded((32, 32), "PNG"), names=["a.gif", "b.png", "c.png"])
+    files = [b"GIF89a", GOOD, encoded((32, 32), "PNG"), encoded((64, 64), "JPEG")[:-200]]
+    answer = client.submit(*files, names=["a.gif", "b.png", "c.png", "d.jpg"])
     details = error_of(answer)["details"]
     assert [(d["field"], d["filename"], d["code"]) for d in details] == [
         ("images[0]", "a.gif", "INVALID_FORMAT"),
         ("images[2]", "c.png", "INVALID_DIMENSIONS"),
+        ("images[3]", "d.jpg", "CORRUPTED_FILE"),
     ]
     assert "a.gif" in error_of(answer)["message"]
 
