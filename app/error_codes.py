@@ -121,7 +121,7 @@ ERROR_CODES: dict[str, ErrorKind] = {
         5,
     ),
     "MODEL_LOAD_ERROR": ErrorKind(
-        None, "The engine's model is missing or damaged; not retried.", "Run `tally doctor` on the worker."
+        None, "The engine's model is missing or damaged.", "Run `tally doctor` on the worker."
     ),
     "FILE_ERROR": ErrorKind(None, "The worker cannot read the image.", "Upload it again."),
     "INFERENCE_ERROR": ErrorKind(None, "The model failed on this image.", "Retry, or use another engine."),

@@ -34,15 +34,8 @@ class ErrorCode(StrEnum):
     INVALID_CONFIG = "INVALID_CONFIG"
 
 
-NOT_RETRIED = frozenset(
-    {
-        ErrorCode.MODEL_LOAD_ERROR,
-        ErrorCode.FILE_NOT_FOUND,
-        ErrorCode.CORRUPTED_FILE,
-        ErrorCode.INVALID_CONFIG,
-    }
-)
-"""Failures that another attempt cannot mend."""
+RETRIED = frozenset({ErrorCode.STORAGE_ERROR, ErrorCode.INFERENCE_ERROR})
+"""Failures that another attempt may mend; after the last one they are told as ``MAX_RETRIES``."""
 
 
 class PipelineError(Exception):

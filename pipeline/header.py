@@ -30,6 +30,7 @@ _SUBFILE_TYPE, _SUB_IFDS, _COPY = 254, 330, 1
 """TIFF tags for what a page is and where pages below it lie; the bit of a smaller copy."""
 
 _BITS_PER_SAMPLE, _COMPRESSION, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 259, 262, 339
+_PLANAR, _SEPARATE = 284, 2
 _PARTS = ((273, 324), (279, 325))
 """TIFF tags for where strips or tiles lie, and for their bytes."""
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
@@ -101,7 +102,7 @@ def counted_pages(opened: PillowImage.Image) -> Iterator[int]:
 
     Raises:
         PipelineError: CORRUPTED_FILE for more than ``MAX_PAGES``; FILE_ERROR for a camera's raw file, of
-            which Pillow reads a small preview only.
+            which Pillow reads a small preview only, and for 16-bit colours one plane after the other.
     """
     is_raw, n_counted = False, 0
     for page in range(MAX_PAGES + 1 if opened.format == "TIFF" else 1):
@@ -116,6 +117,7 @@ def counted_pages(opened: PillowImage.Image) -> Iterator[int]:
             is_raw = is_raw or _SUB_IFDS in tags
         else:
             n_counted += 1
+            _refuse_deep_planes(tags)
             yield page
     if is_raw and not n_counted:
         message = "want a developed picture, got a preview only: is it a camera's raw file?"
@@ -123,6 +125,13 @@ def counted_pages(opened: PillowImage.Image) -> Iterator[int]:
     if not n_counted:
         opened.seek(0)
         yield 0
+
+
+def _refuse_deep_planes(tags: Any) -> None:
+    """Raise FILE_ERROR for a page of 16-bit colours that lie one plane after the other: Pillow cuts them."""
+    bits = tags.get(_BITS_PER_SAMPLE, (8,))
+    if tags.get(_PLANAR) == _SEPARATE and len(bits) > 1 and max(bits) > 8:
+        raise PipelineError(ErrorCode.FILE_ERROR, "want 16-bit colours pixel by pixel, got plane by plane")
 
 
 def refuse_bomb(size_wh: tuple[int, int]) -> None:

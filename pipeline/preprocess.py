@@ -29,8 +29,6 @@ STRETCH_PERCENTILES = (0.5, 99.5)
 
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _COLOUR_MODES = ("RGB", "RGBA", "LA")
-_PLANAR, _BITS, _SEPARATE = 284, 258, 2
-"""TIFF tags for how samples lie and how deep they are, and the value for one plane after the other."""
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
@@ -65,9 +63,6 @@ def decode_page(opened: PillowImage.Image, path: str | Path) -> NDArray[np.uint8
     Args:
         opened: the image, its page not yet decoded.
         path: of the file it was opened from.
-
-    Raises:
-        PipelineError: FILE_ERROR for a TIFF of 16-bit colours that lie one plane after the other.
     """
     upright = ImageOps.exif_transpose(_deep_colours(opened, path) or opened)
     if upright.mode in _DEEP_MODES:
@@ -86,10 +81,6 @@ def _deep_colours(opened: PillowImage.Image, path: str | Path) -> PillowImage.Im
     """Return the current page as 8-bit colours if it has 16-bit ones, which Pillow would cut; else None."""
     if not isinstance(opened, ImageFile.ImageFile) or opened.mode not in _COLOUR_MODES:
         return None
-    tags = getattr(opened, "tag_v2", {})
-    is_separate = tags.get(_PLANAR) == _SEPARATE and max(tags.get(_BITS, (8,))) > 8
-    if is_separate:
-        raise PipelineError(ErrorCode.FILE_ERROR, "want 16-bit colours pixel by pixel, got plane by plane")
     if ";16" not in str(opened.tile[:1]):
         return None
     page, exif = opened.tell(), opened.getexif()

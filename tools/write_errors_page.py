@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.docs.service import where
 from app.error_codes import ERROR_CODES, ErrorKind
-from pipeline.contract import NOT_RETRIED, ErrorCode
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "errors.md"
 HEAD = """# Errors
@@ -30,12 +30,7 @@ def render() -> str:
 
 
 def _section(code: str, kind: ErrorKind) -> str:
-    where = []
-    if kind.status:
-        where.append(f"HTTP {kind.status}" + (" with `Retry-After`" if kind.retry_after_s else ""))
-    if code in set(ErrorCode):
-        where.append("job, not retried" if code in NOT_RETRIED else "job, retried")
-    return f"\n## {code}\n\n*{'; '.join(where)}.* {kind.meaning}\n\nWhat to do: {kind.remedy}\n"
+    return f"\n## {code}\n\n*{where(code)}* {kind.meaning}\n\nWhat to do: {kind.remedy}\n"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from openapi_ui_bundles import redoc, swagger_ui
 from app.error_codes import ERROR_CODES
 from app.errors import TallyError
 from app.extensions import api
-from pipeline.contract import NOT_RETRIED, ErrorCode
+from pipeline.contract import RETRIED, ErrorCode
 
 OWN = Path(__file__).resolve().parent / "assets"
 _FOLDERS = {
@@ -33,11 +33,11 @@ def openapi_document() -> dict[str, Any]:
 
 
 def where(code: str) -> str:
-    """Return where a code appears: its HTTP status, in jobs, and whether a job is tried again."""
+    """Return where a code appears: its HTTP status, in jobs, and whether an image is tried again."""
     kind = ERROR_CODES[code]
     places = [f"HTTP {kind.status}" + " with `Retry-After`" * bool(kind.retry_after_s)] if kind.status else []
     if code in _JOB_CODES:
-        places.append("job, not retried" if code in NOT_RETRIED else "job")
+        places.append("job, after retries in the message of `MAX_RETRIES`" if code in RETRIED else "job")
     return f"{'; '.join(places)}."
 
 

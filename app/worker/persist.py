@@ -30,16 +30,13 @@ from app.types.models import ObjectType
 from app.worker.claims import ClaimedImage
 from app.worker.exemplars import keep_unsaved
 from pipeline.archive import write_candidates
-from pipeline.contract import NOT_RETRIED, CountResult, ErrorCode, PipelineError
+from pipeline.contract import RETRIED, CountResult, ErrorCode, PipelineError
 from pipeline.settings import settings_from_json, settings_to_json
 
 if TYPE_CHECKING:  # the scheduler needs this file, and no cv2
     from pipeline.run import ImageOutcome
 
 log = logging.getLogger(__name__)
-
-FINAL = NOT_RETRIED | {ErrorCode.OUT_OF_MEMORY}
-"""Failures without another attempt; the pipeline has already tried smaller batches and the CPU."""
 
 JITTER = 0.2
 """Retry delays vary by this share, so that what failed together does not come back together."""
@@ -74,7 +71,7 @@ def fail(image: ClaimedImage, owner: str, error: PipelineError) -> None:
     with transaction() as session:
         if lock_job(session, image.job_id) != JobStatus.PROCESSING:
             return
-        if error.code in FINAL or image.attempts >= config().max_attempts:
+        if error.code not in RETRIED or image.attempts >= config().max_attempts:
             values = failure(error, image.attempts)
         else:
             values = {"status": ImageStatus.QUEUED, "available_at": utcnow() + retry_delay(image.attempts)}
@@ -118,7 +115,7 @@ def retry_delay(attempts: int) -> timedelta:
 
 def failure(error: PipelineError, attempts: int) -> dict[str, Any]:
     """Return the columns of an image that fails for good."""
-    if error.code in FINAL:
+    if error.code not in RETRIED:
         code, message = error.code, str(error)
     else:
         code = ErrorCode.MAX_RETRIES

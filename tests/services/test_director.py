@@ -117,7 +117,12 @@ def test_a_poison_image_in_a_batch_of_eight_fails_alone(
     assert (last.type, last.data["partial"], last.data["failed_images"]) == ("job.completed", True, 1)
 
 
-@pytest.mark.parametrize("code", ["MODEL_LOAD_ERROR", "FILE_NOT_FOUND", "CORRUPTED_FILE", "OUT_OF_MEMORY"])
+FINAL = [
+    "MODEL_LOAD_ERROR", "FILE_ERROR", "FILE_NOT_FOUND", "CORRUPTED_FILE", "INVALID_CONFIG", "OUT_OF_MEMORY",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", FINAL)
 def test_what_no_attempt_can_mend_fails_at_once(workplace: Workplace, code: str) -> None:
     job_id = workplace.submit(script(error=code))
     workplace.drain()

@@ -354,10 +354,11 @@ def test_16_bit_colours_that_are_cut_short_are_corrupted(tmp_path, deep_colours,
     assert caught.value.code == ErrorCode.CORRUPTED_FILE
 
 
-def test_16_bit_colours_plane_by_plane_are_refused(tmp_path, deep_colours):
+@pytest.mark.parametrize("read", [pixels, probe])
+def test_16_bit_colours_plane_by_plane_are_refused(tmp_path, deep_colours, read):
     path = tmp_path / "a.tiff"
     planes = deep_colours.transpose(2, 0, 1)
     tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate")
     with pytest.raises(PipelineError, match="plane by plane") as caught:
-        pixels(path)
+        read(path)
     assert caught.value.code == ErrorCode.FILE_ERROR
