@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 _PREFIX = "TALLY_"
 
@@ -47,20 +48,78 @@ def _text(text: str) -> str:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """comma-separated names"""  # noqa: D415
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _integers(text: str) -> tuple[int, ...]:
-    """comma-separated whole numbers"""  # noqa: D415
-    return tuple(int(part) for part in _names(text))
+def _delays_s(text: str) -> tuple[int, ...]:
+    """one or more comma-separated numbers of seconds"""  # noqa: D403, D415
+    delays = tuple(int(part) for part in _names(text))
+    _require(bool(delays) and min(delays) >= 0)
+    return delays
+
+
+def _filled(text: str) -> str:
+    """any text but none"""  # noqa: D403, D415
+    _require(bool(text.strip()))
+    return text
+
+
+def _level(text: str) -> str:
+    """DEBUG, INFO, WARNING or ERROR"""  # noqa: D415
+    _require(text.upper() in ("DEBUG", "INFO", "WARNING", "ERROR"))
+    return text
 
 
 def _storage_url(text: str) -> str:
     """a folder, or s3://bucket/prefix"""  # noqa: D403, D415
-    if "://" in text and not text.startswith("s3://"):
-        raise ValueError
+    parts = urlsplit(_filled(text))
+    _require("://" not in text or (parts.scheme == "s3" and bool(parts.netloc)))
     return text
+
+
+def _database_url(text: str) -> str:
+    """sqlite:///file, or mysql+pymysql://user:password@host/name"""  # noqa: D415
+    parts = urlsplit(text)
+    is_server = parts.scheme in ("mysql+pymysql", "mariadb+pymysql") and bool(parts.hostname)
+    _require(is_server or text.removeprefix("sqlite:///") not in (text, ""))
+    return text
+
+
+def _redis_url(text: str) -> str:
+    """empty, or a URL that begins with redis://, rediss:// or unix://"""  # noqa: D415
+    _require(not text or text.startswith(("redis://", "rediss://", "unix://")))
+    return text
+
+
+def _http_url(text: str) -> str:
+    """empty, or an http or https URL"""  # noqa: D415
+    _require(not text or _is_http(text))
+    return text
+
+
+def _dsn(text: str) -> str:
+    """empty, or https://key@host/project"""  # noqa: D415
+    parts = urlsplit(text)
+    project = parts.path.rpartition("/")[2]
+    _require(not text or (_is_http(text) and bool(parts.username) and project.isdecimal()))
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """comma-separated origins such as https://example.org, or *"""  # noqa: D415
+    origins = _names(text)
+    _require(all(one == "*" or (_is_http(one) and not urlsplit(one).path) for one in origins))
+    return origins
+
+
+def _is_http(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise ValueError
 
 
 def _flag(text: str) -> bool:
@@ -68,31 +127,36 @@ def _flag(text: str) -> bool:
     return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
 
 
-def _var(parse: Callable[[str], Any], default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"parse": parse, "help": help_text})
+def _var(parse: Callable[[str], Any], default: Any, help_text: str, *, is_secret: bool = False) -> Any:
+    return field(default=default, metadata={"parse": parse, "help": help_text, "is_secret": is_secret})
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """Everything that can be set from outside. Field ``x_y`` is the variable ``TALLY_X_Y``."""
 
-    host: str = _var(_text, "127.0.0.1", "address the web server listens on")
+    host: str = _var(_filled, "127.0.0.1", "address the web server listens on")
     port: int = _var(_integer(1, 65535), 8000, "port the web server listens on")
     web_workers: int = _var(_integer(1, 64), 1, "gunicorn worker processes of `tally up`")
     database_url: str = _var(
-        _text, "sqlite:///var/tally.sqlite3", "SQLAlchemy URL; mysql+pymysql://... in production"
+        _database_url,
+        "sqlite:///var/tally.sqlite3",
+        "SQLAlchemy URL; mysql+pymysql://... in production",
+        is_secret=True,
     )
-    redis_url: str = _var(_text, "", "Redis URL; empty is the private server of `tally up`")
+    redis_url: str = _var(
+        _redis_url, "", "Redis URL; empty is the private server of `tally up`", is_secret=True
+    )
     storage_url: str = _var(_storage_url, "./media", "folder, or s3://bucket/prefix")
-    s3_endpoint_url: str = _var(_text, "", "S3 API other than AWS, for example MinIO")
-    weights_dir: str = _var(_text, "./weights", "model weights, read-only at run time")
+    s3_endpoint_url: str = _var(_http_url, "", "S3 API other than AWS, for example MinIO")
+    weights_dir: str = _var(_filled, "./weights", "model weights, read-only at run time")
     cache_dir: str = _var(
-        _text, "./var/cache", "text embeddings and what weights were verified; may be emptied at any time"
+        _filled, "./var/cache", "text embeddings and what weights were verified; may be emptied at any time"
     )
     secret_key: str = _var(_text, "", "signs cookies; random at every start when empty")
-    sentry_dsn: str = _var(_text, "", "Sentry project; empty is off")
-    log_level: str = _var(_text, "INFO", "DEBUG, INFO, WARNING or ERROR")
-    cors_origins: tuple[str, ...] = _var(_names, (), "origins other than our own that may call the API")
+    sentry_dsn: str = _var(_dsn, "", "Sentry project; empty is off", is_secret=True)
+    log_level: str = _var(_level, "INFO", "DEBUG, INFO, WARNING or ERROR")
+    cors_origins: tuple[str, ...] = _var(_origins, (), "origins other than our own that may call the API")
     rate_limit_per_minute: int = _var(_integer(1, 1_000_000), 100, "requests a minute a client")
     max_file_bytes: int = _var(_integer(1, 2**40), 50 * 2**20, "largest accepted image file")
     max_body_bytes: int = _var(_integer(1, 2**40), 2**30, "largest accepted request body")
@@ -102,7 +166,7 @@ class Config:
     batch_window_ms: int = _var(_integer(0, 10_000), 10, "how long a worker waits for a batch to fill")
     lease_s: int = _var(_integer(1, 3600), 60, "seconds without a heartbeat until an image is taken back")
     max_attempts: int = _var(_integer(1, 20), 3, "attempts an image")
-    retry_delays_s: tuple[int, ...] = _var(_integers, (60, 300, 900), "delay before each further attempt")
+    retry_delays_s: tuple[int, ...] = _var(_delays_s, (60, 300, 900), "delay before each further attempt")
     queue_timeout_s: int | None = _var(
         _optional_integer(1, 10**7), None, "fail jobs queued longer; empty is never"
     )
@@ -162,4 +226,5 @@ def _parse(name: str, spec: Any, text: str) -> Any:
         return parse(text)
     except (ValueError, KeyError):
         default = "" if spec.default is MISSING else f" (default {spec.default!r})"
-        raise ConfigError(f"{name}: want {parse.__doc__}{default}, got {text!r}") from None
+        got = "another text, which may hold a password" if spec.metadata["is_secret"] else repr(text)
+        raise ConfigError(f"{name}: want {parse.__doc__}{default}, got {got}") from None
