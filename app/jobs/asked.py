@@ -57,13 +57,21 @@ def asked_for(type_name: str | None, sent: Data, *, otherwise: str = "") -> Aske
     """
     config = with_template(sent)
     with template_named_for(sent):
-        settings = checked_settings(config)
-        refuse(unsupported(config, NOT_FOR_NEW_JOBS))
-        refuse(missing_files(settings.exemplars))
-        refuse(wrong_rules(settings.rules))
+        settings = _settings_of_new_job(config)
     if type_name is None:
         type_name = template_named(settings.template).type if settings.template else otherwise
     return Asked(checked_type(type_name), config, settings)
+
+
+def _settings_of_new_job(config: Data) -> CountSettings:
+    """Return settings whose files and rules are right; raise INVALID_CONFIG with every bad field."""
+    not_for_new = unsupported(config, NOT_FOR_NEW_JOBS)
+    try:
+        settings = settings_from_json(config)
+    except SettingsError as error:
+        raise invalid_config([*error.details, *not_for_new]) from error
+    refuse([*not_for_new, *missing_files(settings.exemplars), *wrong_rules(settings.rules)])
+    return settings
 
 
 def checked_settings(sent: Any) -> CountSettings:

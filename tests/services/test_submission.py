@@ -172,6 +172,20 @@ def test_a_model_is_refused_before_the_engine_that_has_none_fails(client: Client
     assert "data" in client.submit(GOOD, config={"engine": "auto", "model": "vit_b"}).get_json()
 
 
+def test_fields_that_are_wrong_in_what_they_name_are_listed_together(client: Client) -> None:
+    webhook = {"webhook_url": "https://example.org/counted"}
+    named = {
+        "exemplars": [{"file_id": "img_none", "box": [1, 1, 9, 9]}],
+        "symbolic_reasoning": {"enabled": True, "rules": "/etc/passwd"},
+    }
+    error = error_of(client.submit(GOOD, config=webhook | named))
+    assert [d["field"] for d in error["details"]] == [
+        "config.webhook_url", "config.exemplars[0].file_id", "config.symbolic_reasoning.rules",
+    ]  # fmt: skip
+    error = error_of(client.submit(GOOD, config=webhook | {"iou_threshold": 3}))
+    assert {d["field"] for d in error["details"]} == {"config.iou_threshold", "config.webhook_url"}
+
+
 @pytest.mark.parametrize("config", ["{", "[1]", "7", "[" * 100_000])
 def test_a_config_that_is_no_json_object_is_refused(client: Client, config: str) -> None:
     error = error_of(client.submit(GOOD, config=config))
