@@ -14,7 +14,7 @@ def media() -> None:
 
 @media.command()
 def purge() -> None:
-    """Delete uploads older than TALLY_RETENTION_DAYS, as the scheduler does every hour."""
+    """Delete uploads whose time is over, as the scheduler does every hour."""
     from app import create_app
     from app.columns import utcnow
     from app.files.service import purge_expired

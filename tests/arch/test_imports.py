@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import re
 import subprocess
 import sys
 
@@ -66,6 +67,13 @@ def test_the_web_application_uses_only_the_light_part_of_the_pipeline() -> None:
         if module.startswith("pipeline.") and not module.startswith(allowed)
     ]
     assert strays == []
+
+
+def test_the_page_on_architecture_names_the_light_part() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith("| `app`, all but")]
+    named = re.findall(r"`(\w+)`", row.split("of the pipeline")[1].split("|")[0])
+    assert sorted(named) == sorted(PIPELINE_FOR_WEB)
 
 
 @pytest.mark.parametrize("module", ["wsgi", *(f"pipeline.{name}" for name in PIPELINE_FOR_WEB)])
