@@ -28,6 +28,7 @@ class ClaimedImage:
     Attributes:
         id: its ``job_images`` row. image_id: the uploaded file; two jobs of a batch may share one.
         attempts: this attempt included. version: of the result that is there now.
+        request_id: of the request that made the job.
     """
 
     id: int
@@ -39,6 +40,12 @@ class ClaimedImage:
     config: dict[str, Any]
     attempts: int
     version: int
+    request_id: str | None
+
+    @property
+    def about(self) -> dict[str, str | None]:
+        """What every line of the log about this image says."""
+        return {"request_id": self.request_id, "job_id": self.job_id, "file_id": self.image_id}
 
     @property
     def key(self) -> str:
@@ -197,6 +204,7 @@ def _load(session: Session, ids: Sequence[int]) -> list[ClaimedImage]:
             Job.config,
             JobImage.attempts,
             JobImage.version,
+            Job.request_id,
         )
         .join(Job, Job.id == JobImage.job_id)
         .join(Image, Image.id == JobImage.image_id)

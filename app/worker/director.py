@@ -204,15 +204,14 @@ class _BatchRun:
 
     def _end(self, image: ClaimedImage, outcome: ImageOutcome) -> None:
         """Write one outcome, in the writer's thread."""
-        about = {"job_id": image.job_id, "file_id": image.image_id}
         if not self._heartbeat.is_ours(image.key):
-            log.warning("image cancelled or taken back, result dropped", extra=about)
+            log.warning("image cancelled or taken back, result dropped", extra=image.about)
             return
         try:
             with self._app.app_context():
                 self._patiently(lambda: self._write(image, outcome))
         except Exception:
-            log.exception("result lost, the lease will run out", extra=about)
+            log.exception("result lost, the lease will run out", extra=image.about)
         self._heartbeat.close(image.key)
 
     def _write(self, image: ClaimedImage, outcome: ImageOutcome) -> None:

@@ -57,7 +57,7 @@ def save(image: ClaimedImage, owner: str, outcome: ImageOutcome) -> bool:
         is_written = _write(session, image, owner, outcome, result)
         ended = end_job_if_done(session, image.job_id) if is_written else None
     if not is_written:
-        log.warning("result not wanted any more", extra={"job_id": image.job_id, "file_id": image.image_id})
+        log.warning("result not wanted any more", extra=image.about)
         _remove_unwanted_files(image)
         return False
     wake(image.job_id)
@@ -83,9 +83,8 @@ def fail(image: ClaimedImage, owner: str, error: PipelineError) -> None:
             ended = end_job_if_done(session, image.job_id)
     log.warning(
         "image failed",
-        extra={
-            "job_id": image.job_id,
-            "file_id": image.image_id,
+        extra=image.about
+        | {
             "code": error.code,
             "reason": str(error),
             "attempt": image.attempts,
@@ -209,7 +208,7 @@ def _remove_unwanted_files(image: ClaimedImage) -> None:
         storage().delete_prefix(picture_folder(image.job_id, image.image_id, image.attempts))
         storage().delete(key)
     except (StorageError, OSError) as error:
-        log.warning("unwanted files stay", extra={"job_id": image.job_id, "reason": str(error)})
+        log.warning("unwanted files stay", extra=image.about | {"reason": str(error)})
 
 
 def _write(

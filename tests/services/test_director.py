@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,7 +25,9 @@ from pipeline.archive import read_candidates
 from pipeline.contract import unforeseen
 from pipeline.run import ImageOutcome
 from tests.doubles import pipeline
+from tests.doubles.painted import painted_png, row_of_discs
 from tests.doubles.pipeline import script
+from tests.services.client import Client
 from tests.services.conftest import MakeWorkplace
 from tests.services.workplace import Workplace
 
@@ -318,3 +321,17 @@ def test_a_hung_worker_ends_itself(make_workplace: MakeWorkplace, tmp_path: Path
     assert process.wait(60) == 75, workplace.logged()
     assert begun.exists()
     assert "no progress, ending this process" in workplace.logged()
+
+
+def test_the_log_of_a_failure_names_the_request_that_made_the_job(
+    make_workplace: MakeWorkplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a fault of ours")
+
+    client = Client(make_workplace())
+    sent = client.submit(painted_png(row_of_discs(2)))
+    client.workplace.drain(broken)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    failed = [line for line in lines if line["message"] == "image failed"]
+    assert {line["request_id"] for line in failed} == {sent.headers["X-Request-ID"]}

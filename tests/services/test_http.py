@@ -155,8 +155,10 @@ def test_ready_without_redis_is_degraded_and_without_storage_or_database_it_is_n
     answer = away.test_client().get("/readyz")
     assert (answer.status_code, (answer.json or {})["checks"]["database"]["status"]) == (503, "failed")
     assert away.test_client().get("/healthz").status_code == 200
-    error = error_of(away.test_client().get("/api/jobs"))
-    assert error["code"] == "DATABASE_UNAVAILABLE"
+    answer = away.test_client().get("/api/jobs")
+    error = error_of(answer)
+    assert (answer.status_code, error["code"]) == (503, "DATABASE_UNAVAILABLE")
+    assert answer.headers["Retry-After"] == "5"
     assert "127.0.0.1" not in error["message"]
 
 
