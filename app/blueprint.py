@@ -117,6 +117,7 @@ class Parser(FlaskParser):
             raise TallyError("UNSUPPORTED_MEDIA_TYPE", message, field="Content-Type")
         if not req.is_json or not (body := req.get_data()):
             return missing
+        req.stream.read(1)  # raises 413 where a body that came in chunks was cut at the limit
         try:
             return read_json(body)
         except ValueError as error:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from app.files import service as files
+from app.security import MAX_PLAIN_BODY_BYTES
 from tests.doubles.painted import painted_png, row_of_discs
 from tests.services.client import Client, error_of
 
@@ -71,6 +72,16 @@ def test_a_time_beyond_the_calendar_is_refused(client: Client, time_text: str) -
 def test_only_uploads_may_be_large(client: Client) -> None:
     answer = client.http.post("/api/correct", data=b" " * 17_000_000, content_type="application/json")
     assert (answer.status_code, error_of(answer)["code"]) == (413, "FILE_TOO_LARGE")
+
+
+def test_a_large_body_without_a_length_is_called_too_large(client: Client) -> None:
+    chunked = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    body = io.BytesIO(b'{"name": "' + b"x" * MAX_PLAIN_BODY_BYTES + b'"}')
+    options = {"content_type": "application/json", "environ_overrides": chunked}
+    answer = client.http.post("/api/types", input_stream=body, **options)
+    assert (answer.status_code, error_of(answer)["code"]) == (413, "FILE_TOO_LARGE")
+    answer = client.http.post("/api/types", input_stream=io.BytesIO(b'{"name": "nut M4"}'), **options)
+    assert answer.status_code == 201
 
 
 def test_pictures_are_embedded_up_to_a_size(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
