@@ -112,6 +112,7 @@ def test_leaving_a_template_takes_back_nothing_else(visit: Visit, tmp_path: Path
     save_template(page, "to be left")
     expect(page.get_by_text("Saved as “to be left”")).to_be_visible()
     page.get_by_role("button", name="Discard").click()
+    page.get_by_test_id("stage").scroll_into_view_if_needed()
     page.keyboard.press("d")
     click_pixel(page, *centre_of_object(visit.url, job_id, number=1))
     corrected = N_LARGE + N_SMALL - 1
