@@ -60,6 +60,7 @@ class Recounted:
     Attributes:
         result: of the model and the settings alone. objects: with the human edits, numbered.
         rejected: object id -> why it is not counted; what a human removed is "human".
+        synonyms: of the requested type, that held: its own may change later.
     """
 
     candidates: Candidates
@@ -67,6 +68,7 @@ class Recounted:
     result: CountResult
     objects: list[CountedObject]
     is_edited: bool
+    synonyms: tuple[str, ...]
 
     @property
     def rejected(self) -> dict[str, str]:
@@ -118,7 +120,7 @@ def recounted(
     elsewhere: Elsewhere,
     edits: Sequence[Edit],
     *,
-    keeps_limits: bool = False,
+    keeps_type: bool = False,
 ) -> Recounted:
     """Count one image again, and replay what humans changed.
 
@@ -128,7 +130,8 @@ def recounted(
         object_types: the finite set as it is now.
         elsewhere: ``found_elsewhere`` for these settings.
         edits: completed edits, oldest first.
-        keeps_limits: size limits of the current count hold: what PATCH /types changed is for later ones.
+        keeps_type: size limits and synonyms of the current count hold: what PATCH /types changed is for
+            later ones.
 
     Raises:
         TallyError: INVALID_CONFIG when an exemplar lies in an image without candidates, or with some that
@@ -141,12 +144,13 @@ def recounted(
     others = {name: one for name, one in known if one.classification.source == source}
     others[image.image_id] = candidates
     started = perf_counter()
-    if keeps_limits:
+    own = requested_type(candidates, object_types)
+    if keeps_type:
         low, high = before["size_limits_px"]
-        own = requested_type(candidates, object_types)
-        object_types = [replace(own, min_area_px=low, max_area_px=high)]
+        synonyms = tuple(before.get("synonyms", own.synonyms))
+        own = replace(own, min_area_px=low, max_area_px=high, synonyms=synonyms)
     try:
-        instances = count(candidates, settings, object_types, others=others, chosen_in=elsewhere.chosen_in)
+        instances = count(candidates, settings, [own], others=others, chosen_in=elsewhere.chosen_in)
     except SettingsError as error:
         raise invalid_config(error.details) from error
     provenance = replace(Provenance(**before["provenance"]), settings=settings_to_json(settings))
@@ -154,7 +158,7 @@ def recounted(
     result = summarise(candidates, instances, settings, timings, provenance, is_corrected=bool(edits))
     result = result.counted_twice(earlier_name(db.session(), image))
     objects = apply_edits(objects_of(candidates, instances), candidates, edits)
-    return Recounted(candidates, instances, result, objects, bool(edits))
+    return Recounted(candidates, instances, result, objects, bool(edits), own.synonyms)
 
 
 def earlier_name(session: Session, image: JobImage) -> str | None:
@@ -300,5 +304,6 @@ def columns_of(found: Recounted, human_count: int | None) -> dict[str, Any]:
         "review_reason": None if seen else (found.result.review_reason or "")[:255] or None,
         "result": result
         | facts_of(found.candidates)
-        | {"stats": stats, "edited": found.is_edited, "density_estimate": estimate},
+        | {"synonyms": list(found.synonyms), "stats": stats}
+        | {"edited": found.is_edited, "density_estimate": estimate},
     }

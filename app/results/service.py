@@ -91,7 +91,7 @@ def each_current(job: Job, images: Sequence[JobImage]) -> Iterator[Recounted]:
         settings = settings_of(image)
         if needed != (needed := (settings.exemplars, settings.groups, settings.groups_scope)):
             elsewhere = found_elsewhere(job, settings)
-        yield recounted(image, settings, types, elsewhere, edits_of(standing), keeps_limits=True)
+        yield recounted(image, settings, types, elsewhere, edits_of(standing), keeps_type=True)
 
 
 def counted_images(job: Job, file_id: str | None) -> list[JobImage]:

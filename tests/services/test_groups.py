@@ -137,6 +137,23 @@ def test_what_a_name_leaves_out_stays_out_when_something_is_corrected(client: Cl
     assert answer["count"] == 2, "a synonym is the name asked for after a correction, too"
 
 
+@pytest.mark.parametrize(("before", "after", "n"), [([], ["dice"], 8), (["dice"], [], 3)])
+def test_a_types_other_words_change_no_count_until_it_is_counted_again(
+    client: Client, before: list[str], after: list[str], n: int
+) -> None:
+    type_id = data_of(client.post("/types", {"name": "die", "synonyms": before}))["type_id"]
+    job = client.counted(TRAY, type="die")
+    assert data_of(recounted(client, job, [{"id": 1, "name": "dice"}]))["count"] == n
+    data_of(client.http.patch(f"/api/types/{type_id}", json={"synonyms": after}))
+    result = client.results(job["job_id"], "?rejected=true")
+    assert (result["count"], len(result["rejected"])) == (n, 8 - n), "each is counted, or it is rejected"
+    body = {"job_id": job["job_id"], "file_id": job["images"][0]["file_id"], "version": 2}
+    answer = data_of(client.post("/correct", body | {"edits": [{"op": "remove", "object_id": "c5"}]}))
+    assert answer["count"] == n - 1
+    again = data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {}}))
+    assert again["count"] == (2 if after else 7)
+
+
 def test_human_edits_stand_whatever_is_chosen(client: Client, job: dict[str, Any]) -> None:
     (image,) = job["images"]
     edits = [{"op": "remove", "object_id": "c0"}]
