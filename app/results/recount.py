@@ -6,6 +6,7 @@ Nothing here runs a model: a recount of a thousand candidates takes some tens of
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter
@@ -304,6 +305,19 @@ def columns_of(found: Recounted, human_count: int | None) -> dict[str, Any]:
         "review_reason": None if seen else (found.result.review_reason or "")[:255] or None,
         "result": result
         | facts_of(found.candidates)
-        | {"synonyms": list(found.synonyms), "stats": stats}
-        | {"edited": found.is_edited, "density_estimate": estimate},
+        | {"groups": _groups_as_edited(found), "synonyms": list(found.synonyms)}
+        | {"stats": stats, "edited": found.is_edited, "density_estimate": estimate},
     }
+
+
+def _groups_as_edited(found: Recounted) -> list[dict[str, Any]]:
+    """Return the groups of the result; of those left out, what humans count is no more."""
+    group_of = found.group_of
+    kept_out = Counter(group_of.get(name) for name, why in found.rejected.items() if why != HUMAN)
+    groups: list[dict[str, Any]] = found.result.to_json()["groups"]
+    return [
+        group
+        if kept_out[group["id"]] == group["left_out"]
+        else group | {"left_out": kept_out[group["id"]], "halves": None}
+        for group in groups
+    ]

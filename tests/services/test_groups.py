@@ -87,6 +87,19 @@ def test_a_group_left_out_is_shown_with_its_members_and_can_be_taken_back(
     assert client.results(job["job_id"])["count"] == 8
 
 
+def test_what_a_human_counts_of_a_group_left_out_is_left_out_no_more(
+    client: Client, job: dict[str, Any]
+) -> None:
+    data_of(recounted(client, job, [{"id": 1, "counted": False}]))
+    body = {"job_id": job["job_id"], "file_id": job["images"][0]["file_id"], "version": 2}
+    added = data_of(client.post("/correct", body | {"edits": [{"op": "add", "point": [20, 60]}]}))
+    result = client.results(job["job_id"], "?rejected=true")
+    assert (result["count"], len(result["rejected"])) == (6, 2)
+    assert [(g["count"], g["left_out"]) for g in result["groups"]] == [(5, 0), (0, 2)]
+    data_of(client.post(f"/corrections/{added['correction_id']}/revert"))
+    assert [(g["count"], g["left_out"]) for g in client.results(job["job_id"])["groups"]] == [(5, 0), (0, 3)]
+
+
 def test_a_group_is_split_and_a_half_of_it_left_out(client: Client, job: dict[str, Any]) -> None:
     split = {"id": 0, "split": True}
     preview = data_of(recounted(client, job, [split], dry_run=True))["images"][0]
@@ -182,7 +195,7 @@ def test_human_edits_stand_whatever_is_chosen(client: Client, job: dict[str, Any
             "id": 1,
             "name": "group 2",
             "count": 0,
-            "left_out": 3,
+            "left_out": 2,
             "counted": False,
             "part_of": None,
             "halves": None,
