@@ -142,7 +142,8 @@ class Editor:
             return {"object_id": new_id(), "polygon": _flat(self._outline(edit))}
         if not (0 <= point[0] < width and 0 <= point[1] < height):
             raise EditError("point", f"want a point in the image of {width} x {height} px, got {point}")
-        self._refuse_counted(point)
+        if same := self._single_at(point, self._typical_area()):
+            raise _counted("point", same[0])
         index = self._rejected_candidate(point)
         if index is not None:
             return {"object_id": object_id(index)}
@@ -164,11 +165,10 @@ class Editor:
             raise EditError(field, "want an area of at least 1 px in the image, got less")
         return outline
 
-    def _refuse_counted(self, point: Sequence[float]) -> None:
-        limit = SINGLE_AREA_FACTOR * self._typical_area()
-        for found in self._objects.values():
-            if found.area <= limit and self._holds(found, point):
-                raise _counted("point", found)
+    def _single_at(self, point: Sequence[float], typical_area: float) -> list[CountedObject]:
+        """Return the counted objects under a click that are one object each."""
+        limit = SINGLE_AREA_FACTOR * typical_area
+        return [one for one in self._objects.values() if one.area <= limit and self._holds(one, point)]
 
     def _drawn_around(self, outline: Points, shape: str) -> list[CountedObject]:
         """Return the counted objects that a box or polygon is drawn around, the best met one first."""
@@ -256,9 +256,12 @@ class Editor:
         identifier, label = edit["object_id"], edit["label"]
         if "polygon" in edit and (index := self._index(identifier)) is None:
             outline = np.array(edit["polygon"], dtype=np.float64)
-            if "point" not in edit:
-                for found in self._drawn_around(outline, "box" if "box" in edit else "polygon"):
-                    del self._objects[found.object_id]  # not counted then, or the drawing was refused
+            if "point" in edit:  # its outline has the area that was typical then
+                same = self._single_at(edit["point"], polygon_area(outline))
+            else:
+                same = self._drawn_around(outline, "box" if "box" in edit else "polygon")
+            for found in same:
+                del self._objects[found.object_id]  # not counted then, or the addition was refused
             self._put(_drawn(identifier, label, outline))
             return
         index = self._index(identifier)

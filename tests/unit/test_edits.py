@@ -270,6 +270,24 @@ def test_after_a_recount_what_was_drawn_around_is_not_counted_beside_it(drawn: d
     assert [(one.object_id, one.label) for one in again] == [("c0", "coin"), ("hx_1", "nut")]
 
 
+def test_after_a_recount_what_was_clicked_on_is_not_counted_beside_its_disc() -> None:
+    found = candidates((20, 20, 11), (60, 20, 11), (100, 80, 3), quality=[0.9, 0.9, 0.3])
+    objects, stored = edit(found, counted(found, 0.5), {"op": "add", "point": [100, 80]})
+    assert ids(objects) == ["c0", "c1", "hx_1"], "it is too small to be what a click means"
+    assert "c2" in ids(counted(found, 0.1))
+    assert ids(apply_edits(counted(found, 0.1), found, stored)) == ["c0", "c1", "hx_1"]
+
+
+def test_what_was_added_where_an_object_was_moved_away_is_not_counted_beside_that_one() -> None:
+    moved, clicked = (
+        {"op": "move", "object_id": "c0", "box": [50, 60, 17, 17]},
+        {"op": "add", "point": [20, 20]},
+    )
+    objects, stored = edit(THREE, counted(THREE), moved, clicked)
+    assert ids(objects) == ["hx_1", "c1", "c2", "c0"]
+    assert ids(apply_edits(counted(THREE), THREE, stored[1:])) == ["hx_1", "c1", "c2"], "the move is reverted"
+
+
 def test_after_a_recount_another_outline_of_a_removed_object_is_removed() -> None:
     found = candidates((20, 20, 8), (60, 20, 9), (61, 20, 8), quality=[0.9, 0.9, 0.8])
     assert ids(counted(found)) == ["c0", "c1"]
