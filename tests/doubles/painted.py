@@ -61,9 +61,13 @@ def count_batch(
     wanted: Callable[[str], bool],
     known: Mapping[str, Candidates],
     on_outcome: Callable[[ImageOutcome], None],
+    read: Callable[[str, str], Candidates] | None = None,
 ) -> list[ImageOutcome]:
-    """Count painted images; the same contract as ``pipeline.run.count_batch``."""
-    here = {request.image_id: read_painted(request.path, request.type) for request in requests}
+    """Count painted images; the same contract as ``pipeline.run.count_batch``.
+
+    ``read`` gives the candidates of a path and a type; ``read_painted`` where it is None.
+    """
+    here = {request.image_id: (read or read_painted)(request.path, request.type) for request in requests}
     others = {**known, **here}
     outcomes = [_outcome(request, object_types, others) for request in requests if wanted(request.image_id)]
     for outcome in outcomes:
@@ -109,6 +113,12 @@ def read_painted(path: str, type_name: str) -> Candidates:
     looks[kind == 1, 1::2] = -1
     seen = replace(candidates.classification, embeddings=looks)
     return replace(candidates, batch=with_outlines(batch), classification=seen)
+
+
+def shade_of(path: str) -> int:
+    """Return the ``shade`` that a painted file was made with."""
+    with PillowImage.open(path) as opened:
+        return int(np.asarray(opened.convert("RGB"))[0, 0, 2])
 
 
 def _faint(mask: NDArray[np.bool_], pixels: NDArray[np.uint8]) -> tuple[float, ...]:
