@@ -321,16 +321,24 @@ def _as_json(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Return one line an image; after ``COLUMNS`` one for each kind, named as in the page's CSV."""
+    kinds = sorted({kind for row in rows for kind in row["by_type"] or ()})
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, (*COLUMNS, *map(_kind_column, kinds)), lineterminator="\n")
     writer.writeheader()
     for row in rows:
+        by_type = row["by_type"]
+        of_kinds = {_kind_column(kind): None if by_type is None else by_type.get(kind, 0) for kind in kinds}
         nested = {key: json.dumps(row[key]) for key in NESTED if row[key] is not None}
         interval = row["count_interval"]
         writer.writerow(
-            row | nested | {"count_interval": f"{interval[0]}-{interval[1]}" if interval else None}
+            row | nested | of_kinds | {"count_interval": f"{interval[0]}-{interval[1]}" if interval else None}
         )
     return text.getvalue()
+
+
+def _kind_column(kind: str) -> str:
+    return f"count:{kind}"
 
 
 def _as_table(rows: Sequence[dict[str, Any]]) -> str:

@@ -47,6 +47,7 @@ def describe_image(image: JobImage) -> dict[str, Any]:
         "count": count,
         "count_interval": None if count is None else current_interval(image),
         "count_source": count_source(image),
+        "by_type": (image.result or {}).get("by_type"),
         "stats": (image.result or {}).get("stats"),
         "version": image.version,
         "needs_review": image.needs_review,

@@ -140,6 +140,13 @@ class JobImageSchema(FileSchema):
         fields.Integer(), required=True, allow_none=True, metadata=described([23, 25], INTERVAL)
     )
     count_source = fields.String(required=True, metadata=described("model", '"human" after a correction'))
+    by_type = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        allow_none=True,
+        metadata=described({"washer": 16, "nut": 8}, "outlined objects by name; a bare number moves none"),
+    )
     stats = fields.Nested(StatsSchema, required=True, allow_none=True)
     version = fields.Integer(
         required=True, metadata=described(1, "named by corrections; raised by each change")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.jobs.description import count_source, counted_size_wh, current_count, current_interval
 from app.jobs.models import JobImage
-from app.results.objects import HUMAN, CountedObject
+from app.results.objects import HUMAN, CountedObject, by_type
 from app.results.polygons import points_of
 from app.results.recount import Recounted
 from pipeline.calibration import stated_chances
@@ -42,7 +42,7 @@ def describe_result(image: JobImage, objects: Sequence[CountedObject], class_ids
         "model_count": result.get("count"),
         "count_interval": current_interval(image),
         "count_source": count_source(image),
-        "by_type": dict(Counter(found.label for found in objects).most_common()),
+        "by_type": by_type(objects),
         "groups": describe_groups(result, objects),
         "stats": result.get("stats"),
         "needs_review": image.needs_review,

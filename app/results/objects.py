@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -101,6 +102,11 @@ def facts_of(candidates: Candidates) -> dict[str, Any]:
     """
     height, width = candidates.batch.size_hw
     return {"size_wh": [width, height], "type": candidates.type_probs.requested}
+
+
+def by_type(objects: Sequence[CountedObject]) -> dict[str, int]:
+    """Return how many of the objects have each name, the commonest first."""
+    return dict(Counter(found.label for found in objects).most_common())
 
 
 def size_stats(objects: Sequence[CountedObject], n_px: int) -> SizeStats:

@@ -23,7 +23,7 @@ from app.jobs.models import Job, JobImage
 from app.jobs.states import ImageStatus
 from app.jobs.transitions import LIVE_IMAGE
 from app.results.edits import Edit, apply_edits
-from app.results.objects import HUMAN, CountedObject, facts_of, objects_of, size_stats
+from app.results.objects import HUMAN, CountedObject, by_type, facts_of, objects_of, size_stats
 from app.storage import StorageError, storage
 from app.storage.keys import exemplar_key
 from app.uploads.models import Image
@@ -306,7 +306,8 @@ def columns_of(found: Recounted, human_count: int | None) -> dict[str, Any]:
         "result": result
         | facts_of(found.candidates)
         | {"groups": _groups_as_edited(found), "synonyms": list(found.synonyms)}
-        | {"stats": stats, "edited": found.is_edited, "density_estimate": estimate},
+        | {"by_type": by_type(found.objects), "stats": stats}
+        | {"edited": found.is_edited, "density_estimate": estimate},
     }
 
 

@@ -82,3 +82,24 @@ def test_a_number_after_a_revert_is_as_if_what_was_reverted_had_never_been(
     assert again["count"] == then, "other settings leave a person's number as it is"
     listed = data_of(client.get(f"/corrections?job_id={job['job_id']}"))
     assert all(min(one["count_before"], one["count_after"]) >= 0 for one in listed)
+
+
+def listed_types(client: Client, job: dict[str, Any]) -> Any:
+    return data_of(client.get(f"/jobs/{job['job_id']}"))["images"][0]["by_type"]
+
+
+def test_the_job_lists_what_is_counted_by_name_as_the_results_do(client: Client) -> None:
+    job = client.counted(painted_png(row_of_discs(4)))
+    assert listed_types(client, job) == {"coin": 4}
+    nut = {"op": "relabel", "object_id": "c1", "label": "nut"}
+    made = data_of(correct(client, job, 1, edits=[{"op": "remove", "object_id": "c0"}, nut]))
+    assert listed_types(client, job) == client.results(job["job_id"])["by_type"] == {"coin": 2, "nut": 1}
+    correct(client, job, 2, count=9)
+    assert listed_types(client, job) == {"coin": 2, "nut": 1}, "a bare number names nothing"
+    client.post(f"/corrections/{made['correction_id']}/revert")
+    assert listed_types(client, job) == {"coin": 4}
+
+
+def test_what_is_not_counted_yet_has_no_names(client: Client) -> None:
+    job = client.accepted(painted_png(row_of_discs(3)))
+    assert listed_types(client, job) is None

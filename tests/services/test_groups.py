@@ -32,7 +32,8 @@ def test_a_named_group_has_its_name_everywhere(client: Client, job: dict[str, An
     answer = data_of(recounted(client, job, [{"id": 0, "name": "nuts"}, {"id": 1, "name": "rings"}]))
     assert (answer["count"], answer["count_before"]) == (8, 8)
     result = client.results(job["job_id"])
-    assert result["by_type"] == {"nuts": 5, "rings": 3}
+    (listed,) = data_of(client.get(f"/jobs/{job['job_id']}"))["images"]
+    assert result["by_type"] == listed["by_type"] == {"nuts": 5, "rings": 3}
     assert {d["object_id"]: d["class_name"] for d in result["detections"]}["c6"] == "rings"
     assert result["groups"] == [
         {

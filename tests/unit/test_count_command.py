@@ -223,9 +223,24 @@ def test_pages_that_are_not_counted_are_told(folder):
 def test_csv_has_the_same_columns(folder):
     done = run(folder / "a.png", folder / "notes.txt", "--format", "csv")
     good, bad = csv.DictReader(io.StringIO(done.stdout))
-    assert tuple(good) == COLUMNS
+    assert tuple(good) == (*COLUMNS, "count:object")
+    assert (good["count:object"], bad["count:object"]) == ("3", "")
     assert (good["count"], json.loads(good["by_type"]), good["error"]) == ("3", {"object": 3}, "")
     assert (bad["count"], bad["error"][:10]) == ("", "FILE_ERROR")
+
+
+def test_csv_has_a_column_for_each_kind_of_all_images(folder, monkeypatch):
+    def of_two_kinds(requests, **known):
+        for outcome in count_batch(requests, **known):
+            kinds = {"nut": 3} if outcome.result.count == 3 else {"nut": 4, "washer": 1}
+            yield replace(outcome, result=replace(outcome.result, by_type=kinds))
+
+    monkeypatch.setattr("pipeline.run.count_batch", of_two_kinds)
+    rows = csv.DictReader(io.StringIO(run(folder / "a.png", folder / "more", "--format", "csv").stdout))
+    assert [(row["count"], row["count:nut"], row["count:washer"]) for row in rows] == [
+        ("3", "3", "0"),
+        ("5", "4", "1"),
+    ]
 
 
 def test_table_shows_count_and_error(folder):

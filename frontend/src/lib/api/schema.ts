@@ -693,6 +693,16 @@ export interface components {
              * @example model
              */
             count_source: string;
+            /**
+             * @description outlined objects by name; a bare number moves none
+             * @example {
+             *       "washer": 16,
+             *       "nut": 8
+             *     }
+             */
+            by_type: {
+                [key: string]: number;
+            } | null;
             stats: components["schemas"]["Stats"] | null;
             /**
              * @description named by corrections; raised by each change
