@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -60,6 +61,8 @@ DECIDED_BEFORE = ("engine", "model", "mode", "sahi", "pages", "mask_background")
 def recount(job_id: str, body: Data) -> Data:
     """Decide again on the stored candidates; human edits are kept.
 
+    What an image learned from corrections stays with it, unless ``config`` names ``exemplars``.
+
     Args:
         job_id: its images that are counted are counted again.
         body: ``RecountRequestSchema``: ``config`` keys that change, the others stay as the job has them;
@@ -95,11 +98,14 @@ def _recount(job_id: str, body: Data) -> Data:
         lesson = learned(job, settings)
         config, settings = _merged(below, sent | {"exemplars": lesson.exemplars})
         images = _that_learn(_named(images, body["file_ids"]), lesson, settings)
-    types, elsewhere = object_types(db.session()), found_elsewhere(job, settings)
+    keeps_lessons = not lesson and "exemplars" not in sent
+    asked = [_with_its_lesson(settings, image) if keeps_lessons else settings for image in images]
+    every = tuple(exemplar for one in (settings, *asked) for exemplar in one.exemplars)
+    types, elsewhere = object_types(db.session()), found_elsewhere(job, replace(settings, exemplars=every))
     corrections = corrections_of_images(db.session(), images)
     found = [
-        recounted(image, settings, types, elsewhere, edits_of(standing))
-        for image, standing in zip(images, corrections, strict=True)
+        recounted(image, own, types, elsewhere, edits_of(standing))
+        for image, own, standing in zip(images, asked, corrections, strict=True)
     ]
     columns = [columns_of(f, bare_number(c)) for f, c in zip(found, corrections, strict=True)]
     answer: Data = {"job_id": job_id} | _describe(images, found, columns, dry_run=dry_run)
@@ -139,6 +145,13 @@ def _that_learn(images: Sequence[JobImage], lesson: Learned, settings: CountSett
     return [
         image for image in images if image.image_id not in lesson.touched and settings_of(image) != settings
     ]
+
+
+def _with_its_lesson(settings: CountSettings, image: JobImage) -> CountSettings:
+    """Return settings with what the image itself learned from corrections, where it did, after drawn ones."""
+    own = tuple(exemplar for exemplar in settings_of(image).exemplars if exemplar.corrected)
+    drawn = tuple(exemplar for exemplar in settings.exemplars if not exemplar.corrected)
+    return replace(settings, exemplars=drawn + own) if own else settings
 
 
 def _refuse_stale(images: Sequence[JobImage], seen: Mapping[str, int]) -> None:

@@ -183,6 +183,42 @@ def test_only_the_chosen_images_learn_and_a_later_recount_ruins_no_other(
     assert other["images"][1]["count"] == 6
 
 
+def test_a_recount_of_all_keeps_what_one_image_learned_unless_it_names_examples(
+    client: Client, job: dict[str, Any]
+) -> None:
+    correct(client, job, 0, remove("c4"))
+    last = job["images"][2]["file_id"]
+    data_of(learn(client, job, file_ids=[last]))
+    where = f"/jobs/{job['job_id']}/recount"
+    other = {"config": {"confidence_threshold": 0.3}}
+    in_view = client.post(where, other | {"file_id": last, "from_job_config": True, "dry_run": True})
+    assert [i["count"] for i in data_of(in_view)["images"]] == [4], "the preview says what comes"
+    data_of(client.post(where, other))
+    assert counts(client, job) == [4, 6, 4]
+    after = data_of(client.get(f"/jobs/{job['job_id']}"))
+    assert [i["from_corrections"] for i in after["images"]] == [False, False, True]
+    assert after["config"] == job["config"] | other["config"], "it stays with the image alone"
+    again = data_of(learn(client, job, dry_run=True))
+    assert [i["file_id"] for i in again["images"]] == [job["images"][1]["file_id"]], "it has nothing to learn"
+    data_of(client.post(where, {"config": {"exemplars": []}}))
+    assert counts(client, job) == [4, 6, 7]
+
+
+def test_an_image_keeps_its_own_lesson_beside_examples_drawn_and_not_the_others(
+    client: Client, job: dict[str, Any]
+) -> None:
+    where, last = f"/jobs/{job['job_id']}/recount", job["images"][2]["file_id"]
+    coin = {"file_id": job["images"][1]["file_id"], "point": [20, 20], "positive": True}
+    data_of(client.post(where, {"config": {"exemplars": [coin]}}))
+    correct(client, job, 0, {"op": "add", "point": [20, 60]})
+    data_of(learn(client, job, file_ids=[last]))
+    assert counts(client, job) == [5, 4, 7]
+    data_of(client.post(where, {"config": {"confidence_threshold": 0.3}}))
+    assert counts(client, job) == [5, 4, 7]
+    result = data_of(client.get(f"/jobs/{job['job_id']}/results?file_id={last}"))["images"][0]
+    assert result["provenance"]["settings"]["exemplars"][0] == coin
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

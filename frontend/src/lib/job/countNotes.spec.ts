@@ -1,6 +1,14 @@
 import { expect, it } from "vitest";
 import type { CountConfig, ImageResult } from "../api/types";
-import { countedNoun, faintNote, namingNote, notCountedNote, unmarkedNote, unseenNote } from "./countNotes";
+import {
+  countedNoun,
+  faintNote,
+  lessonNote,
+  namingNote,
+  notCountedNote,
+  unmarkedNote,
+  unseenNote,
+} from "./countNotes";
 
 const LIKED = { file_id: "img_1", positive: true };
 const note = (settings: CountConfig, type = "unicorn feathers", more: Partial<ImageResult> = {}) =>
@@ -67,6 +75,14 @@ it("says what becomes of added objects that the engine does not see, and only of
   expect(unseenNote(2)).toBe(
     "The engine does not see 2 objects that you added, and learns nothing from them. To look for more like these, " +
       "draw a box around one with “Like this”, then “Count again with these”.",
+  );
+});
+
+it("says that other examples undo what photos learned", () => {
+  expect(lessonNote(0)).toBe("");
+  expect(lessonNote(1)).toContain("1 photo is counted by your corrections.");
+  expect(lessonNote(2)).toBe(
+    "2 photos are counted by your corrections. Other examples undo that: use the corrections again for them afterwards.",
   );
 });
 

@@ -47,6 +47,17 @@ export function unseenNote(n: number): string {
   );
 }
 
+/**
+ * Return what other examples do to `n` photos that are counted by what was learned from corrections;
+ * "" for none.
+ */
+export function lessonNote(n: number): string {
+  if (!n) return "";
+  const [are, them] = n === 1 ? ["is", "it"] : ["are", "them"];
+  const what = `${plural(n, "photo")} ${are} counted by your corrections. Other examples undo that`;
+  return `${what}: use the corrections again for ${them} afterwards.`;
+}
+
 /** Return how many candidates were not counted, and how many things were too faint to be any; "" for none. */
 export function notCountedNote(rejected: number, faint: number): string {
   const parts = [

@@ -193,3 +193,14 @@ it("lasts for the page where the browser keeps nothing", () => {
   expect(draft.exemplars).toEqual([LIKED]);
   expect(new RecountDraft("job_1", () => base).isDirty).toBe(false);
 });
+
+it("knows whether photos lose what they alone learned", () => {
+  draft.set({ confidence_threshold: 0.4 });
+  expect(draft.forgetsLessons, "a recount keeps it").toBe(false);
+  draft.add(LIKED);
+  expect(draft.forgetsLessons).toBe(true);
+  base = { exemplars: [LEARNED] };
+  const own = new RecountDraft("job_2", () => base);
+  own.add(LIKED);
+  expect(own.forgetsLessons, "the job's own lesson goes along").toBe(false);
+});

@@ -16,6 +16,10 @@ export class RecountDraft {
   /** Those that a person drew, and how many come from corrections. */
   drawn = $derived(this.exemplars.filter((one) => !one.corrected));
   nLearned = $derived(this.exemplars.length - this.drawn.length);
+  /** Whether single photos lose what they alone learned from corrections: a recount that names examples does that. */
+  forgetsLessons = $derived.by(
+    () => this.changes.exemplars !== undefined && !this.base().exemplars?.some((one) => one.corrected),
+  );
   isDirty = $derived(Object.keys(this.changes).length > 0);
 
   canUndo = $derived.by(() => this.past.length > 0);
