@@ -134,7 +134,8 @@ class InQuestion:
     """How many objects may be meant otherwise than they were taken; 0 where these are few.
 
     Attributes:
-        little_like: counted, and little like the examples. left_out: as large as those counted, and unlike.
+        little_like: counted, and little like the examples. left_out: unlike, and as large as those counted;
+            all that is unlike where nothing is counted.
         unlike: counted where nothing but the request names them, and unlike most.
     """
 
@@ -146,22 +147,26 @@ class InQuestion:
 def in_question(candidates: Candidates, instances: Instances, settings: CountSettings) -> InQuestion:
     """Return what is open of N candidates: how many more or fewer another reading gives.
 
-    Nothing where a person chose groups.
+    Nothing where a person chose groups. Where examples lie in other images alone and nothing is like them,
+    all that is left out is open: in another light the same things look otherwise.
     """
     counted, readings = instances.counted, instances.readings
     n = len(counted)
-    if not n or instances.is_chosen:
+    if instances.is_chosen or (readings is None and not n):
         return InQuestion()
     if readings is None:
         return InQuestion(
             unlike=_n_unlike(instances) if _is_only_named(candidates, instances, settings) else 0
         )
     little = int((~readings.narrow[counted]).sum())
-    area = np.log(np.maximum(candidates.batch.area, 1))
-    unlike = np.array([why == Rejection.UNLIKE_EXEMPLAR for why in instances.rejections], np.bool_)
-    same_size = np.abs(area - np.median(area[counted])) <= np.log(SAME_SIZE)
-    left_out = np.flatnonzero(unlike & readings.wide & same_size)
-    few = max(1, OFF * n)
+    is_open = np.array([why == Rejection.UNLIKE_EXEMPLAR for why in instances.rejections], np.bool_)
+    if n or instances.shown or len(settings.shown) < len(settings.exemplars):
+        is_open &= readings.wide
+    if n:
+        area = np.log(np.maximum(candidates.batch.area, 1))
+        is_open &= np.abs(area - np.median(area[counted])) <= np.log(SAME_SIZE)
+    left_out = np.flatnonzero(is_open)
+    few = max(1, OFF * n) if n else 0
     n_left_out = _apart(candidates, counted, left_out) if len(left_out) > few else 0
     return InQuestion(little * (little > few), n_left_out * (n_left_out > few))
 

@@ -269,3 +269,19 @@ def test_examples_in_images_that_are_not_described_alike_cannot_be_compared(othe
         SettingsError, match=r"config\.exemplars\[1\]\.file_id.*known and described alike, got img_2"
     ):
         count(found, asked_for(Exemplar(point_xy=(20, 50)), elsewhere(0)), others=others)
+
+
+def interval_of(found, *exemplars, there=(0, 0.2, inf, inf)):
+    return result_of(found, *exemplars, others={"img_2": looking_like(ROW, there)}).count_interval
+
+
+def test_where_nothing_is_like_an_example_elsewhere_all_that_is_left_out_may_be_meant():
+    found = sure(looking_like(ROW, [UNLIKE] * 4))
+    assert result_of(found, elsewhere(0), others={"img_2": looking_like(ROW, [0] * 4)}).count == 0
+    assert interval_of(found, elsewhere(0)) == (0, 4)
+    assert interval_of(found, elsewhere(0), elsewhere(3, positive=False)) == (0, 0), "what is not, was said"
+    some = sure(looking_like(ROW, [LIKE, UNLIKE, UNLIKE, UNLIKE]))
+    assert interval_of(some, elsewhere(0))[1] == 1, "what is like the example says what is meant"
+    double = sure(looking_like([*ROW, ROW[0]], [UNLIKE] * 5))
+    assert interval_of(double, elsewhere(0)) == (0, 4), "one thing"
+    assert interval_of(sure(looking_like([], [])), elsewhere(0)) == (0, 0)
