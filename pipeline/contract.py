@@ -131,10 +131,12 @@ class Region:
     Attributes:
         polygon_xy: at least three (x, y) px.
         include: False excludes what lies inside.
+        file_id: the only image that it is of; None means every image that is counted.
     """
 
     polygon_xy: tuple[tuple[float, float], ...]
     include: bool = True
+    file_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,10 @@ class CountSettings:
     def shown(self) -> tuple[Exemplar, ...]:
         """The exemplars of what is meant."""
         return tuple(exemplar for exemplar in self.exemplars if exemplar.positive)
+
+    def in_image(self, file_id: str) -> CountSettings:
+        """Return the settings without the regions of other images."""
+        return replace(self, roi=tuple(one for one in self.roi if one.file_id in (None, file_id)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import CountSettings
+from pipeline.contract import CountSettings, Region
 from pipeline.faint import FaintThing, faint_things
 from pipeline.ops.reading_order import reading_order
 from pipeline.types import Candidates, Image, Instances
@@ -23,6 +23,8 @@ MAX_SIDE_PX = 4096
 THUMBNAIL_SIDE_PX = 320
 JPEG_QUALITY = 88
 CIRCLE_CORNERS = 24
+OUTSIDE = 0.45
+"""Brightness of what lies outside of the regions that are counted."""
 PALETTE_RGB = (
     (230, 25, 75),
     (60, 180, 75),
@@ -182,6 +184,7 @@ def _line_px(objects: Sequence[DrawnObject], scale: float) -> int:
 def _annotate(
     small: NDArray[np.uint8], objects: Sequence[DrawnObject], scale: float, settings: CountSettings
 ) -> NDArray[np.uint8]:
+    small = _dimmed_outside(small, settings.roi, scale)
     filled, line_px = small.copy(), _line_px(objects, scale)
     for thing in objects:
         cv2.fillPoly(filled, [_points(thing, scale)], PALETTE_RGB[thing.number % len(PALETTE_RGB)])
@@ -193,6 +196,18 @@ def _annotate(
     for thing in objects:  # after all outlines, so that no number is crossed out by a neighbour
         _write(picture, thing, scale, settings)
     return picture
+
+
+def _dimmed_outside(small: NDArray[np.uint8], regions: Sequence[Region], scale: float) -> NDArray[np.uint8]:
+    """Darken what is not counted: outside of the included regions, and inside of the excluded ones."""
+    if not regions:
+        return small
+    is_counted = np.full(small.shape[:2], not any(region.include for region in regions), np.uint8)
+    for region in sorted(regions, key=lambda region: not region.include):
+        corners = np.round(np.array(region.polygon_xy) * scale - 0.5).astype(np.int32)
+        cv2.fillPoly(is_counted, [corners], int(region.include))
+    dim = cv2.convertScaleAbs(small, alpha=OUTSIDE)
+    return np.asarray(np.where(is_counted[:, :, None], small, dim), np.uint8)
 
 
 def _write(picture: NDArray[np.uint8], thing: DrawnObject, scale: float, settings: CountSettings) -> None:

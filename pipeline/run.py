@@ -338,6 +338,7 @@ def _engine_settings(settings: CountSettings) -> CountSettings:
         settings,
         groups=(),
         groups_scope="image",
+        roi=(),
         template=None,
         rules=None,
         mask_background=False,

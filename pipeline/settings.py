@@ -89,7 +89,7 @@ def settings_to_json(settings: CountSettings) -> dict[str, Any]:
     return plain | {
         "exemplars": [_exemplar_to_json(e) for e in settings.exemplars],
         "groups": [asdict(choice) for choice in settings.groups],
-        "roi": [{"polygon": [list(p) for p in r.polygon_xy], "include": r.include} for r in settings.roi],
+        "roi": [_region_to_json(region) for region in settings.roi],
         "sahi": {
             "enabled": "auto" if tiling.enabled is None else tiling.enabled,
             "slice_width": tiling.slice_width,
@@ -285,7 +285,11 @@ _read_group = _object(
     needed=("id",),
 )
 _read_region = _object(
-    {"polygon": _list_of(_list_of(_PIXEL, 2, 2), 3, MAX_POLYGON_POINTS), "include": _flag},
+    {
+        "polygon": _list_of(_list_of(_PIXEL, 2, 2), 3, MAX_POLYGON_POINTS),
+        "include": _flag,
+        "file_id": _optional(_text(200)),
+    },
     needed=("polygon",),
 )
 
@@ -322,7 +326,12 @@ def _groups(value: Any) -> tuple[GroupChoice, ...]:
 
 def _region(value: Any) -> Region:
     read = _read_region(value)
-    return Region(read["polygon"], read.get("include", True))
+    return Region(read["polygon"], read.get("include", True), read.get("file_id"))
+
+
+def _region_to_json(region: Region) -> dict[str, Any]:
+    polygon = [list(point) for point in region.polygon_xy]
+    return {"polygon": polygon, "include": region.include, "file_id": region.file_id}
 
 
 _NESTED = ("exemplars", "groups", "roi", "sahi", "symbolic_reasoning", "visualization")

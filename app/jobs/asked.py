@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from app.extensions import db
 from app.templates.models import Template
 from app.uploads.models import Image
 from app.uploads.service import display_name
-from pipeline.contract import CountSettings, Exemplar, SettingsError
+from pipeline.contract import CountSettings, Exemplar, Region, SettingsError
 from pipeline.rules import has_solver, rules_text, try_rules
 from pipeline.settings import settings_from_json
 
@@ -209,6 +209,18 @@ def missing_files(exemplars: Sequence[Exemplar], *, hold: bool = False) -> list[
         }
         for i, exemplar in enumerate(exemplars)
         if exemplar.file_id in lost
+    ]
+
+
+def stray_regions(regions: Sequence[Region], file_ids: Collection[str]) -> list[Fault]:
+    """Return what is wrong with regions of images that are not among those that are counted."""
+    return [
+        {
+            "field": f"config.roi[{i}].file_id",
+            "message": f"want an image that is counted, got {display_name(region.file_id)}",
+        }
+        for i, region in enumerate(regions)
+        if region.file_id is not None and region.file_id not in file_ids
     ]
 
 

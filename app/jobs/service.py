@@ -15,7 +15,7 @@ from app.errors import TallyError
 from app.events.service import record, wake
 from app.extensions import config, db
 from app.files.unwanted import delete_unwanted, files_of_job, shown_hashes
-from app.jobs.asked import Asked, asked_for, checked_settings, missing_files, refuse
+from app.jobs.asked import Asked, asked_for, checked_settings, missing_files, refuse, stray_regions
 from app.jobs.description import API, describe_file, describe_job, describe_jobs
 from app.jobs.exemplars import refuse_unanchored
 from app.jobs.idempotency import Data, RequestKey, first_answer, once
@@ -84,6 +84,7 @@ def create_job(
         return known
     asked = asked_for(type_name, sent_config)
     refuse_unanchored(asked.settings.exemplars, len(received))
+    refuse(stray_regions(asked.settings.roi, ()))
     files = check_files(received, partial=partial)
     refuse_when_full(len(files.good))
     store_files(files.good)
@@ -114,6 +115,8 @@ def retry_job(job_id: str, request_key: RequestKey | None, request_id: str) -> D
     refuse_when_full(len(images))
     ids = [image.id for image in images]
     config_json = {key: value for key, value in old.config.items() if key not in OF_COUNTED_IMAGES}
+    if regions := config_json.get("roi"):
+        config_json["roi"] = [one for one in regions if one.get("file_id") in (None, *ids)]
     asked = Asked(old.type, config_json, checked_settings(config_json))
     return start_job(
         asked, request_key, request_id, lambda session: held_images(session, ids), retry_of=job_id

@@ -144,7 +144,7 @@ def recounted(
     known = elsewhere.candidates.items()
     others = {name: one for name, one in known if one.classification.source == source}
     others[image.image_id] = candidates
-    started = perf_counter()
+    started, settings = perf_counter(), settings.in_image(image.image_id)
     own = requested_type(candidates, object_types)
     if keeps_type:
         low, high = before["size_limits_px"]

@@ -18,6 +18,7 @@ from app.jobs.asked import (
     invalid_config,
     merged,
     refuse,
+    stray_regions,
     template_named_for,
     unsupported,
     with_template,
@@ -57,6 +58,9 @@ from pipeline.settings import settings_to_json
 DECIDED_BEFORE = ("engine", "model", "mode", "sahi", "pages", "mask_background")
 """Settings that decide which candidates there are: a recount cannot change them."""
 
+OF_ONE_IMAGE = frozenset({"groups", "roi"})
+"""Settings that a job keeps of a recount of one image alone, where they name it."""
+
 
 def recount(job_id: str, body: Data) -> Data:
     """Decide again on the stored candidates; human edits are kept.
@@ -94,6 +98,8 @@ def _recount(job_id: str, body: Data) -> Data:
     config, settings = _merged(below, sent)
     if "exemplars" in sent:
         refuse_unanchored(settings.exemplars, len(job.images) if file_id is None else 1)
+    if "roi" in sent:
+        refuse(stray_regions(settings.roi, {image.image_id for image in job.images}))
     if body["from_corrections"]:
         lesson = learned(job, settings)
         config, settings = _merged(below, sent | {"exemplars": lesson.exemplars})
@@ -143,7 +149,9 @@ def _named(images: Sequence[JobImage], file_ids: Sequence[str] | None) -> list[J
 def _that_learn(images: Sequence[JobImage], lesson: Learned, settings: CountSettings) -> list[JobImage]:
     """Return the images that no human touched and that are not counted with these settings already."""
     return [
-        image for image in images if image.image_id not in lesson.touched and settings_of(image) != settings
+        image
+        for image in images
+        if image.image_id not in lesson.touched and settings_of(image) != settings.in_image(image.image_id)
     ]
 
 
@@ -161,11 +169,12 @@ def _refuse_stale(images: Sequence[JobImage], seen: Mapping[str, int]) -> None:
 
 
 def _with_choices_of(config: Data, sent: Data, file_id: str) -> Data:
-    """Return a job's config with the groups that were chosen in one image, in place of those of before."""
-    if "groups" not in sent:
-        return config
-    others = [choice for choice in config.get("groups", ()) if choice["file_id"] != file_id]
-    return config | {"groups": others + [one for one in sent["groups"] if one["file_id"] == file_id]}
+    """Return a job's config with one image's chosen groups and own regions, in place of those of before."""
+    changed = {}
+    for key in OF_ONE_IMAGE & sent.keys():
+        others = [one for one in config.get(key, ()) if one.get("file_id") != file_id]
+        changed[key] = others + [one for one in sent[key] if one.get("file_id") == file_id]
+    return config | changed
 
 
 def _anchored(job: Job, sent: Data, file_id: str | None) -> Data:

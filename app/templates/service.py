@@ -18,6 +18,7 @@ from app.jobs.asked import (
     faults_renamed,
     missing_files,
     refuse,
+    stray_regions,
     unsupported,
     wrong_rules,
 )
@@ -118,7 +119,7 @@ def _write(session: Session, row: Template, values: dict[str, Any]) -> Data:
     refuse(unsupported(row.config, NOT_SAVED))
     with faults_renamed(_beside_the_config):
         settings = checked_settings(row.config | ({"exemplars": row.exemplars} if row.exemplars else {}))
-        refuse(unanchored(settings.exemplars))
+        refuse([*unanchored(settings.exemplars), *stray_regions(settings.roi, ())])
         wanted = {exemplar.file_id for exemplar in settings.exemplars}
         row.images = list(session.scalars(select(Image).where(Image.id.in_(wanted)).with_for_update()))
         refuse(missing_files(settings.exemplars))

@@ -174,7 +174,7 @@ def _n_failed(session: Session, job_id: str) -> int:
 
 def _with_own_settings(image: ClaimedImage, result: CountResult) -> CountResult:
     """Name exemplars' images in the provenance as the request did, not as the batch does."""
-    own = settings_to_json(settings_from_json(image.config))
+    own = settings_to_json(settings_from_json(image.config).in_image(image.image_id))
     return replace(result, provenance=replace(result.provenance, settings=own))
 
 

@@ -56,7 +56,7 @@ def prepared(images: Sequence[ClaimedImage]) -> Iterator[Batch]:
 
 
 def _request(image: ClaimedImage, files: ExitStack) -> CountRequest:
-    settings = _with_keys(image.job_id, settings_from_json(image.config))
+    settings = _with_keys(image.job_id, settings_from_json(image.config).in_image(image.image_id))
     return CountRequest(image.key, str(_local(files, image.sha256)), image.type, settings)
 
 

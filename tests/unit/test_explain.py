@@ -110,6 +110,19 @@ def test_no_objects_are_drawn_as_the_plain_photo():
     assert np.abs(drawn([], pixels=pixels)["annotated"].astype(int) - pixels).mean() < 4
 
 
+def test_what_lies_outside_of_the_regions_is_dark_in_the_picture_of_the_counted():
+    pixels = np.full((100, 200, 3), 200, np.uint8)
+    left, hole = ((0, 0), (100, 0), (100, 100), (0, 100)), ((20, 20), (60, 20), (60, 60), (20, 60))
+    both = drawn([], pixels=pixels, roi=(Region(hole, include=False), Region(left)))
+    bright = both["annotated"].mean(axis=2) > 150
+    assert (bright[5:95, 5:15].all(), bright[70:95, 5:95].all()) == (True, True)
+    assert not bright[25:55, 25:55].any()
+    assert not bright[:, 110:].any()
+    only_hole = drawn([], pixels=pixels, roi=(Region(hole, include=False),))["annotated"].mean(axis=2) > 150
+    assert only_hole[:, 110:].all()
+    assert not only_hole[25:55, 25:55].any()
+
+
 @pytest.mark.parametrize("shape", [(8192, 64), (5000, 3000)])
 def test_large_photos_make_smaller_pictures_with_outlines_in_place(shape):
     pixels = np.full((*shape, 3), 200, np.uint8)

@@ -41,6 +41,14 @@ export interface GroupChoice {
 }
 
 /** The keys of a job's config that the pages set, read or show. */
+/** A polygon of which only the inside is counted, or with `include: false` left out. */
+export interface Region {
+  polygon: [x: number, y: number][];
+  include?: boolean;
+  /** The only photo that it is of; none means all. */
+  file_id?: string | null;
+}
+
 export interface CountConfig {
   engine?: string;
   mode?: "fast" | "exact";
@@ -54,7 +62,7 @@ export interface CountConfig {
   max_overlap?: number;
   granularity?: "auto" | "whole" | "part";
   mask_background?: boolean;
-  roi?: { polygon: [x: number, y: number][]; include?: boolean }[];
+  roi?: Region[];
   sahi?: {
     enabled?: boolean | "auto";
     slice_width?: number;

@@ -5,6 +5,7 @@ export type Command =
   | "remove"
   | "like"
   | "unlike"
+  | "region"
   | "select"
   | "delete"
   | "undo"
@@ -21,6 +22,7 @@ const PLAIN: Record<string, Command> = {
   d: "remove",
   l: "like",
   n: "unlike",
+  b: "region",
   Escape: "select",
   Delete: "delete",
   Backspace: "delete",

@@ -10,6 +10,7 @@ const DEFAULTS: CountConfig = {
   exemplars: [],
   groups: [],
   groups_scope: "image",
+  roi: [],
 };
 
 const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);

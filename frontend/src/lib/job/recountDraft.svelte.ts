@@ -57,9 +57,9 @@ export class RecountDraft {
     if (this.isDirty && !this.previewOf(fileId)) this.runner.request();
   }
 
-  /** Change more; drawn examples and said groups are steps that can be taken back. */
+  /** Change more; drawn examples and regions and said groups are steps that can be taken back. */
   set(more: CountConfig): void {
-    if (more.exemplars || more.groups) this.past = [...this.past, this.changes];
+    if (more.exemplars || more.groups || more.roi) this.past = [...this.past, this.changes];
     this.change(withChange(this.base(), this.changes, more));
     this.refresh();
   }

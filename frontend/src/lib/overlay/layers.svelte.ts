@@ -1,9 +1,9 @@
 /** What is shown over the photo, and what a click does. */
 import type { Shape } from "./shapes";
 
-export type Tool = "select" | "add" | "remove" | "like" | "unlike";
+export type Tool = "select" | "add" | "remove" | "like" | "unlike" | "region";
 
-/** Tools whose drag draws a box: the kind of example that it makes, null for the others. */
+/** The kind of example that a tool makes, null for tools that make none. */
 export const sideOf = (tool: Tool): boolean | null =>
   tool === "like" ? true : tool === "unlike" ? false : null;
 
