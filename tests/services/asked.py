@@ -84,12 +84,12 @@ def groups(images: Collection[Data], type_name: str) -> st.SearchStrategy[list[D
     said = {
         "name": words | st.sampled_from([type_name, _synonym(type_name)]),
         "counted": st.booleans(),
-        "split": st.booleans(),
+        "split": st.sampled_from([False, False, True]),
     }
     if not there:
         return st.just([])
     choice = st.tuples(st.sampled_from(there), st.fixed_dictionaries({}, optional=said))
-    chosen = st.lists(choice, max_size=3, unique_by=lambda drawn: str(drawn[0]))
+    chosen = st.lists(choice, min_size=1, max_size=3, unique_by=lambda drawn: str(drawn[0]))
     return chosen.map(lambda drawn: [group | change for group, change in drawn])
 
 

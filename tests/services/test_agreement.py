@@ -143,14 +143,18 @@ class Jobs(RuleBasedStateMachine):
     @rule(config=asked.configs, data=st.data())
     def recount(self, config: Data, data: st.DataObject) -> None:
         job_id, file_id = data.draw(st.sampled_from(self._counted()))
-        also = data.draw(st.sets(st.sampled_from(["examples", "groups"])), "also")
-        if "examples" in also:
+        if data.draw(st.booleans(), "with examples"):
             config |= {"exemplars": self._exemplars(data)}
-        if "groups" in also:
-            choices = data.draw(asked.groups(self.told[job_id].values(), self.type_name), "groups")
-            config |= {"groups": choices, "groups_scope": data.draw(st.sampled_from(["image", "job"]))}
         body = {"config": config, "from_job_config": data.draw(st.booleans(), "from_job_config")}
         self._recount(job_id, body | {"file_id": data.draw(st.sampled_from([None, file_id]), "file_id")})
+
+    @precondition(lambda self: self._counted())
+    @rule(data=st.data(), scope=st.sampled_from(["image", "job"]))
+    def choose_groups(self, data: st.DataObject, scope: str) -> None:
+        job_id, file_id = data.draw(st.sampled_from(self._counted()))
+        choices = data.draw(asked.groups(self.told[job_id].values(), self.type_name), "groups")
+        file = {"file_id": data.draw(st.sampled_from([None, file_id]), "file_id")}
+        self._recount(job_id, {"config": {"groups": choices, "groups_scope": scope}} | file)
 
     @precondition(lambda self: self._counted())
     @rule(data=st.data())
