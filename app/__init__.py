@@ -17,10 +17,9 @@ from app.monitoring import sentry
 from app.monitoring import service as monitoring
 from app.storage import open_storage
 from app.uploads.received import UploadRequest
-from app.version import VERSION
+from app.version import API, VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
-API_PREFIX = "/api/v1"
 API_DOMAINS = ("jobs", "inference", "events", "results", "files", "corrections", "types", "templates")
 """Folders whose ``routes.blp`` is part of the versioned API."""
 PAGE_DOMAINS = ("health", "monitoring", "docs", "pages")
@@ -83,6 +82,6 @@ def _init_extensions(app: Flask, config: Config) -> None:
 
 def _register_blueprints(app: Flask) -> None:
     for domain in API_DOMAINS:
-        api.register_blueprint(importlib.import_module(f"app.{domain}.routes").blp, url_prefix=API_PREFIX)
+        api.register_blueprint(importlib.import_module(f"app.{domain}.routes").blp, url_prefix=API)
     for domain in PAGE_DOMAINS:
         app.register_blueprint(importlib.import_module(f"app.{domain}.routes").blp)

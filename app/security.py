@@ -16,12 +16,12 @@ from redis import RedisError
 
 from app.config import Config
 from app.ids import new_id
+from app.version import API, API_VERSION
 
-API_VERSION = "1"
 API_ROOT = "/api/"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _VERSIONED = re.compile(r"/api/v\d+(/|$)")
-_EXEMPT = re.compile(r"/api/v1/(files/|jobs/[^/]+/events$)")
+_EXEMPT = re.compile(rf"{API}/(files/|jobs/[^/]+/events$)")
 
 TAKES_FILES = frozenset({"jobs.create_job", "inference.upload"})
 """Endpoints whose bodies may have ``TALLY_MAX_BODY_BYTES``."""
@@ -79,7 +79,7 @@ class UnversionedAlias:
         """Rewrite the path, nothing else."""
         path = environ.get("PATH_INFO", "")
         if path.startswith(API_ROOT) and not _VERSIONED.match(path):
-            environ["PATH_INFO"] = f"/api/v{API_VERSION}/{path.removeprefix(API_ROOT)}"
+            environ["PATH_INFO"] = f"{API}/{path.removeprefix(API_ROOT)}"
         return self._application(environ, start_response)
 
 

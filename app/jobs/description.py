@@ -9,20 +9,19 @@ from sqlalchemy import Row, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from app.jobs.models import Job, JobImage
-from app.jobs.states import ImageStatus
-from app.jobs.status import rfc3339
+from app.jobs.states import DONE_IMAGE, ImageStatus
+from app.jobs.status import error_of, rfc3339
 from app.uploads.models import Image
+from app.version import API
 
-API = "/api/v1"
 PICTURES = ("annotated", "heatmap", "rejected")
-DONE = (ImageStatus.COMPLETED, ImageStatus.FAILED)
 
 
 def describe_job(job: Job) -> dict[str, Any]:
     """Return a job with its images."""
     counts = [current_count(image) or 0 for image in job.images]
     return _job(job) | {
-        "processed_images": sum(image.status in DONE for image in job.images),
+        "processed_images": sum(image.status in DONE_IMAGE for image in job.images),
         "count": sum(counts),
         "needs_review": any(image.needs_review for image in job.images),
         "images": [describe_image(image) for image in job.images],
@@ -117,11 +116,6 @@ def picture_urls(image: JobImage) -> dict[str, str | None]:
     }
 
 
-def error_of(code: str | None, message: str | None) -> dict[str, str | None] | None:
-    """Return the failure of a job or an image, None without one."""
-    return {"code": code, "message": message} if code else None
-
-
 def is_visualized(image: JobImage) -> bool:
     """Return whether pictures are drawn of an image's count, as its settings say."""
     return bool(_settings(image).get("visualization", {}).get("enabled", True))
@@ -168,7 +162,7 @@ def _sums(session: Session, job_ids: Sequence[str]) -> dict[str, Row[Any]]:
     rows = session.execute(
         select(
             JobImage.job_id,
-            func.sum(case((JobImage.status.in_(DONE), 1), else_=0)).label("processed"),
+            func.sum(case((JobImage.status.in_(DONE_IMAGE), 1), else_=0)).label("processed"),
             func.sum(func.coalesce(JobImage.human_count, JobImage.count, 0)).label("objects"),
             func.max(case((JobImage.needs_review, 1), else_=0)).label("needs_review"),
         )

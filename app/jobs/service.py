@@ -16,7 +16,7 @@ from app.events.service import record, wake
 from app.extensions import config, db
 from app.files.unwanted import delete_unwanted, files_of_job, shown_hashes
 from app.jobs.asked import Asked, asked_for, checked_settings, missing_files, refuse, stray_regions
-from app.jobs.description import API, describe_file, describe_job, describe_jobs
+from app.jobs.description import describe_file, describe_job, describe_jobs
 from app.jobs.exemplars import refuse_unanchored
 from app.jobs.idempotency import Data, RequestKey, first_answer, once
 from app.jobs.models import Job, JobImage
@@ -28,6 +28,7 @@ from app.monitoring.metrics import INFERENCE_JOBS
 from app.uploads.models import Image, Upload
 from app.uploads.received import ReceivedFile
 from app.uploads.service import add_upload, check_files, display_name, store_files
+from app.version import API
 from pipeline.contract import CountSettings
 
 OF_COUNTED_IMAGES = ("groups", "groups_scope")

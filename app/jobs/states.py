@@ -27,6 +27,8 @@ class ImageStatus(StrEnum):
 
 LIVE = (JobStatus.QUEUED, JobStatus.PROCESSING)
 TERMINAL = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+LIVE_IMAGE = (ImageStatus.QUEUED, ImageStatus.PROCESSING)
+DONE_IMAGE = (ImageStatus.COMPLETED, ImageStatus.FAILED)
 
 TRANSITIONS: dict[JobStatus, tuple[JobStatus, ...]] = {
     JobStatus.QUEUED: (JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELLED),

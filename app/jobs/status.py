@@ -15,7 +15,8 @@ from app.columns import utcnow
 from app.errors import TallyError
 from app.extensions import db, redis_client
 from app.jobs.models import Job, JobImage
-from app.jobs.states import TERMINAL, ImageStatus, JobStatus
+from app.jobs.states import DONE_IMAGE, TERMINAL, ImageStatus, JobStatus
+from app.version import API
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,6 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 
 RECENT_IMAGES = 50
 """So many finished images of the same engine say how long the next one takes."""
-
-DONE_IMAGE = (ImageStatus.COMPLETED, ImageStatus.FAILED)
 
 
 def status_of(job_id: str) -> dict[str, Any]:
@@ -116,9 +115,9 @@ def _read(session: Session, job_id: str) -> tuple[int, dict[str, Any]]:
             "average_confidence": sums["confidence"],
             "processing_time_seconds": _seconds(row.started_at, row.completed_at),
         },
-        "results_url": f"/api/v1/jobs/{job_id}/results" if is_done else None,
-        "visualization_url": f"/api/v1/jobs/{job_id}/visualization" if is_done else None,
-        "error": {"code": row.error_code, "message": row.error_message} if row.error_code else None,
+        "results_url": f"{API}/jobs/{job_id}/results" if is_done else None,
+        "visualization_url": f"{API}/jobs/{job_id}/visualization" if is_done else None,
+        "error": error_of(row.error_code, row.error_message),
     }
 
 
@@ -174,6 +173,11 @@ def forget_snapshot(job_id: str) -> None:
 def snapshot_key(job_id: str) -> str:
     """Return the Redis key of a job's snapshot."""
     return f"tally:status:{job_id}"
+
+
+def error_of(code: str | None, message: str | None) -> dict[str, str | None] | None:
+    """Return the failure of a job or an image, None without one."""
+    return {"code": code, "message": message} if code else None
 
 
 def rfc3339(time: datetime | None) -> str | None:

@@ -9,9 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.columns import utcnow
 from app.jobs.models import Job, JobImage
-from app.jobs.states import TERMINAL, TRANSITIONS, ImageStatus, JobStatus
+from app.jobs.states import LIVE_IMAGE, TERMINAL, TRANSITIONS, ImageStatus, JobStatus
 
-LIVE_IMAGE = (ImageStatus.QUEUED, ImageStatus.PROCESSING)
 _TIME_OF = {JobStatus.PROCESSING: "started_at"} | dict.fromkeys(TERMINAL, "completed_at")
 _IMAGES_BECOME = {JobStatus.CANCELLED: ImageStatus.CANCELLED, JobStatus.FAILED: ImageStatus.FAILED}
 

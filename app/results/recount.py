@@ -20,8 +20,7 @@ from app.errors import TallyError
 from app.extensions import db
 from app.jobs.asked import invalid_config
 from app.jobs.models import Job, JobImage
-from app.jobs.states import ImageStatus
-from app.jobs.transitions import LIVE_IMAGE
+from app.jobs.states import LIVE_IMAGE, ImageStatus
 from app.results.edits import Edit, apply_edits
 from app.results.objects import HUMAN, CountedObject, by_type, facts_of, objects_of, size_stats
 from app.storage import StorageError, storage

@@ -18,8 +18,8 @@ from app.events.service import record, wake
 from app.extensions import config, db, redis_client
 from app.jobs.models import Job, JobImage
 from app.jobs.queue import announce_render, announce_work, message_queue
-from app.jobs.states import LIVE, EventType, ImageStatus, JobStatus
-from app.jobs.transitions import LIVE_IMAGE, execute, lock_job, transition
+from app.jobs.states import LIVE, LIVE_IMAGE, EventType, ImageStatus, JobStatus
+from app.jobs.transitions import execute, lock_job, transition
 from app.monitoring.metrics import INFERENCE_JOBS, LEASES_EXPIRED
 from app.uploads.models import Image
 from app.worker import persist
@@ -48,12 +48,9 @@ def reconcile() -> Reconciled:
 
 def take_back_expired() -> int:
     """Take images back whose lease ran out: their worker died or hangs. Returns how many."""
-    with transaction() as session:
-        rows = session.execute(
-            select(JobImage.id, JobImage.job_id)
-            .where(JobImage.status == ImageStatus.PROCESSING, JobImage.lease_until < utcnow())
-            .limit(ROUND_IMAGES)
-        ).all()
+    wanted = select(JobImage.id, JobImage.job_id).where(*_expired()).limit(ROUND_IMAGES)
+    rows = db.session.execute(wanted).all()
+    db.session.remove()
     by_job: dict[str, list[int]] = {}
     for row in rows:
         by_job.setdefault(row.job_id, []).append(row.id)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app import API_PREFIX, create_app
+from app import create_app
 from app.config import Config
 from app.extensions import api
 from app.security import TAKES_FILES
+from app.version import API
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -46,7 +47,7 @@ def test_every_route_of_the_api_is_described(app: Flask, document: dict[str, Any
     served = {
         f"{method} {in_openapi_style(rule.rule)}"
         for rule in app.url_map.iter_rules()
-        if rule.rule.startswith(API_PREFIX + "/")
+        if rule.rule.startswith(API + "/")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert served, "the API has no routes"
