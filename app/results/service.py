@@ -11,7 +11,7 @@ from app.database import one_moment
 from app.errors import TallyError
 from app.events.service import wake
 from app.extensions import db
-from app.jobs.description import counted_as, picture_urls
+from app.jobs.description import counted_as, current_count, picture_urls
 from app.jobs.models import Job, JobImage
 from app.jobs.queue import announce_render
 from app.jobs.service import get_job
@@ -68,7 +68,7 @@ def visualization(job_id: str, file_id: str | None) -> Data:
             {
                 "file_id": image.image_id,
                 "filename": image.image.filename,
-                "detection_count": image.count if image.human_count is None else image.human_count,
+                "detection_count": current_count(image),
                 "version": image.version,
             }
             | picture_urls(image)
@@ -110,21 +110,16 @@ def counted_images(job: Job, file_id: str | None) -> list[JobImage]:
     return _ready(job.images, f"the job is {job.status} and no image of it was counted")
 
 
-def change_image(session: Session, image_id: int, version: int, columns: Data) -> int:
+def change_image(session: Session, image_id: int, version: int, columns: Data) -> None:
     """Raise the version of a job image and set columns, inside the caller's transaction.
-
-    Returns:
-        The new version.
 
     Raises:
         TallyError: VERSION_CONFLICT when its version is not ``version`` any more.
     """
-    new_version = version + 1
     same = (JobImage.id == image_id, JobImage.version == version, JobImage.status == ImageStatus.COMPLETED)
-    if not execute(session, update(JobImage).where(*same).values(version=new_version, **columns)):
+    if not execute(session, update(JobImage).where(*same).values(version=version + 1, **columns)):
         now = session.scalar(select(JobImage.version).where(JobImage.id == image_id))
         raise version_conflict(version, now)
-    return new_version
 
 
 def version_conflict(named: int, now: int | None, where: str = "") -> TallyError:
@@ -139,13 +134,8 @@ def announce_change(job_id: str) -> None:
     announce_render(job_id)
 
 
-def write_instances(session: Session, job_image: JobImage, objects: Sequence[CountedObject]) -> None:
-    """Replace all rows of one image by ``objects``, inside the caller's transaction."""
-    replace_instances(session, job_image.id, objects)
-
-
 def replace_instances(session: Session, job_image_id: int, objects: Sequence[CountedObject]) -> None:
-    """As ``write_instances``, by the row's id."""
+    """Replace all rows of one job image by ``objects``, inside the caller's transaction."""
     session.execute(delete(Instance).where(Instance.job_image_id == job_image_id))
     if objects:
         session.execute(insert(Instance), [_row(job_image_id, found) for found in objects])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,13 @@ from app.jobs.queue import announce_work
 from app.jobs.states import EventType, ImageStatus, JobStatus
 from app.jobs.transitions import ended_as, execute, lock_job, transition
 from app.monitoring.metrics import DETECTIONS, INFERENCE_DURATION, INFERENCE_JOBS, MODEL_TIME
-from app.results.objects import facts_of, objects_of
+from app.results.objects import CountedObject, facts_of, objects_of
 from app.results.recount import earlier_name
-from app.results.service import write_instances
+from app.results.service import replace_instances
 from app.storage import StorageError, storage
 from app.storage.keys import candidates_key, picture_folder, picture_key, thumbnail_key
 from app.types.models import ObjectType
+from app.version import API
 from app.worker.claims import ClaimedImage
 from app.worker.exemplars import keep_unsaved
 from pipeline.archive import write_candidates
@@ -35,6 +37,7 @@ from pipeline.settings import settings_from_json, settings_to_json
 
 if TYPE_CHECKING:  # the scheduler needs this file, and no cv2
     from pipeline.run import ImageOutcome
+    from pipeline.types import Candidates
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +54,11 @@ def save(image: ClaimedImage, owner: str, outcome: ImageOutcome) -> bool:
     if outcome.result is None or outcome.candidates is None or outcome.instances is None:
         raise ValueError(f"{image.key}: want a complete outcome, got one without a result")
     result = _with_own_settings(image, outcome.result)
-    _store_files(image, outcome)
+    objects, facts = objects_of(outcome.candidates, outcome.instances), facts_of(outcome.candidates)
+    _store_files(image, outcome.pictures, outcome.candidates)
     keep_unsaved(outcome.exemplars_in)
     with transaction() as session:
-        is_written = _write(session, image, owner, outcome, result)
+        is_written = _write(session, image, owner, result, objects, facts)
         ended = end_job_if_done(session, image.job_id) if is_written else None
     if not is_written:
         log.warning("result not wanted any more", extra=image.about)
@@ -178,19 +182,18 @@ def _with_own_settings(image: ClaimedImage, result: CountResult) -> CountResult:
     return replace(result, provenance=replace(result.provenance, settings=own))
 
 
-def _store_files(image: ClaimedImage, outcome: ImageOutcome) -> None:
+def _store_files(image: ClaimedImage, pictures: Mapping[str, bytes], candidates: Candidates) -> None:
     """Store under the attempt's own keys: a worker whose lease ran out must not replace another's files."""
     files = {
         picture_key(image.job_id, image.image_id, image.attempts, name, "jpg"): data
-        for name, data in outcome.pictures.items()
+        for name, data in pictures.items()
         if name != "thumbnail"
     }
-    if "thumbnail" in outcome.pictures:
+    if "thumbnail" in pictures:
         pages = settings_from_json(image.config).pages
-        files[thumbnail_key(image.sha256, pages, "jpg")] = outcome.pictures["thumbnail"]
-    if outcome.candidates is not None:
-        key = candidates_key(image.job_id, image.image_id, image.attempts)
-        files[key] = write_candidates(outcome.candidates)
+        files[thumbnail_key(image.sha256, pages, "jpg")] = pictures["thumbnail"]
+    key = candidates_key(image.job_id, image.image_id, image.attempts)
+    files[key] = write_candidates(candidates)
     try:
         for key, data in files.items():
             storage().put(key, io.BytesIO(data))
@@ -215,19 +218,17 @@ def _write(
     session: Session,
     image: ClaimedImage,
     owner: str,
-    outcome: ImageOutcome,
     result: CountResult,
+    objects: Sequence[CountedObject],
+    facts: dict[str, Any],
 ) -> bool:
     if lock_job(session, image.job_id) != JobStatus.PROCESSING:
         return False
     result = result.counted_twice(earlier_name(session, session.get_one(JobImage, image.id)))
-    facts = {} if outcome.candidates is None else facts_of(outcome.candidates)
     if not _end_lease(session, image, owner, _columns(image, result, facts)):
         return False
-    if outcome.candidates is not None and outcome.instances is not None:
-        row = session.get_one(JobImage, image.id)
-        write_instances(session, row, objects_of(outcome.candidates, outcome.instances))
-    files = f"/api/v1/files/{image.image_id}"
+    replace_instances(session, image.id, objects)
+    files = f"{API}/files/{image.image_id}"
     record(
         session,
         image.job_id,
