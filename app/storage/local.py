@@ -41,11 +41,11 @@ class LocalStorage:
             raise StorageError(f"cannot write {key}: {error.strerror}") from error
 
     @contextmanager
-    def open(self, key: str, start: int = 0, length: int | None = None) -> Iterator[ByteSource]:
-        """Open a file or a part of it; see ``Storage.open``."""
+    def open(self, key: str, start: int = 0) -> Iterator[ByteSource]:
+        """Open a file; see ``Storage.open``."""
         with _named_errors(key), self._path(key).open("rb") as file:
             file.seek(start)
-            yield file if length is None else _Part(file, length)
+            yield file
 
     @contextmanager
     def local_path(self, key: str) -> Iterator[Path]:
@@ -69,16 +69,14 @@ class LocalStorage:
         except OSError as error:
             raise StorageError(f"cannot delete {key}: {error.strerror}") from error
 
-    def delete_prefix(self, prefix: str) -> int:
-        """Remove all files below a folder of keys, and return how many."""
-        found = sum(1 for _ in self.keys(prefix))
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove all files below a folder of keys; nothing happens when there are none."""
         try:
             shutil.rmtree(self._path(prefix))
         except FileNotFoundError:
             pass
         except OSError as error:
             raise StorageError(f"cannot delete {prefix}: {error.strerror}") from error
-        return found
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Give the keys below a folder of keys, in no order."""
@@ -98,18 +96,6 @@ class LocalStorage:
 
     def _path(self, key: str) -> Path:
         return self.root / checked(key)
-
-
-class _Part:
-    """At most ``length`` bytes of an open file."""
-
-    def __init__(self, source: ByteSource, length: int) -> None:
-        self._source, self._left = source, length
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._source.read(self._left if size < 0 else min(size, self._left))
-        self._left -= len(data)
-        return data
 
 
 @contextmanager

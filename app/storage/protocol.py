@@ -36,8 +36,8 @@ class Storage(Protocol):
             StorageError: nothing was stored. UnsafeKeyError: the key is malformed.
         """
 
-    def open(self, key: str, start: int = 0, length: int | None = None) -> AbstractContextManager[ByteSource]:
-        """Open the bytes of a file, or ``length`` of them from ``start``.
+    def open(self, key: str, start: int = 0) -> AbstractContextManager[ByteSource]:
+        """Open the bytes of a file from ``start`` on.
 
         Raises:
             NotFoundError: no such file. StorageError: it cannot be read.
@@ -59,8 +59,8 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Remove a file; nothing happens when there is none."""
 
-    def delete_prefix(self, prefix: str) -> int:
-        """Remove all files below a folder of keys, and return how many."""
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove all files below a folder of keys; nothing happens when there are none."""
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Give the keys below a folder of keys, in no order."""

@@ -46,14 +46,9 @@ class S3Storage:
             self._client.upload_fileobj(_Unclosable(stream), self._bucket, self._name(key), Config=_TRANSFER)
 
     @contextmanager
-    def open(self, key: str, start: int = 0, length: int | None = None) -> Iterator[ByteSource]:
-        """Open a file or a part of it; see ``Storage.open``."""
-        if length == 0:
-            self.size(key)
-            yield io.BytesIO()
-            return
-        last = "" if length is None else start + length - 1
-        wanted = {"Range": f"bytes={start}-{last}"} if start or length is not None else {}
+    def open(self, key: str, start: int = 0) -> Iterator[ByteSource]:
+        """Open a file; see ``Storage.open``."""
+        wanted = {"Range": f"bytes={start}-"} if start else {}
         with _named_errors(key):
             body = self._client.get_object(Bucket=self._bucket, Key=self._name(key), **wanted)["Body"]
             with body:
@@ -87,12 +82,10 @@ class S3Storage:
         with _named_errors(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
 
-    def delete_prefix(self, prefix: str) -> int:
-        """Remove all files below a folder of keys, and return how many."""
-        found = list(self.keys(prefix))
-        for key in found:
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove all files below a folder of keys; nothing happens when there are none."""
+        for key in list(self.keys(prefix)):
             self.delete(key)
-        return len(found)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Give the keys below a folder of keys, in no order."""

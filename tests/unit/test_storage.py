@@ -56,8 +56,8 @@ class Failing:
         raise OSError(5, "gone")
 
 
-def read(store: Storage, key: str, *part: int) -> bytes:
-    with store.open(key, *part) as file:
+def read(store: Storage, key: str, start: int = 0) -> bytes:
+    with store.open(key, start) as file:
         return file.read()
 
 
@@ -72,12 +72,10 @@ def test_a_folder_that_cannot_be_deleted_is_told(tmp_path, monkeypatch):
         store.delete_prefix("a")
 
 
-def test_what_is_put_comes_back_whole_and_in_parts(store: Storage) -> None:
+def test_what_is_put_comes_back_whole_and_from_a_place_on(store: Storage) -> None:
     store.put("candidates/j/i.npz", io.BytesIO(b"0123456789"))
     assert read(store, "candidates/j/i.npz") == b"0123456789"
-    assert read(store, "candidates/j/i.npz", 3, 4) == b"3456"
     assert read(store, "candidates/j/i.npz", 8) == b"89"
-    assert read(store, "candidates/j/i.npz", 2, 0) == b""
     assert store.size("candidates/j/i.npz") == 10
     with store.local_path("candidates/j/i.npz") as path:
         assert path.read_bytes() == b"0123456789"
@@ -120,8 +118,9 @@ def test_a_folder_of_keys_is_listed_and_deleted_alone(store: Storage) -> None:
     for key in ("pictures/j1/a.png", "pictures/j1/v1/b.png", "pictures/j10/c.png"):
         store.put(key, io.BytesIO(b"x"))
     assert sorted(store.keys("pictures/j1")) == ["pictures/j1/a.png", "pictures/j1/v1/b.png"]
-    assert store.delete_prefix("pictures/j1") == 2
-    assert list(store.keys("pictures")) == ["pictures/j10/c.png"]
+    for _ in range(2):
+        store.delete_prefix("pictures/j1")
+        assert list(store.keys("pictures")) == ["pictures/j10/c.png"]
 
 
 def test_check_passes_where_files_can_be_written(store: Storage) -> None:
