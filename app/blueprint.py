@@ -138,7 +138,6 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc] # flask-smorest 
         *,
         errors: tuple[str, ...] = (),
         many: bool = False,
-        headers: dict[str, Any] | None = None,
     ) -> Callable[[View], View]:
         """Decorate a view that returns ``data``: wrap it, and document it with its errors.
 
@@ -150,23 +149,22 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc] # flask-smorest 
             schema: of ``data``, or of its items with ``many``.
             errors: codes that this view may answer with, besides those that every one may.
             many: ``data`` is a list.
-            headers: documented response headers, name to OpenAPI object.
         """
         word = _WORDS[status]
         envelope = _envelope(schema, word, many=many)
 
         def decorate(view: View) -> View:
             def enveloped(*args: Any, **kwargs: Any) -> Response:
-                answer, changed_status, headers = unpack_tuple_response(view(*args, **kwargs))
+                answer, _, headers = unpack_tuple_response(view(*args, **kwargs))  # ``paginate`` adds one
                 response = jsonify(status=word, data=answer)
-                response.status_code = changed_status or status
+                response.status_code = status
                 response.headers.extend(headers or {})
                 return response
 
             enveloped.__name__, enveloped.__doc__ = view.__name__, view.__doc__
             enveloped.__module__ = view.__module__
             enveloped._apidoc = getattr(view, "_apidoc", {})  # type: ignore[attr-defined]
-            documented: View = self.response(status, envelope, headers=headers)(enveloped)
+            documented: View = self.response(status, envelope)(enveloped)
             return self.fails_with(*errors)(documented)
 
         return decorate
