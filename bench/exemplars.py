@@ -25,7 +25,7 @@ from bench.countbench import is_right
 from bench.report import arguments, report
 from pipeline.contract import CountSettings, GroupChoice
 from pipeline.count import count
-from pipeline.ops.boxes import bbox_xywh_to_xyxy, box_iou
+from pipeline.ops.boxes import box_iou
 from pipeline.segment.base import Segmenter
 from pipeline.segment.registry import load
 from pipeline.types import Candidates, Instances
@@ -134,7 +134,7 @@ def photos(folder: Path) -> Iterator[Picture]:
 
 def found_once(candidates: Candidates, boxes: list[tuple[float, float, float, float]]) -> float:
     """Return the share of boxes that exactly one candidate's box meets."""
-    drawn = bbox_xywh_to_xyxy(np.array(boxes, np.float32))
+    drawn = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32)
     met = box_iou(candidates.batch.bbox_xyxy, drawn) >= MET_IOU
     return float((met.sum(axis=0) == 1).mean())
 

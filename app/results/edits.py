@@ -30,7 +30,8 @@ from app.results.polygons import (
 from pipeline.count import object_id
 from pipeline.ops.boxes import box_iou
 from pipeline.ops.overlap import mask_intersections
-from pipeline.ops.rle import rle_to_runs
+from pipeline.ops.regions import points_in_polygon
+from pipeline.ops.rle import rle_holds
 from pipeline.types import Candidates
 
 Edit = Mapping[str, Any]
@@ -188,12 +189,7 @@ class Editor:
         index = self._index(found.object_id)
         if index is not None and not self._is_redrawn(found):
             return self._mask_holds(index, point)
-        x, y = points_of(found.polygon).T
-        x_next, y_next = np.roll(x, -1), np.roll(y, -1)
-        crosses = (y > point[1]) != (y_next > point[1])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            edge_x = x + (point[1] - y) * (x_next - x) / (y_next - y)
-        return bool(np.count_nonzero(crosses & (edge_x > point[0])) % 2)
+        return bool(points_in_polygon(np.array([point], np.float64), points_of(found.polygon))[0])
 
     def _is_redrawn(self, found: CountedObject) -> bool:
         """Whether a human moved a candidate's outline away from its mask."""
@@ -202,9 +198,7 @@ class Editor:
 
     def _mask_holds(self, index: int, point: Sequence[float]) -> bool:
         pixel = int(point[0]) * self._candidates.batch.size_hw[0] + int(point[1])
-        starts, ends = rle_to_runs(self._candidates.batch.rle(index))
-        run = int(np.searchsorted(starts, pixel, side="right")) - 1
-        return run >= 0 and pixel < int(ends[run])
+        return bool(rle_holds(self._candidates.batch.rle(index), np.array([pixel]))[0])
 
     def _rejected_candidate(self, point: Sequence[float]) -> int | None:
         """Return the candidate a click means: of a likely size, the one nearest the typical one."""

@@ -9,18 +9,6 @@ ROWS_AT_ONCE = 512
 """Rows of the box-by-box table held at once: bounds memory at 512 * N."""
 
 
-def bbox_xywh_to_xyxy(bbox_xywh: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (..., 4) float32 (x_min, y_min, x_max, y_max) of (..., 4) (x, y, width, height)."""
-    boxes = np.asarray(bbox_xywh, dtype=np.float32)
-    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
-
-
-def bbox_xyxy_to_xywh(bbox_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (..., 4) float32 (x, y, width, height) of (..., 4) (x_min, y_min, x_max, y_max)."""
-    boxes = np.asarray(bbox_xyxy, dtype=np.float32)
-    return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
-
-
 def box_area(bbox_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (...) float32 areas in px of (..., 4) boxes; 0 for inverted ones."""
     sides = np.maximum(bbox_xyxy[..., 2:] - bbox_xyxy[..., :2], 0)

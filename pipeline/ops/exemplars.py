@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.contract import Exemplar
 from pipeline.ops.boxes import box_iou
 from pipeline.ops.kinds import GAP_FLOOR, Features, KindTree, distances
-from pipeline.ops.rle import rle_to_runs
+from pipeline.ops.rle import rle_holds
 from pipeline.types import CandidateBatch, Candidates, Readings
 
 MIN_MATCH_IOU = 0.3
@@ -97,15 +97,9 @@ def match_point(
     x, y = int(np.floor(point_xy[0])), int(np.floor(point_xy[1]))
     if not (0 <= x < size_hw[1] and 0 <= y < size_hw[0]):
         return None
-    flat = x * size_hw[0] + y
-    hits = [i for i, rle in enumerate(rles) if _holds(rle, flat)]
+    at = np.array([x * size_hw[0] + y])
+    hits = [i for i, rle in enumerate(rles) if rle_holds(rle, at)[0]]
     return min(hits, key=lambda i: int(area[i]), default=None)
-
-
-def _holds(rle: NDArray[np.uint32], flat: int) -> bool:
-    starts, ends = rle_to_runs(rle)
-    run = int(np.searchsorted(starts, flat, side="right")) - 1
-    return run >= 0 and flat < int(ends[run])
 
 
 def what_is_meant(

@@ -13,16 +13,6 @@ _LEVELS = 64
 _SURE = 1e-4
 
 
-def poisson_binomial(probs: Floats) -> Floats:
-    """Return (N + 1,) float64: probability of 0, 1, … N successes of independent trials.
-
-    Args:
-        probs: (N,) in [0, 1]. Alike ones are taken as equal, see ``_LEVELS``.
-    """
-    length = len(probs) + 1
-    return _mass(_trials(*_alike(probs), _turns(length)), length)
-
-
 def count_distribution(probs: Floats, spread: float = 0.0, missed: float = 0.0, shape: float = 1.0) -> Floats:
     """Return float64 probabilities of 0, 1, … objects in a picture.
 
@@ -30,7 +20,7 @@ def count_distribution(probs: Floats, spread: float = 0.0, missed: float = 0.0, 
     them, misses (Poisson with a gamma-distributed mean).
 
     Args:
-        probs: (N,) in [0, 1].
+        probs: (N,) in [0, 1]. Alike ones are taken as equal, see ``_LEVELS``.
         spread: standard deviation of the shared error in log odds.
         missed: mean number of misses.
         shape: of the gamma distribution; its coefficient of variation is ``shape ** -0.5``.

@@ -64,6 +64,13 @@ def rle_to_runs(counts: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[
     return starts, bounds[1::2][: len(starts)]
 
 
+def rle_holds(counts: NDArray[np.uint32], at: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return (P,) bool: whether a mask, never unpacked, holds each of (P,) column-major pixel indices."""
+    starts, ends = rle_to_runs(counts)
+    run = np.searchsorted(starts, at, side="right") - 1
+    return np.asarray((run >= 0) & (at < np.append(ends, 0)[run]), dtype=np.bool_)
+
+
 def rle_to_mask(counts: NDArray[np.uint32], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     """Return the whole (H, W) bool mask.
 

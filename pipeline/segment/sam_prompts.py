@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from pipeline.ops.rle import rle_to_runs
+from pipeline.ops.rle import rle_holds
 from pipeline.segment.mini_input import stretch_contrast
 from pipeline.segment.mini_maps import STRIDE_PX
 
@@ -152,9 +152,4 @@ def covered(
     height, width = size_hw
     x, y = (np.minimum((points[:, i] * n).astype(np.int64), n - 1) for i, n in enumerate((width, height)))
     at = x * height + y
-    holds = np.zeros((len(rles), len(points)), dtype=np.bool_)
-    for row, rle in zip(holds, rles, strict=True):
-        starts, ends = rle_to_runs(rle)
-        run = np.searchsorted(starts, at, side="right") - 1
-        row[:] = (run >= 0) & (at < np.append(ends, 0)[run])
-    return holds
+    return np.array([rle_holds(rle, at) for rle in rles], dtype=np.bool_).reshape(len(rles), len(points))

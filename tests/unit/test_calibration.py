@@ -22,7 +22,7 @@ from pipeline.calibration import (
 )
 from pipeline.contract import CountSettings, Provenance
 from pipeline.count import count, summarise
-from pipeline.ops.interval import central_interval, count_distribution, poisson_binomial
+from pipeline.ops.interval import central_interval, count_distribution
 from tests.candidates import candidates_of, disc
 
 SIZE = (400, 600)
@@ -52,7 +52,7 @@ def slow_distribution(probs):
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 300])
 def test_the_distribution_equals_one_trial_after_the_other(n):
     probs = np.random.default_rng(n).random(n)
-    np.testing.assert_allclose(poisson_binomial(probs), slow_distribution(probs), atol=2e-5)
+    np.testing.assert_allclose(count_distribution(probs), slow_distribution(probs), atol=2e-5)
 
 
 def test_a_shared_error_widens_but_hardly_moves_the_count():

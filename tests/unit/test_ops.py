@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.contract import Exemplar
-from pipeline.ops.boxes import bbox_xywh_to_xyxy, bbox_xyxy_to_xywh, box_area, box_iou
+from pipeline.ops.boxes import box_area, box_iou
 from pipeline.ops.exemplars import find_exemplar, match_box, match_point
-from pipeline.ops.interval import central_interval, poisson_binomial
+from pipeline.ops.interval import central_interval, count_distribution
 from pipeline.ops.nms import suppress
 from pipeline.ops.regions import points_in_polygon
 from pipeline.ops.rle import mask_to_rle
@@ -16,12 +16,9 @@ from tests.candidates import batch_of, disc
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7])
-def test_boxes_are_converted_row_by_row(n):
-    xywh = np.arange(4 * n, dtype=np.float32).reshape(n, 4) + 1
-    xyxy = bbox_xywh_to_xyxy(xywh)
-    assert np.array_equal(xyxy[:, 2:], xywh[:, :2] + xywh[:, 2:])
-    assert np.array_equal(bbox_xyxy_to_xywh(xyxy), xywh)
-    assert np.array_equal(box_area(xyxy), xywh[:, 2] * xywh[:, 3])
+def test_areas_are_taken_row_by_row(n):
+    low, sides = np.arange(4 * n, dtype=np.float32).reshape(2, n, 2) + 1
+    assert np.array_equal(box_area(np.concatenate([low, low + sides], axis=1)), sides[:, 0] * sides[:, 1])
 
 
 def test_box_iou_by_hand():
@@ -49,16 +46,16 @@ def test_the_dead_take_no_part():
 
 
 def test_two_coins_are_binomial():
-    assert poisson_binomial(np.array([0.5, 0.5])) == pytest.approx([0.25, 0.5, 0.25])
+    assert count_distribution(np.array([0.5, 0.5])) == pytest.approx([0.25, 0.5, 0.25])
 
 
 def test_unequal_chances_by_hand():
-    assert poisson_binomial(np.array([0.1, 0.8])) == pytest.approx([0.18, 0.74, 0.08])
+    assert count_distribution(np.array([0.1, 0.8])) == pytest.approx([0.18, 0.74, 0.08])
 
 
 def test_thousands_of_chances_keep_their_mean_and_variance():
     probs = np.random.default_rng(0).random(3000)
-    mass = poisson_binomial(probs)
+    mass = count_distribution(probs)
     numbers = np.arange(3001)
     mean = mass @ numbers
     assert mass.sum() == pytest.approx(1)
@@ -71,7 +68,7 @@ def test_thousands_of_chances_keep_their_mean_and_variance():
     [([], (0, 0)), ([1.0] * 5, (5, 5)), ([0.0] * 5, (0, 0)), ([0.5] * 100, (42, 58)), ([0.04], (0, 0))],
 )
 def test_interval_holds_ninety_percent(probs, want):
-    mass = poisson_binomial(np.array(probs))
+    mass = count_distribution(np.array(probs))
     low, high = central_interval(mass)
     assert (low, high) == want
     assert mass[low : high + 1].sum() >= 0.9
