@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -54,6 +55,17 @@ async function collect(options: Partial<Parameters<typeof jobStream>[1]> = {}): 
 const typesOf = (events: JobEvent[]) => events.map((event) => event.type);
 
 describe("jobStream", () => {
+  it("leaves nothing behind of the waits that are over", async () => {
+    const controller = new AbortController();
+    const listening: number[] = [];
+    vi.stubGlobal("fetch", () => {
+      listening.push(getEventListeners(controller.signal, "abort").length);
+      if (listening.length === 9) controller.abort();
+      return Promise.resolve(new Response("", { status: 503 }));
+    });
+    await collect({ signal: controller.signal });
+    expect(listening).toEqual(Array(9).fill(0));
+  });
   it("yields the events of a job and ends after the terminal one", async () => {
     answer = (_, response) => {
       stream(response, message(1, "job.queued", { status: "queued" }) + ": heartbeat\n\n");

@@ -47,7 +47,7 @@ const KNOWN: ReadonlySet<string> = new Set<JobEvent["type"]>([
 export const isTerminal = (status: JobStatus) =>
   status === "completed" || status === "failed" || status === "cancelled";
 
-export interface StreamOptions {
+interface StreamOptions {
   signal: AbortSignal;
   /** Wait before a broken stream is opened again; the server's `retry:` overrides it. */
   retryMs?: number;
@@ -172,7 +172,12 @@ export function eventOfStatus(answer: StatusAnswer): JobEvent {
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
   });
 }
