@@ -12,9 +12,9 @@ export async function deleteJob(id: string): Promise<void> {
   await send(`/jobs/${id}`, { method: "DELETE" });
 }
 
-export const getTypes = (signal?: AbortSignal) => get<api.ObjectType[]>("/types", signal);
+export const getTypes = () => get<api.ObjectType[]>("/types");
 
-export interface JobFilter {
+interface JobFilter {
   status?: string;
   type?: string;
   needs_review?: string;
@@ -85,8 +85,7 @@ export async function applyRecount(
 export const predict = (body: api.PredictRequest, signal?: AbortSignal, key?: string) =>
   create<api.AcceptedJob>("/inference/predict", body, signal, key);
 
-export const listTemplates = (signal?: AbortSignal) =>
-  get<api.Template[]>("/templates?page_size=100", signal);
+export const listTemplates = () => get<api.Template[]>("/templates?page_size=100");
 
 export const saveTemplate = (template: api.NewTemplate) => create<api.Template>("/templates", template);
 

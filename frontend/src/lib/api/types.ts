@@ -10,7 +10,7 @@ type Schemas = components["schemas"];
 type Exact<T, Fields> = Omit<T, keyof Fields> & Fields;
 
 export type JobStatus = Schemas["Job"]["status"];
-export type Interval = [low: number, high: number];
+type Interval = [low: number, high: number];
 type Source = "model" | "human";
 
 export type Failure = Schemas["Failure"];

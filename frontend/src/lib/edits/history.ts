@@ -30,8 +30,6 @@ export interface History {
 
 export const emptyHistory: History = { done: [], undone: [] };
 
-export const isLocal = (id: string) => id.startsWith("local:");
-
 /** Return the history that corrections of earlier visits make, newest first as the server lists them. */
 export function historyOf(corrections: CorrectionRecord[]): History {
   const standing = corrections.filter((correction) => correction.reverted_at === null).reverse();

@@ -1,4 +1,5 @@
 /** Upload rules that the browser can check before a byte is sent; the server checks all of them again. */
+import type { Size } from "../overlay/viewport";
 import { readSize } from "./imageHeader";
 
 export const LIMITS = { files: 100, bytes: 50 * 2 ** 20, minPx: 64, maxPx: 8192 };
@@ -10,7 +11,7 @@ export interface CheckedFile {
   file: File;
   format: Format | null;
   /** Pixels, or null where the header does not say it soon enough. */
-  size: { width: number; height: number } | null;
+  size: Size | null;
   /** What is wrong, for people; null when the file may be sent. */
   problem: string | null;
 }
@@ -53,7 +54,7 @@ export async function checkFile(file: File): Promise<CheckedFile> {
   return { ...checked, format, size, problem: size && problemOfSize(size) };
 }
 
-function problemOfSize({ width, height }: { width: number; height: number }): string | null {
+function problemOfSize({ width, height }: Size): string | null {
   if (Math.min(width, height) < LIMITS.minPx) {
     return `${width} × ${height} px is too small; each side needs at least ${LIMITS.minPx} px.`;
   }

@@ -1,7 +1,6 @@
 /** Width and height from the first bytes of a picture, without decoding it. */
+import type { Size } from "../overlay/viewport";
 import type { Format } from "./checks";
-
-type Size = { width: number; height: number };
 
 /** Return the size in pixels, as it is shown, or null when these bytes do not hold it (TIFF keeps it anywhere). */
 export function readSize(head: Uint8Array, format: Format): Size | null {

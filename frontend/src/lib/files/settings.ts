@@ -19,12 +19,13 @@ export interface Settings {
 /** Return whether a person can choose how an engine works. */
 export const hasModes = (engine: string) => engine === "sam";
 
-const DEFAULT_SENSITIVITY = 75;
+/** The API's default. */
+export const DEFAULT_THRESHOLD = 0.25;
 
 export const defaultSettings = (): Settings => ({
   engine: "auto",
   mode: "fast",
-  sensitivity: DEFAULT_SENSITIVITY,
+  sensitivity: sensitivityOf(DEFAULT_THRESHOLD),
   minArea: null,
   maxArea: null,
   excludeEdge: false,

@@ -1,8 +1,9 @@
 /** What a person changed about a count, against the settings it was made with. Pure. */
 import type { CountConfig, Exemplar } from "../api/types";
+import { DEFAULT_THRESHOLD } from "../files/settings";
 
 const DEFAULTS: CountConfig = {
-  confidence_threshold: 0.25,
+  confidence_threshold: DEFAULT_THRESHOLD,
   min_area_px: null,
   max_area_px: null,
   exclude_edge: false,

@@ -1,6 +1,6 @@
 /** What is known about a count beside its number, in words. Pure. */
 import type { CountConfig, ImageResult } from "../api/types";
-import { hasModes, sensitivityOf } from "../files/settings";
+import { DEFAULT_THRESHOLD, hasModes, sensitivityOf } from "../files/settings";
 import { formatCount } from "../ui/format";
 
 export type Fact = [name: string, value: string];
@@ -86,7 +86,13 @@ function rareFacts(settings: CountConfig): Fact[] {
 
 /** Return the settings that decided the count. */
 export function settingFacts(settings: CountConfig): Fact[] {
-  const { confidence_threshold = 0.25, min_area_px, max_area_px, exemplars = [], groups = [] } = settings;
+  const {
+    confidence_threshold = DEFAULT_THRESHOLD,
+    min_area_px,
+    max_area_px,
+    exemplars = [],
+    groups = [],
+  } = settings;
   const liked = exemplars.filter((one) => one.positive).length;
   const facts: Fact[] = [
     ["Counted", MEANING[settings.count_what ?? "type"] ?? ""],

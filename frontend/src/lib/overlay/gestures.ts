@@ -2,16 +2,16 @@
 import type { Attachment } from "svelte/attachments";
 import type { Point } from "./viewport";
 
-export interface Gestures {
+interface Gestures {
   click: (at: Point) => void;
   pan: (dx: number, dy: number) => void;
   zoom: (factor: number, at: Point) => void;
   hover: (at: Point | null) => void;
   pinch: (before: [Point, Point], after: [Point, Point]) => void;
   /** Whether a drag draws now; otherwise it pans. */
-  isDrawing?: () => boolean;
+  isDrawing: () => boolean;
   /** A drag from one point to another; `to` is null when it became something else. */
-  draw?: (from: Point, to: Point | null, isDone: boolean) => void;
+  draw: (from: Point, to: Point | null, isDone: boolean) => void;
 }
 
 const CLICK_SLOP_PX = 5;
@@ -38,7 +38,7 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
     }
 
     function endDrawing(isDone: boolean) {
-      if (drawn) on.draw?.(drawn.from, isDone ? drawn.to : null, isDone);
+      if (drawn) on.draw(drawn.from, isDone ? drawn.to : null, isDone);
       drawn = null;
     }
 
@@ -47,11 +47,11 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
       const at = place(event);
       if (!before) return on.hover(isControl(event) ? null : at);
       if (start && Math.hypot(at.x - start.x, at.y - start.y) <= CLICK_SLOP_PX) return;
-      if (start && on.isDrawing?.()) drawn = { from: start, to: at };
+      if (start && on.isDrawing()) drawn = { from: start, to: at };
       start = null;
       if (drawn) {
         drawn.to = at;
-        on.draw?.(drawn.from, at, false);
+        on.draw(drawn.from, at, false);
         return;
       }
       if (fingers.size === 2) {

@@ -17,7 +17,7 @@ export function formatInterval(interval: [number, number] | null | undefined, is
   return `${formatCount(low)}–${formatCount(high)}`;
 }
 
-export const formatTime = (iso: string | null) => (iso ? dateTime.format(new Date(iso)) : "");
+export const formatTime = (iso: string) => dateTime.format(new Date(iso));
 
 export function formatBytes(bytes: number): string {
   if (bytes < 2 ** 20) return `${Math.max(1, Math.round(bytes / 1024))} kB`;
@@ -34,8 +34,7 @@ export function formatRemaining(iso: string | null, now = Date.now()): string {
   return seconds < 90 ? `about ${seconds} s left` : `about ${Math.round(seconds / 60)} min left`;
 }
 
-export const plural = (n: number, one: string, many = `${one}s`) =>
-  `${formatCount(n)} ${n === 1 ? one : many}`;
+export const plural = (n: number, one: string) => `${formatCount(n)} ${one}${n === 1 ? "" : "s"}`;
 
 const IRREGULAR: Record<string, string> = {
   ...{ person: "people", fish: "fish", sheep: "sheep", mouse: "mice", leaf: "leaves", loaf: "loaves" },

@@ -1,6 +1,6 @@
 /** Addresses of the pages: pure functions, so that they can be tested. */
 
-export type Route = { page: "home" } | { page: "jobs" } | { page: "job"; id: string } | { page: "missing" };
+type Route = { page: "home" } | { page: "jobs" } | { page: "job"; id: string } | { page: "missing" };
 
 /** Return the page that an address names. */
 export function routeOf(pathname: string): Route {

@@ -1,6 +1,6 @@
 /** Light or dark: the system's choice unless the person made another one, which is remembered here. */
 
-export type Theme = "system" | "light" | "dark";
+type Theme = "system" | "light" | "dark";
 const KEY = "tally.theme";
 const NEXT: Record<Theme, Theme> = { system: "light", light: "dark", dark: "system" };
 
