@@ -1,4 +1,4 @@
-"""The blueprint of every API folder: the envelope of spec section 5 around what a view returns."""
+"""The blueprint of every API folder: the envelope around what a view returns."""
 
 from __future__ import annotations
 

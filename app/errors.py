@@ -58,7 +58,7 @@ class TallyError(Exception):
 
 
 def payload(code: str, message: str, *, field: str | None = None, details: Any = None) -> dict[str, Any]:
-    """Return the error envelope of spec section 5."""
+    """Return the envelope of an error, as ``blueprint.ErrorSchema`` describes it."""
     error = {
         "code": code,
         "message": message,

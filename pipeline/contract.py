@@ -1,7 +1,8 @@
 """What a count is asked for and answered with: the words app/ and pipeline/ share (stdlib only).
 
-``CountSettings`` is the ``config`` of the HTTP API (spec section 5) and of ``tally count``: this file
-is the one place for its keys, ranges and defaults. ``CountResult`` is the answer for one image.
+``CountSettings`` is the ``config`` of the HTTP API (docs/settings.md) and of ``tally count``: this file
+is the one place for its defaults, ``settings.py`` for its ranges. ``CountResult`` is the answer for one
+image.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ PAGES = ("first", "all")
 
 
 class ErrorCode(StrEnum):
-    """Why an image or a job failed (spec section 5, last paragraph)."""
+    """Why an image or a job failed."""
 
     MODEL_LOAD_ERROR = "MODEL_LOAD_ERROR"
     FILE_ERROR = "FILE_ERROR"
@@ -316,8 +317,7 @@ class CountResult:
         count: number of counted objects. count_interval: inclusive, see ``summarise``.
         by_type: label -> count. average_confidence: mean score of the counted, 0.0 for none.
         needs_review: a human should look; review_reason says why, None when not.
-        labelled_by: parts that named the objects: "request", or "imagenet", "open_clip", "head"
-            joined by "+".
+        labelled_by: what named the objects: "request", or "imagenet", "open_clip" or both, joined by "+".
         timings_s: stage of ``STAGES`` -> seconds.
         size_limits_px: inclusive limits of the mask area that held: a type's own may change later.
         engine_details: what the engine chose by itself: ``scales`` (its input px an image px) and

@@ -1,4 +1,4 @@
-"""The ``config`` JSON of the HTTP API (spec section 5) ⇄ ``CountSettings``; standard library only.
+"""The ``config`` JSON of the HTTP API (docs/settings.md) ⇄ ``CountSettings``; standard library only.
 
 ``settings_from_json`` reports every bad field at once, each as ``{"field": "config.x", "message": …}``.
 """
@@ -47,7 +47,7 @@ def settings_from_json(config: Mapping[str, Any]) -> CountSettings:
     """Return the settings that ``config`` asks for; absent keys take their defaults.
 
     Args:
-        config: parsed JSON of spec section 5. ``sahi.enabled`` is true, false or "auto";
+        config: parsed JSON. ``sahi.enabled`` is true, false or "auto";
             ``symbolic_reasoning.enabled`` false drops the rules.
 
     Raises:

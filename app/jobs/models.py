@@ -22,7 +22,7 @@ class Job(Base):
     """Count ``type`` in some images. The row is the truth about the job.
 
     Attributes:
-        config: the request's ``config`` (spec section 5), validated; changed by a recount.
+        config: the request's ``config`` (docs/settings.md), validated; changed by a recount.
         engine_key: images of jobs with one key may share a micro-batch.
         partial: completed, but at least one image failed.
         retry_of: the job whose unfinished images this one repeats.

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class JobStatus(StrEnum):
-    """State of a job (spec section 4)."""
+    """State of a job."""
 
     QUEUED = "queued"
     PROCESSING = "processing"

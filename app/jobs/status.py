@@ -36,7 +36,7 @@ RECENT_IMAGES = 50
 
 
 def status_of(job_id: str) -> dict[str, Any]:
-    """Return the ``data`` of GET /jobs/{id}/status (spec section 5).
+    """Return the ``data`` of GET /jobs/{id}/status.
 
     Raises:
         TallyError: JOB_NOT_FOUND.

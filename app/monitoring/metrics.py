@@ -1,4 +1,4 @@
-"""Every metric of spec section 6, declared once; names are fixed, labels are bounded.
+"""Every metric, declared once; names are fixed, labels are bounded.
 
 Processes share them through ``PROMETHEUS_MULTIPROC_DIR`` where it is set: web and workers alike.
 """
