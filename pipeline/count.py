@@ -104,7 +104,7 @@ def count(
     _reject(rejections, candidates.batch.area < low, Rejection.TOO_SMALL)
     _reject(rejections, candidates.batch.area > high, Rejection.TOO_LARGE)
     if settings.exclude_edge:
-        _reject(rejections, is_cut_by_edge(candidates), Rejection.EDGE)
+        _reject(rejections, candidates.batch.is_cut, Rejection.EDGE)
     _reject(rejections, ~matched.readings.meant & ~grouping.kept, Rejection.UNLIKE_EXEMPLAR)
     if effects is not None:
         rejections = [
@@ -138,11 +138,6 @@ def count(
         matched.readings if matched.is_shown else None,
         halves(grouping.here, grouping.ids, would_count),
     )
-
-
-def is_cut_by_edge(candidates: Candidates) -> NDArray[np.bool_]:
-    """Return (N,) bool: the mask reaches the border of the image, or of its page."""
-    return np.asarray((candidates.batch.to_border <= 0).any(axis=1))
 
 
 def _score(
@@ -197,8 +192,6 @@ def _reject(rejections: list[str], failed: NDArray[np.bool_], why: str) -> None:
 
 def _reject_by_place(rejections: list[str], candidates: Candidates, settings: CountSettings) -> None:
     """Centres of boxes must lie in an included region, where there is one, and in no excluded one."""
-    if not settings.roi:
-        return
     box = candidates.batch.bbox_xyxy.astype(np.float64)
     centres = (box[:, :2] + box[:, 2:]) / 2
     _reject(rejections, ~points_in_regions(centres, settings.roi), Rejection.OUTSIDE_ROI)

@@ -141,7 +141,8 @@ def seen_in(candidates: Candidates, instances: Instances, settings: CountSetting
     batch = candidates.batch
     judged = np.concatenate([instances.counted, doubtful(instances)])
     low, high = instances.size_limits_px
-    faint = batch.faint[_inside(batch.faint, settings)].astype(np.float64)
+    faint = batch.faint.astype(np.float64)
+    faint = faint[points_in_regions(faint[:, :2], settings.roi)]
     faint = faint[(faint[:, 2] >= low) & (faint[:, 2] <= high)]
     area = np.concatenate([batch.area[judged].astype(np.float64), faint[:, 2]])
     quality = np.concatenate([batch.predicted_iou[judged].astype(np.float64), faint[:, 3]])
@@ -154,11 +155,6 @@ def seen_in(candidates: Candidates, instances: Instances, settings: CountSetting
     apart = float(np.median(nearest) / np.sqrt(4 / np.pi * typical))
     evidence = np.array([1.0, len(faint) / len(area), float(np.log(area.mean() / typical))])
     return Crowd(len(area), _share_of_kind(instances, len(judged)), apart, evidence)
-
-
-def _inside(rows: NDArray[np.float32], settings: CountSettings) -> NDArray[np.bool_]:
-    """Return which rows, that begin with x and y in px, lie in the regions of the settings."""
-    return points_in_regions(rows[:, :2].astype(np.float64), settings.roi)
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:

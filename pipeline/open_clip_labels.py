@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline import weights
 from pipeline.cache import cache_dir, keep
 from pipeline.contract import ErrorCode, PipelineError
-from pipeline.portions import Copies, OnPart, Passes, unheard
+from pipeline.portions import Copies, OnPart, Passes, best_device, unheard
 from pipeline.types import PatchBatch
 
 ARCHITECTURE = "ViT-B-32"
@@ -217,10 +217,8 @@ def load() -> ZeroShot:
         PipelineError: MODEL_LOAD_ERROR without verified weights or when they are of another network.
     """
     import open_clip
-    import torch
 
     model = assemble(open_clip.get_model_config(ARCHITECTURE), weights.load_state_dict(WEIGHTS))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     cache = cache_dir() / "text-embeddings"
     key = weights.entry(WEIGHTS).sha256
-    return ZeroShot(model, open_clip.get_tokenizer(ARCHITECTURE), key, device, cache)
+    return ZeroShot(model, open_clip.get_tokenizer(ARCHITECTURE), key, best_device(), cache)

@@ -24,6 +24,13 @@ OnPart = Callable[[float], None]
 """Told the share in [0, 1] that is done, after each pass of a network. May raise, to stop."""
 
 
+def best_device() -> str:
+    """Return "cuda" where torch sees a GPU, else "cpu"."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else CPU
+
+
 def unheard(share: float) -> None:
     """Let the share that is done go by: for callers who wait for the end."""
 

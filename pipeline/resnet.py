@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline import weights
 from pipeline.contract import ErrorCode, PipelineError
-from pipeline.portions import Copies, OnPart, Passes, unheard
+from pipeline.portions import Copies, OnPart, Passes, best_device, unheard
 from pipeline.types import Classification, PatchBatch
 
 if TYPE_CHECKING:
@@ -107,11 +107,4 @@ def load() -> ResNet50:
     Raises:
         PipelineError: MODEL_LOAD_ERROR without torch or verified weights; the message says what to do.
     """
-    return ResNet50(weights.load_state_dict(WEIGHTS), device())
-
-
-def device() -> str:
-    """Return "cuda" where torch sees a GPU, else "cpu"."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return ResNet50(weights.load_state_dict(WEIGHTS), best_device())

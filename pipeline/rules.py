@@ -26,6 +26,7 @@ import numpy as np
 
 from pipeline.contract import SettingsError
 from pipeline.rules_facts import SAMPLE, facts_of
+from pipeline.settings import MAX_RULES_CHARS
 from pipeline.types import Candidates, RuleEffects
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,6 @@ CPU_S = 5
 TRIAL_CPU_S = 2
 WALL_S = 10.0
 MEMORY_BYTES = 1024 * 2**20
-MAX_PROGRAM_CHARS = 20_000
 MAX_NAME_CHARS = 60
 _ATOMS_PER_CANDIDATE = 20
 _ANSWER_BYTES_PER_ATOM = 2 * MAX_NAME_CHARS + 80
@@ -103,8 +103,8 @@ def rules_text(rules: str) -> str:
         return named[rules.strip()]
     if not rules.strip():
         raise _refused("want rules text or a saved name, got none")
-    if len(rules) > MAX_PROGRAM_CHARS:
-        raise _refused(f"want at most {MAX_PROGRAM_CHARS} characters, got {len(rules)}")
+    if len(rules) > MAX_RULES_CHARS:
+        raise _refused(f"want at most {MAX_RULES_CHARS} characters, got {len(rules)}")
     if odd := next((c for c in rules if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t"), None):
         raise _refused(f"want text, got the control character {odd!r}")
     return rules

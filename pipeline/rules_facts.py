@@ -47,7 +47,8 @@ def facts_of(candidates: Candidates) -> str:
     lines += [f"candidate({i})." for i in range(len(batch))]
     lines += _unary("quality", _per_mille(batch.predicted_iou))
     lines += _unary("stability", _per_mille(batch.stability_score))
-    lines += _unary("area", batch.area.tolist()) + _places(batch) + _edges(batch)
+    lines += _unary("area", batch.area.tolist()) + _places(batch)
+    lines += [f"edge({i})." for i in np.flatnonzero(batch.is_cut)]
     return "\n".join(lines + _near(batch) + _shared(batch))
 
 
@@ -78,10 +79,6 @@ def _places(batch: CandidateBatch) -> list[str]:
         + _unary("width", sides[:, 0].tolist())
         + _unary("height", sides[:, 1].tolist())
     )
-
-
-def _edges(batch: CandidateBatch) -> list[str]:
-    return [f"edge({i})." for i in np.flatnonzero((batch.to_border < 1).any(axis=1))]
 
 
 def _near(batch: CandidateBatch) -> list[str]:

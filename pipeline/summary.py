@@ -267,7 +267,7 @@ def _review_reason(
         reasons += [_sizes_reason(batch.scales, area), _unlike_reason(n, question.unlike)]
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
         reasons.append(_touching_reason(box))
-    reasons += [_large_reason(area), _cut_reason(batch.to_border[counted])]
+    reasons += [_large_reason(area), _cut_reason(batch.is_cut[counted])]
     if not settings.shown:
         reasons.append(_scales_reason(len(batch), batch.n_beside))
     if width > max(MIN_WIDTH, WIDE_INTERVAL * n):
@@ -378,6 +378,6 @@ def _few_reason(n: int) -> str | None:
     return f"hardly anything was found: {n} object{'s' if n > 1 else ''}" if n <= HARDLY_ANY else None
 
 
-def _cut_reason(to_border: NDArray[np.float32]) -> str | None:
-    n, cut = len(to_border), int((to_border <= 0).any(axis=1).sum())
+def _cut_reason(is_cut: NDArray[np.bool_]) -> str | None:
+    n, cut = len(is_cut), int(is_cut.sum())
     return f"{cut} of {n} objects are cut by the image border" if cut > max(1, MANY_CUT * n) else None

@@ -130,6 +130,11 @@ class CandidateBatch:
         border = np.stack([left, tops, sizes[page, 1], bottoms[page]], axis=1)
         return np.asarray((self.bbox_xyxy - border) * (1, 1, -1, -1), dtype=np.float32)
 
+    @property
+    def is_cut(self) -> NDArray[np.bool_]:
+        """Return (N,) bool: the mask reaches the border of the image, or of its page."""
+        return np.asarray((self.to_border <= 0).any(axis=1))
+
     def polygon(self, index: int) -> NDArray[np.float32]:
         """Return the (P_i, 2) float32 outline (x, y) of one mask."""
         return self.polygon_xy[self.polygon_offsets[index] : self.polygon_offsets[index + 1]]
@@ -190,7 +195,7 @@ class TypeProbs:
     Attributes:
         types: K type names; the requested one is first. Distractors have names too.
         probs: (N, K) float32 in [0, 1]; rows sum to at most 1.
-        labelled_by: parts used, joined by "+": "imagenet", "open_clip", "head"; or "request".
+        labelled_by: see ``contract.CountResult``.
     """
 
     types: tuple[str, ...]

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from pipeline.contract import SettingsError
-from pipeline.rules import MAX_PROGRAM_CHARS, rule_sets, try_rules
+from pipeline.rules import rule_sets, try_rules
+from pipeline.settings import MAX_RULES_CHARS
 
-MAX_BYTES = 4 * MAX_PROGRAM_CHARS
-"""Of a file that is read: no more can be ``MAX_PROGRAM_CHARS`` in UTF-8."""
+MAX_BYTES = 4 * MAX_RULES_CHARS
+"""Of a file that is read: no more can be ``MAX_RULES_CHARS`` in UTF-8."""
 
 
 class RulesType(click.ParamType[str]):

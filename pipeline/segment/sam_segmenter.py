@@ -13,7 +13,7 @@ from segment_anything.modeling import Sam
 
 from pipeline.contract import CountSettings
 from pipeline.memory import copy_to, is_out_of_memory, within_memory
-from pipeline.portions import OnPart, rising, span, unheard
+from pipeline.portions import OnPart, best_device, rising, span, unheard
 from pipeline.segment.base import EngineInfo, joined
 from pipeline.segment.outline import candidates_from_masks
 from pipeline.segment.sam_fast import FastNet
@@ -61,7 +61,7 @@ class SamSegmenter:
         self.settings = settings
         self._sam, self._prompter = sam, prompter if settings.mode == "fast" else None
         self._prompt_models = info.prompt_models if self._prompter else {}
-        home = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        home = device or torch.device(best_device())
         images = 1 if home.type == "cpu" else max_images
         try:
             self._generators = {home.type: self._on(sam, home)}
