@@ -67,18 +67,16 @@ class DrawnObject:
     """One outline to draw.
 
     Attributes:
-        object_id: "c12", or the id of an object that a human added.
         number: what is written in it, from 1; 0 writes nothing.
         label: the word beside the number.
-        confidence: score in [0, 1], None when there is none.
+        confidence: score in [0, 1].
         polygon_xy: (P, 2) float32 px, image frame, P >= 3; a point or box may stand in as a small polygon.
         reason: "" for counted objects, else the rejection, or ``FAINT``.
     """
 
-    object_id: str
     number: int
     label: str
-    confidence: float | None
+    confidence: float
     polygon_xy: NDArray[np.float32]
     reason: str = ""
 
@@ -91,7 +89,6 @@ def drawn_objects(
     number = {index: i + 1 for i, index in enumerate(counted)}
     objects = [
         DrawnObject(
-            f"c{i}",
             number.get(i, 0),
             instances.labels[i],
             float(instances.scores[i]),
@@ -115,7 +112,7 @@ def _circle(thing: FaintThing) -> DrawnObject:
     angles = np.linspace(0, 2 * np.pi, CIRCLE_CORNERS, endpoint=False)
     around = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     polygon_xy = (thing.x, thing.y) + thing.radius * around
-    return DrawnObject("", 0, "", thing.confidence, polygon_xy.astype(np.float32), FAINT)
+    return DrawnObject(0, "", thing.confidence, polygon_xy.astype(np.float32), FAINT)
 
 
 def explain(
@@ -219,7 +216,7 @@ def _write(picture: NDArray[np.uint8], thing: DrawnObject, scale: float, setting
     room_w, room_h = (high - low).tolist()
     size = float(np.clip(min(room_h / 60, room_w / (22 * len(str(thing.number)) + 12)), 0.3, 1.6))
     words = [thing.label] if settings.show_labels and thing.label else []
-    if settings.confidence_display and thing.confidence is not None:
+    if settings.confidence_display:
         words.append(f"{thing.confidence:.2f}")
     note = " ".join(words)
     note_size = size * 0.55

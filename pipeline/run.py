@@ -26,8 +26,7 @@ from pipeline.contract import (
     PipelineError,
 )
 from pipeline.count import count, summarise
-from pipeline.explain import DrawnObject, drawn_faint, drawn_objects, explain
-from pipeline.explain import render as render_objects
+from pipeline.explain import explain
 from pipeline.label_map import map_labels
 from pipeline.ops.exemplars import framed
 from pipeline.patches import extract_patches
@@ -72,7 +71,6 @@ class ImageOutcome:
     Attributes:
         image_id: of the request.
         result, candidates, instances: the count and what it was made from; None without a result.
-        size_hw: of the counted picture in px (all pages of a TIFF below each other); None unless decoded.
         pictures: JPEG bytes by name: annotated, heatmap, rejected, thumbnail.
         error: why there is no result.
         skipped: ``wanted`` said no.
@@ -83,7 +81,6 @@ class ImageOutcome:
     result: CountResult | None = None
     candidates: Candidates | None = None
     instances: Instances | None = None
-    size_hw: tuple[int, int] | None = None
     pictures: dict[str, bytes] = field(default_factory=dict)
     error: PipelineError | None = None
     skipped: bool = False
@@ -123,31 +120,6 @@ def count_batch(
         return [ImageOutcome(request.image_id, error=error) for request in requests]
     run = _Run(segmenter, reason, object_types, on_progress, wanted, dict(known or {}), on_outcome)
     return run.all(works)
-
-
-def render(
-    path: str,
-    candidates: Candidates,
-    instances: Instances,
-    settings: CountSettings,
-    extra_objects: Sequence[DrawnObject] = (),
-) -> dict[str, bytes]:
-    """Return the pictures again, after a recount or a human's corrections; no model runs.
-
-    Args:
-        path: the image file.
-        candidates: of that image.
-        instances: the decisions to draw.
-        settings: those of the count.
-        extra_objects: what humans added; drawn as counted.
-
-    Raises:
-        PipelineError: the file is missing or does not decode.
-    """
-    image = stack_pages(preprocess("", path, settings))
-    objects, rejected = drawn_objects(candidates, instances)
-    objects += extra_objects
-    return render_objects(image, objects, [*rejected, *drawn_faint(candidates, objects, settings)], settings)
 
 
 @dataclass(slots=True)
@@ -308,8 +280,7 @@ class _Run:
                 work.pages, work.batch = [], None
                 self.on_progress(image_id, STAGES[-1], 1.0)
                 shown = {name: self.known[name] for name in _exemplar_images(settings) - {image_id}}
-                size_hw = own.batch.size_hw
-                return ImageOutcome(image_id, result, own, instances, size_hw, pictures, exemplars_in=shown)
+                return ImageOutcome(image_id, result, own, instances, pictures, exemplars_in=shown)
         return ImageOutcome(image_id, error=work.error, skipped=work.skipped)
 
     @contextmanager

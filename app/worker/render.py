@@ -124,10 +124,10 @@ def _rejected(found: Recounted) -> list[DrawnObject]:
     for object_id, reason in found.rejected.items():
         index = int(object_id.removeprefix("c"))
         score = float(found.instances.scores[index])
-        drawn.append(DrawnObject(object_id, 0, "", score, found.candidates.batch.polygon(index), reason))
+        drawn.append(DrawnObject(0, "", score, found.candidates.batch.polygon(index), reason))
     return drawn
 
 
 def _drawn(one: CountedObject) -> DrawnObject:
     polygon_xy = np.array(one.polygon, dtype=np.float32).reshape(-1, 2)
-    return DrawnObject(one.object_id, one.number, one.label, one.confidence, polygon_xy)
+    return DrawnObject(one.number, one.label, one.confidence, polygon_xy)

@@ -11,7 +11,6 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.ops.rle import mask_to_rle, move_rle, rle_to_crop
 from pipeline.types import CandidateBatch
@@ -78,25 +77,6 @@ class CandidateBuilder:
             polygon_xy=np.concatenate([np.zeros((0, 2), np.float32), *polygons]),
             polygon_offsets=_offsets(polygons),
         )
-
-
-def candidates_from_label_map(
-    labels: NDArray[np.int32], predicted_iou: Sequence[float], stability_score: Sequence[float]
-) -> CandidateBatch:
-    """Return one candidate for each label of a label map, best first.
-
-    Args:
-        labels: (H, W) int32. 0 is background, k in 1…N is object k; a label may be absent.
-        predicted_iou: N values in [0, 1]; entry k - 1 belongs to label k.
-        stability_score: the same for the stability.
-    """
-    builder = CandidateBuilder((labels.shape[0], labels.shape[1]))
-    slices = ndimage.find_objects(labels, max_label=len(predicted_iou))
-    for k, window in enumerate(slices):
-        if window is not None:
-            offset_xy = (window[1].start, window[0].start)
-            builder.add(labels[window] == k + 1, offset_xy, predicted_iou[k], stability_score[k])
-    return builder.finish()
 
 
 def candidates_from_masks(

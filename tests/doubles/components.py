@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from scipy import ndimage
 
 from pipeline.contract import CountSettings
 from pipeline.portions import OnPart, unheard
 from pipeline.segment.base import EngineInfo
-from pipeline.segment.outline import candidates_from_label_map
+from pipeline.segment.outline import candidates_from_masks
 from pipeline.types import CandidateBatch, Image
 
 
@@ -31,4 +30,5 @@ class ComponentsSegmenter:
 
     def _one(self, image: Image) -> CandidateBatch:
         labels, n = ndimage.label(image.pixels_hw3[..., 0] > 127)
-        return candidates_from_label_map(labels.astype(np.int32), [0.9] * n, [0.9] * n)
+        masks = (labels == k for k in range(1, n + 1))
+        return candidates_from_masks(image.size_hw, masks, [0.9] * n, [0.9] * n)

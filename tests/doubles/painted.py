@@ -86,12 +86,9 @@ def _outcome(
     provenance = Provenance("painted", "a test", None, None, "float32", "cpu", "0", settings, *models)
     result = summarise(candidates, instances, request.settings, {"segment": 0.001}, provenance)
     pictures = {name: JPEG + name.encode() for name in ("annotated", "heatmap", "rejected", "thumbnail")}
-    size_hw = candidates.batch.size_hw
     files = {e.file_id for e in request.settings.exemplars} - {None, request.image_id}
     shown = {name: others[name] for name in files}
-    return ImageOutcome(
-        request.image_id, result, candidates, instances, size_hw, pictures, exemplars_in=shown
-    )
+    return ImageOutcome(request.image_id, result, candidates, instances, pictures, exemplars_in=shown)
 
 
 def read_painted(path: str, type_name: str) -> Candidates:

@@ -84,7 +84,7 @@ def outcome_of(request: CountRequest, n_objects: int) -> ImageOutcome:
     )
     result = summarise(candidates, instances, plain, {"segment": 0.001}, provenance)
     pictures = dict.fromkeys(("annotated", "heatmap", "rejected", "thumbnail"), b"\xff\xd8 scripted")
-    return ImageOutcome(request.image_id, result, candidates, instances, SIZE_HW, pictures)
+    return ImageOutcome(request.image_id, result, candidates, instances, pictures)
 
 
 def squares(n_objects: int, type_name: str) -> Candidates:

@@ -68,9 +68,9 @@ def test_an_object_has_the_number_that_is_drawn_on_it() -> None:
     found = candidates(*[(x, y, 4.0) for x, y in rng.uniform((8, 8), (190, 90), (30, 2)).tolist()])
     decided = count(found, CountSettings(iou_threshold=1.0, max_overlap=1.0, min_area_px=0))
     drawn, _ = drawn_objects(found, decided)
-    assert {one.object_id: one.number for one in drawn} == {
-        one.object_id: one.number for one in objects_of(found, decided)
-    }
+    outlines = {one.number: found.batch.polygon(int(one.object_id[1:])) for one in objects_of(found, decided)}
+    assert {one.number for one in drawn} == outlines.keys()
+    assert all(np.array_equal(one.polygon_xy, outlines[one.number]) for one in drawn)
 
 
 def test_a_removed_object_is_gone_and_the_others_are_numbered_anew() -> None:

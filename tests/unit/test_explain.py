@@ -25,7 +25,7 @@ from tests.drawn import CENTRES, ground
 
 def square(x, y, side=40, number=1, reason=""):
     corners = np.float32([[x, y], [x + side, y], [x + side, y + side], [x, y + side]])
-    return DrawnObject(f"c{number}", number, "thing", 0.9, corners, reason)
+    return DrawnObject(number, "thing", 0.9, corners, reason)
 
 
 def decoded(data):
@@ -66,9 +66,7 @@ def test_labels_and_scores_are_written_only_on_request():
 
 
 def test_text_in_any_script_and_at_any_place_is_drawn():
-    odd = [
-        DrawnObject("h1", 12345, "œuf 卵", None, square(x, y, 3).polygon_xy) for x, y in ((0, 0), (597, 397))
-    ]
+    odd = [DrawnObject(12345, "œuf 卵", 1.0, square(x, y, 3).polygon_xy) for x, y in ((0, 0), (597, 397))]
     assert drawn(odd)["annotated"].shape == (400, 600, 3)
 
 
@@ -152,5 +150,12 @@ def test_objects_are_numbered_in_reading_order():
         split_from={},
     )
     counted, rejected = drawn_objects(found, decided)
-    assert [(d.object_id, d.number) for d in counted] == [("c1", 1), ("c3", 2), ("c4", 3), ("c0", 4)]
-    assert [(d.object_id, d.number, d.reason) for d in rejected] == [("c2", 0, "low_score")]
+    assert [(d.number, d.reason) for d in (*counted, *rejected)] == [
+        (1, ""),
+        (2, ""),
+        (3, ""),
+        (4, ""),
+        (0, "low_score"),
+    ]
+    for one, index in zip((*counted, *rejected), (1, 3, 4, 0, 2), strict=True):
+        assert np.array_equal(one.polygon_xy, found.batch.polygon(index))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,11 +13,10 @@ from pipeline.archive import read_candidates, write_candidates
 from pipeline.classify import classify
 from pipeline.contract import STAGES, CountRequest, CountSettings, ErrorCode, Exemplar, ObjectType
 from pipeline.count import count
-from pipeline.explain import DrawnObject
 from pipeline.patches import extract_patches
 from pipeline.preprocess import preprocess
 from pipeline.rules import try_rules, why_refused
-from pipeline.run import count_batch, render
+from pipeline.run import count_batch
 from tests.drawn import CENTRES, DISCS, HALF, OBJECT, SQUARES, discs, grid, ground, tray
 
 CLASSICAL = CountSettings(engine="classical")
@@ -45,7 +43,7 @@ def test_outcomes_come_in_the_order_of_the_requests(scene):
 
 def test_an_outcome_holds_everything_that_is_stored(scene):
     (outcome,) = count_batch([CountRequest("img_1", scene(5), "disc", CLASSICAL)])
-    assert outcome.size_hw == (400, 600)
+    assert outcome.candidates.batch.size_hw == (400, 600)
     assert len(outcome.candidates) == len(outcome.instances.rejections) >= 5
     assert set(outcome.pictures) == {"annotated", "heatmap", "rejected", "thumbnail"}
     assert set(outcome.result.timings_s) == set(STAGES)
@@ -119,7 +117,7 @@ def test_pages_of_a_tiff_add_up_in_one_tall_picture(tmp_path):
     }
     assert counted["first"].result.count == 3
     assert counted["all"].result.count == 8
-    assert counted["all"].size_hw == (800, 600)
+    assert counted["all"].candidates.batch.size_hw == (800, 600)
     lower = counted["all"].candidates.batch.bbox_xyxy[:, 1] > 400
     assert lower.sum() == 5
 
@@ -288,20 +286,6 @@ def test_without_overlays_only_the_thumbnail_is_made(scene):
     settings = CountSettings(engine="classical", visualize=False)
     (outcome,) = count_batch([CountRequest("a", scene(3), "disc", settings)])
     assert set(outcome.pictures) == {"thumbnail"}
-
-
-def test_corrections_are_drawn_without_a_model(scene):
-    path = scene(3)
-    (outcome,) = count_batch([CountRequest("a", path, "disc", CLASSICAL)])
-    added = DrawnObject("h1", 4, "disc", None, np.float32([[400, 300], [460, 300], [460, 360], [400, 360]]))
-    again = render(path, outcome.candidates, outcome.instances, CLASSICAL)
-    with_added = render(path, outcome.candidates, outcome.instances, CLASSICAL, [added])
-    assert again["annotated"] == outcome.pictures["annotated"]
-    assert with_added["annotated"] != again["annotated"]
-    batch = replace(outcome.candidates.batch, faint=np.float32([[430, 330, 700, 0.3]]))
-    faint = replace(outcome.candidates, batch=batch), outcome.instances, CLASSICAL
-    assert render(path, *faint)["rejected"] != again["rejected"]
-    assert render(path, *faint, [added])["rejected"] == again["rejected"], "nothing is told of it any more"
 
 
 def test_no_requests_are_no_outcomes():
