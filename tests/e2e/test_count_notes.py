@@ -8,17 +8,15 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.photos import discs, empty, two_kinds
+from tests.e2e.photos import discs, empty
 from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload, wait_until_saved
-from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL
+from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL, counted
 
 
 def test_words_that_nothing_can_check_are_said_to_be_so_until_something_is_shown(
     visit: Visit, tmp_path: Path
 ) -> None:
-    page = visit.page
-    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="unicorn feathers")
-    assert count_of(page) == N_LARGE + N_SMALL
+    page, job_id = counted(visit, tmp_path, "unicorn feathers")
     note = page.get_by_test_id("naming")
     expect(note).to_contain_text("nothing here can tell which are “unicorn feathers”")
     page.keyboard.press("l")
@@ -31,15 +29,12 @@ def test_words_that_nothing_can_check_are_said_to_be_so_until_something_is_shown
 
 
 def test_every_object_is_what_was_asked_for_where_nothing_was_typed(visit: Visit, tmp_path: Path) -> None:
-    upload(visit.page, visit.url, two_kinds(tmp_path), type_name="")
-    assert count_of(visit.page) == N_LARGE + N_SMALL
-    expect(visit.page.get_by_test_id("naming")).to_have_count(0)
+    page, _ = counted(visit, tmp_path, "")
+    expect(page.get_by_test_id("naming")).to_have_count(0)
 
 
 def test_a_number_that_a_person_gave_is_told_from_what_is_marked(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
-    marked = count_of(page)
+    (page, _), marked = counted(visit, tmp_path), N_LARGE + N_SMALL
     page.get_by_text("I know the number").click()
     page.get_by_label("The right number").fill(str(marked + 7))
     page.get_by_role("button", name="Save", exact=True).first.click()

@@ -18,6 +18,13 @@ LARGE, SMALL = 1, 6
 """Numbers of a large and of a small disc, in reading order."""
 
 
+def counted(visit: Visit, folder: Path, type_name: str = "disc") -> tuple[Page, str]:
+    """Upload the photo of two kinds, and return the page and the job's id once all in it is counted."""
+    job_id = upload(visit.page, visit.url, two_kinds(folder), type_name=type_name)
+    assert count_of(visit.page) == N_LARGE + N_SMALL
+    return visit.page, job_id
+
+
 def drag(page: Page, corners: tuple[float, float, float, float]) -> None:
     """Drag between two image pixels of the photo in view."""
     photo = page.get_by_test_id("photo")
@@ -72,9 +79,7 @@ def test_a_drawn_box_counts_what_is_like_it_in_all_photos(visit: Visit, tmp_path
 
 
 def test_counting_anew_with_examples_opens_a_new_job(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
-    count_of(page)
+    page, job_id = counted(visit, tmp_path)
     page.keyboard.press("l")
     drag(page, around(visit.url, job_id, SMALL))
     expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
@@ -127,9 +132,7 @@ def test_examples_go_with_their_photo(visit: Visit, tmp_path: Path) -> None:
 
 
 def test_clicks_say_what_is_meant_and_what_is_not(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
-    count = count_of(page)
+    page, job_id = counted(visit, tmp_path)
     page.get_by_role("button", name="Not like this").click()
     click_pixel(page, *centre_of_object(visit.url, job_id, SMALL))
     expect(page.get_by_text("What looks like these is left out")).to_be_visible()
@@ -143,7 +146,7 @@ def test_clicks_say_what_is_meant_and_what_is_not(visit: Visit, tmp_path: Path) 
     click_pixel(page, *centre_of_object(visit.url, job_id, LARGE))
     page.get_by_role("button", name="Remove example 1 (not like this)").click()
     page.get_by_role("button", name="Remove example 1 (like this)").click()
-    expect(page.get_by_test_id("count")).to_have_text(str(count))
+    expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE + N_SMALL))
     expect(page.get_by_text("Preview;")).to_have_count(0)
     click_pixel(page, *centre_of_object(visit.url, job_id, LARGE))
     page.get_by_role("button", name="Apply (10)").click()
@@ -152,33 +155,27 @@ def test_clicks_say_what_is_meant_and_what_is_not(visit: Visit, tmp_path: Path) 
 
 
 def test_an_example_that_was_not_applied_is_there_again_after_a_reload(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
-    count = count_of(page)
+    page, job_id = counted(visit, tmp_path)
     page.keyboard.press("l")
     drag(page, around(visit.url, job_id, SMALL))
     expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
     page.reload()
-    expect(page.get_by_text(f"Preview; the saved count is {count}.")).to_be_visible()
+    expect(page.get_by_text(f"Preview; the saved count is {N_LARGE + N_SMALL}.")).to_be_visible()
     expect(page.get_by_test_id("count")).to_have_text(str(N_SMALL))
     page.get_by_role("button", name="Discard").click()
     page.reload()
-    expect(page.get_by_test_id("count")).to_have_text(str(count))
+    expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE + N_SMALL))
 
 
 def test_an_example_where_nothing_was_found_says_so(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
-    count_of(page)
+    page, _ = counted(visit, tmp_path)
     page.keyboard.press("l")
     drag(page, (78, 78, 102, 102))
     expect(page.get_by_text("The engine saw nothing here")).to_be_visible()
 
 
 def test_examples_are_shown_without_a_mouse(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
-    count_of(page)
+    page, _ = counted(visit, tmp_path)
     page.keyboard.press(".")
     page.get_by_role("button", name="More like it").press("Enter")
     expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE))
@@ -208,9 +205,7 @@ def test_a_finger_draws_on_a_phone_and_two_still_zoom(
     browser: Browser, product: Product, tmp_path: Path
 ) -> None:
     with visiting(browser, product, viewport=PHONE, has_touch=True) as visit:
-        page = visit.page
-        job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
-        count_of(page)
+        page, job_id = counted(visit, tmp_path)
         page.get_by_role("button", name="Like this", exact=True).tap()
         photo = page.get_by_test_id("photo")
         photo.scroll_into_view_if_needed()

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.e2e.conftest import Product, Visit, visiting
 from tests.e2e.photos import discs, two_kinds
 from tests.e2e.test_counting import count_of, upload
-from tests.e2e.test_exemplars import N_LARGE, N_SMALL
+from tests.e2e.test_exemplars import N_LARGE, N_SMALL, counted
 
 
 def images_of(url: str, job_id: str) -> list[dict[str, Any]]:
@@ -28,9 +28,7 @@ def row_of(page: Page, count: int) -> Locator:
 
 
 def test_a_group_is_named_and_another_left_out(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
-    assert count_of(page) == N_LARGE + N_SMALL
+    page, job_id = counted(visit, tmp_path)
     large, small = row_of(page, N_LARGE), row_of(page, N_SMALL)
     small.get_by_role("checkbox").uncheck()
     expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE))
@@ -52,9 +50,7 @@ def test_a_group_is_named_and_another_left_out(visit: Visit, tmp_path: Path) -> 
 
 
 def test_groups_that_a_person_named_are_not_called_what_was_asked_for(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    upload(page, visit.url, two_kinds(tmp_path), type_name="washer")
-    count_of(page)
+    page, _ = counted(visit, tmp_path, "washer")
     card = page.locator("section", has=page.get_by_test_id("count"))
     expect(card.get_by_text("washers", exact=True)).to_be_visible()
     name = row_of(page, N_SMALL).get_by_role("textbox")
@@ -68,9 +64,7 @@ def test_groups_that_a_person_named_are_not_called_what_was_asked_for(visit: Vis
 def test_the_group_that_is_named_as_asked_is_what_is_counted_until_another_is_ticked(
     visit: Visit, tmp_path: Path
 ) -> None:
-    page = visit.page
-    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="washer")
-    assert count_of(page) == N_LARGE + N_SMALL
+    page, job_id = counted(visit, tmp_path, "washer")
     name = row_of(page, N_SMALL).get_by_role("textbox")
     name.fill("Washers")
     name.press("Enter")
@@ -90,9 +84,7 @@ def test_the_group_that_is_named_as_asked_is_what_is_counted_until_another_is_ti
 
 
 def test_a_group_is_pointed_out_by_pointer_and_focus(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
-    count_of(page)
+    page, _ = counted(visit, tmp_path)
     shown = page.get_by_test_id("pointed-out")
     outlines = page.get_by_test_id("counted").locator(".machine")
     colours = "paths => new Set(paths.map(path => getComputedStyle(path).stroke)).size"
@@ -124,9 +116,7 @@ def test_what_is_alike_in_other_photos_follows_when_asked(visit: Visit, tmp_path
 
 
 def test_a_group_of_two_kinds_is_split_and_joined_again(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    job_id = upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
-    count_of(page)
+    page, job_id = counted(visit, tmp_path)
     groups = page.get_by_role("region", name="Groups").get_by_role("listitem")
     expect(groups).to_have_count(2)
     row_of(page, N_LARGE).get_by_role("button", name="Split").click()

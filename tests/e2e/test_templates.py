@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import Visit
 from tests.e2e.photos import two_kinds
 from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload, wait_until_saved
-from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL, config_of
+from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL, config_of, counted
 from tests.e2e.test_groups import row_of
 
 
@@ -82,9 +82,7 @@ def test_a_template_is_tried_on_a_counted_job_and_deleted(visit: Visit, tmp_path
 
 
 def test_a_template_shows_its_settings_and_what_is_shown_is_sent(visit: Visit, tmp_path: Path) -> None:
-    page = visit.page
-    upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
-    count_of(page)
+    page, _ = counted(visit, tmp_path)
     page.get_by_text("Count again with other settings").click()
     page.get_by_label("Sensitivity").fill("30")
     page.get_by_label("Leave out what the edge cuts").check()
