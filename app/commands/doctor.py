@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from app.config import Config, ConfigError
+from app.pages.shell import DIST, entry_files
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MIN_PYTHON = (3, 11)
@@ -95,9 +96,7 @@ def _node() -> Finding:
 
 
 def _frontend() -> Finding:
-    built = (ROOT / "frontend" / "dist" / "index.html").is_file() or any(
-        ROOT.glob("frontend/dist/.vite/*.json")
-    )
+    built = entry_files(DIST) is not None
     return Finding("frontend", built, "built" if built else "not built: make frontend")
 
 

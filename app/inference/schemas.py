@@ -6,22 +6,14 @@ import marshmallow as ma
 from flask_smorest.fields import Upload
 from marshmallow import fields, validate
 
-from app.jobs.schemas import FILE_ID, TIME, RejectedFileSchema, described
+from app.jobs.schemas import FILE_ID, FILES, TIME, UPLOAD_ID, RejectedFileSchema, described
 from app.types.schemas import WORD
-
-UPLOAD_ID = "upl_01jz4k8e7b2w3x4y5z6a7b8c9d"
 
 
 class UploadFormSchema(ma.Schema):
     """What POST /inference/upload takes, as multipart/form-data."""
 
-    files = fields.List(
-        Upload(),
-        required=True,
-        metadata={
-            "description": "1 to 100 files: JPEG, PNG, TIFF or WebP, 64 to 8192 px a side, 50 MB each."
-        },
-    )
+    files = fields.List(Upload(), required=True, metadata=FILES)
 
 
 class DimensionsSchema(ma.Schema):

@@ -18,6 +18,7 @@ IN_CALENDAR = validate.Range(datetime(1000, 1, 2, tzinfo=UTC), datetime(9999, 12
 """What every database has a date for, in any zone."""
 INTERVAL = "90 %, inclusive; always holds the count. A human's edits move it; a human's number is exact."
 Meta = dict[str, Any]
+FILES: Meta = {"description": "1 to 100 files: JPEG, PNG, TIFF or WebP, 64 to 8192 px a side, 50 MB each."}
 
 
 def described(example: Any, text: str = "") -> Meta:
@@ -28,13 +29,7 @@ def described(example: Any, text: str = "") -> Meta:
 class JobFormSchema(ma.Schema):
     """What POST /jobs takes, as multipart/form-data."""
 
-    images = fields.List(
-        Upload(),
-        required=True,
-        metadata={
-            "description": "1 to 100 files: JPEG, PNG, TIFF or WebP, 64 to 8192 px a side, 50 MB each."
-        },
-    )
+    images = fields.List(Upload(), required=True, metadata=FILES)
     type = fields.String(
         validate=validate.Length(1, 100),
         metadata=described(
