@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 Scene = NDArray[np.uint8]
 
 GROUND, OBJECT = (205, 200, 190), (90, 60, 50)
 RED, LIGHT, DARK = (200, 60, 40), (230, 230, 230), (30, 30, 30)
+
+
+def encoded(picture: Scene | PillowImage.Image, **options: Any) -> bytes:
+    """Return the file of a picture: a PNG, or what ``options`` ask of Pillow."""
+    if not isinstance(picture, PillowImage.Image):
+        picture = PillowImage.fromarray(picture)
+    file = io.BytesIO()
+    picture.save(file, **{"format": "PNG"} | options)
+    return file.getvalue()
 
 
 def ground(

@@ -6,7 +6,6 @@ A painted image is a PNG whose pixels of object i have red = i + 1 and green = i
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from pipeline.run import ImageOutcome
 from pipeline.settings import settings_to_json
 from pipeline.types import CandidateBatch, Candidates
 from tests.candidates import candidates_of, disc
+from tests.drawn import encoded
 
 SIZE_HW = (120, 160)
 LEAST_QUALITY = 0.05
@@ -48,9 +48,7 @@ def painted_png(discs: Sequence[Disc], size_hw: tuple[int, int] = SIZE_HW, shade
     pixels[..., 2] = shade
     for i, d in enumerate(discs):
         pixels[disc(size_hw, d.x, d.y, d.radius)] = (i + 1, round(100 * d.quality) + 101 * d.kind, shade)
-    file = io.BytesIO()
-    PillowImage.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+    return encoded(pixels)
 
 
 def count_batch(

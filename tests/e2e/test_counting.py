@@ -13,8 +13,6 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import Product, Visit
 from tests.e2e.photos import N_COINS, coins, discs, large_coins
 
-SAVED = re.compile(r"^Saved|^$")
-
 
 def upload(page: Page, url: str, *photos: Path, type_name: str = "coin") -> str:
     """Choose photos, say what to count, send them, and return the job's id."""

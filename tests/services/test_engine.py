@@ -25,6 +25,7 @@ from app.storage.keys import picture_folder, picture_key
 from app.worker import render
 from pipeline.run import count_batch
 from tests.doubles.pipeline import script
+from tests.drawn import encoded
 from tests.services.conftest import MakeWorkplace
 from tests.services.test_reconcile import lose_worker, run_round
 from tests.services.workplace import Workplace
@@ -36,14 +37,8 @@ def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
 
 
-def coins() -> bytes:
-    file = io.BytesIO()
-    PillowImage.fromarray(data.coins()).save(file, "PNG")
-    return file.getvalue()
-
-
 def counted_coins(workplace: Workplace) -> str:
-    job_id = workplace.submit(coins(), config={"engine": "classical"})
+    job_id = workplace.submit(encoded(data.coins()), config={"engine": "classical"})
     workplace.drain(count_batch)
     return job_id
 
@@ -72,7 +67,7 @@ def remove_first(workplace: Workplace, job_id: str) -> str:
 
 
 def test_a_photo_of_24_coins_is_counted_by_a_real_worker(workplace: Workplace) -> None:
-    job_id = workplace.submit(coins(), config={"engine": "classical"}, announce=True)
+    job_id = workplace.submit(encoded(data.coins()), config={"engine": "classical"}, announce=True)
     workplace.start("app", "worker")
     assert workplace.wait_end(job_id).status == JobStatus.COMPLETED, workplace.logged()
     (image,) = workplace.images(job_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image as PillowImage
 
 torch = pytest.importorskip("torch")
 open_clip = pytest.importorskip("open_clip")
@@ -29,7 +27,7 @@ from pipeline.run import STAGE_SHARES, count_batch  # noqa: E402
 from pipeline.segment.tiles import TiledSegmenter  # noqa: E402
 from tests.doubles.segmenters import PoisonedSegmenter  # noqa: E402
 from tests.doubles.small_clip import small_clip  # noqa: E402
-from tests.drawn import CENTRES, discs, ground  # noqa: E402
+from tests.drawn import CENTRES, discs, encoded, ground  # noqa: E402
 from tests.services.workplace import Workplace  # noqa: E402
 
 pytestmark = pytest.mark.deep
@@ -92,9 +90,7 @@ def hold(stage: str, monkeypatch: pytest.MonkeyPatch) -> Hold:
 
 
 def photo() -> bytes:
-    file = io.BytesIO()
-    PillowImage.fromarray(discs(ground(600, 600), CENTRES[:N_OBJECTS], 20)).save(file, "PNG")
-    return file.getvalue()
+    return encoded(discs(ground(600, 600), CENTRES[:N_OBJECTS], 20))
 
 
 def test_progress_and_lease_move_between_the_passes(workplace: Workplace, stage: str, hold: Hold) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image as PillowImage
 
 from app.config import Config
 from app.jobs.states import JobStatus
@@ -17,7 +15,7 @@ from pipeline import label_map
 from pipeline.contract import ENGINES, SAM_MODELS, STAGES
 from pipeline.run import MAX_BATCH_IMAGES, count_batch
 from tests.doubles.segmenters import PoisonedSegmenter
-from tests.drawn import CENTRES, discs, ground
+from tests.drawn import CENTRES, discs, encoded, ground
 from tests.services.conftest import MakeWorkplace
 from tests.services.test_reconcile import run_round
 from tests.services.workplace import Workplace
@@ -38,9 +36,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> PoisonedSegmenter:
 
 
 def photo(n_discs: int) -> bytes:
-    file = io.BytesIO()
-    PillowImage.fromarray(discs(ground(), CENTRES[:n_discs], 20)).save(file, "PNG")
-    return file.getvalue()
+    return encoded(discs(ground(), CENTRES[:n_discs], 20))
 
 
 def jobs_in(call: list[str]) -> set[str]:

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from PIL import Image as PillowImage
 from werkzeug.test import TestResponse
 
 from app.columns import utcnow
@@ -20,7 +19,7 @@ from pipeline.run import ImageOutcome
 from pipeline.run import count_batch as real_count_batch
 from tests.doubles import painted
 from tests.doubles.painted import Disc, painted_png, row_of_discs
-from tests.drawn import CENTRES, discs, ground
+from tests.drawn import CENTRES, discs, encoded, ground
 from tests.services.client import Client, data_of, error_of
 from tests.services.conftest import MakeWorkplace
 
@@ -235,9 +234,7 @@ def test_a_job_deleted_while_it_is_counted_leaves_no_files(client: Client, holde
 def drawn_photo(n_small: int) -> bytes:
     """Return a photo of so many small discs among large ones."""
     scene = discs(discs(ground(seed=n_small), CENTRES[:n_small], 7), CENTRES[n_small:], 24)
-    file = io.BytesIO()
-    PillowImage.fromarray(scene).save(file, "JPEG", quality=92)
-    return file.getvalue()
+    return encoded(scene, format="JPEG", quality=92)
 
 
 def test_on_drawn_photos_one_example_counts_in_all_of_them(make_workplace: MakeWorkplace) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image as PillowImage
 from skimage import data
 
 from pipeline.calibration import calibration_of
 from pipeline.run import count_batch
 from tests.doubles.painted import Disc, painted_png, row_of_discs
+from tests.drawn import encoded
 from tests.services.client import Client, data_of
 
 
@@ -26,9 +25,7 @@ def database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def coins() -> bytes:
     """A photo of 24 coins."""
-    file = io.BytesIO()
-    PillowImage.fromarray(data.coins()).save(file, "PNG")
-    return file.getvalue()
+    return encoded(data.coins())
 
 
 def column(found: list[dict[str, Any]], name: str) -> np.ndarray[Any, Any]:

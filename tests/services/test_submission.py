@@ -19,6 +19,7 @@ from app.jobs.models import Job, JobImage
 from app.storage import StorageError, storage
 from app.uploads.models import Image
 from tests.doubles.painted import Disc, painted_png, row_of_discs
+from tests.drawn import encoded
 from tests.services.client import Client, data_of, error_of
 from tests.services.conftest import MakeWorkplace
 
@@ -35,11 +36,9 @@ def client(make_client: Callable[..., Client]) -> Client:
     return make_client(rate_limit_per_minute=100_000)
 
 
-def encoded(size_wh: tuple[int, int], file_format: str, **options: Any) -> bytes:
-    file = io.BytesIO()
+def noise(size_wh: tuple[int, int], file_format: str, **options: Any) -> bytes:
     pixels = np.random.default_rng(1).integers(0, 255, (size_wh[1], size_wh[0], 3), dtype=np.uint8)
-    PillowImage.fromarray(pixels).save(file, file_format, **options)
-    return file.getvalue()
+    return encoded(pixels, format=file_format, **options)
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -79,7 +78,7 @@ def test_an_accepted_job_is_in_the_database_with_its_files(client: Client) -> No
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_each_format_is_known_by_its_bytes_and_not_by_its_name(client: Client, file_format: str) -> None:
-    (image,) = client.accepted(encoded((80, 64), file_format), names=["photo.gif"])["images"]
+    (image,) = client.accepted(noise((80, 64), file_format), names=["photo.gif"])["images"]
     assert (image["format"], image["width"], image["height"]) == (file_format.lower(), 80, 64)
 
 
@@ -87,17 +86,17 @@ def test_each_format_is_known_by_its_bytes_and_not_by_its_name(client: Client, f
 def test_the_size_is_the_one_after_exif_orientation(client: Client, file_format: str) -> None:
     exif = PillowImage.Exif()
     exif[0x0112] = 6
-    (image,) = client.accepted(encoded((100, 64), file_format, exif=exif))["images"]
+    (image,) = client.accepted(noise((100, 64), file_format, exif=exif))["images"]
     assert (image["width"], image["height"]) == (64, 100)
 
 
 BAD_FILES = {
     "INVALID_FORMAT": [b"GIF89a not an image", b"", b"\x89PN"],
     "INVALID_DIMENSIONS": [
-        encoded((63, 64), "PNG"), encoded((64, 63), "PNG"), png_header(8193, 64), png_header(60_000, 60_000),
+        noise((63, 64), "PNG"), noise((64, 63), "PNG"), png_header(8193, 64), png_header(60_000, 60_000),
     ],
     "CORRUPTED_FILE": [
-        encoded((64, 64), "JPEG")[:-200], GOOD[:200], png_header(8192, 8192), png_header(100, 100),
+        noise((64, 64), "JPEG")[:-200], GOOD[:200], png_header(8192, 8192), png_header(100, 100),
     ],
 }  # fmt: skip
 
@@ -117,7 +116,7 @@ def test_a_bad_file_is_refused_with_its_code_and_nothing_is_stored(
 
 
 def test_all_bad_files_of_a_request_are_reported_together(client: Client) -> None:
-    files = [b"GIF89a", GOOD, encoded((32, 32), "PNG"), encoded((64, 64), "JPEG")[:-200]]
+    files = [b"GIF89a", GOOD, noise((32, 32), "PNG"), noise((64, 64), "JPEG")[:-200]]
     answer = client.submit(*files, names=["a.gif", "b.png", "c.png", "d.jpg"])
     details = error_of(answer)["details"]
     assert [(d["field"], d["filename"], d["code"]) for d in details] == [
@@ -278,7 +277,7 @@ def test_a_storage_that_fails_accepts_nothing(client: Client, monkeypatch: pytes
 
 
 def test_a_large_image_is_checked_in_a_child_of_limited_memory(client: Client) -> None:
-    photo = encoded((2400, 1800), "JPEG", quality=1)  # the test client leaks bodies over half a megabyte
+    photo = noise((2400, 1800), "JPEG", quality=1)  # the test client leaks bodies over half a megabyte
     (image,) = client.accepted(photo)["images"]
     assert (image["width"], image["height"]) == (2400, 1800)
     assert error_of(client.submit(photo[: len(photo) // 2]))["code"] == "CORRUPTED_FILE"

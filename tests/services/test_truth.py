@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from pipeline.contract import CountRequest, ErrorCode, PipelineError
 from pipeline.run import ImageOutcome
 from pipeline.run import count_batch as real_count_batch
 from tests.doubles import painted
+from tests.drawn import encoded
 from tests.services.client import Client, data_of, error_of
 from tests.services.test_results import MIXED, THREE, correct
 
@@ -150,14 +150,9 @@ def test_the_class_of_an_object_is_the_same_through_every_door(client: Client) -
     assert [d["class_id"] for d in corrected] == [1, 0, 0]
 
 
-def coins() -> PillowImage.Image:
-    return PillowImage.fromarray(data.coins())
-
-
-def encoded(*pages: PillowImage.Image) -> bytes:
-    file = io.BytesIO()
-    pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
-    return file.getvalue()
+def coins(n_pages: int) -> bytes:
+    first, *others = [PillowImage.fromarray(data.coins())] * n_pages
+    return encoded(first, format="TIFF", save_all=True, append_images=others)
 
 
 def counted_really(client: Client, photo: bytes, **options: Any) -> dict[str, Any]:
@@ -168,7 +163,7 @@ def counted_really(client: Client, photo: bytes, **options: Any) -> dict[str, An
 
 def test_all_pages_of_a_tiff_are_one_picture_through_every_door(client: Client) -> None:
     config = {"engine": "classical", "pages": "all"}
-    job = counted_really(client, encoded(coins(), coins()), config=config)
+    job = counted_really(client, coins(2), config=config)
     (image,), result = job["images"], client.results(job["job_id"])
     assert (image["width"], image["height"]) == (result["width"], result["height"]) == (384, 606)
     assert image["stats"] == result["stats"]
@@ -184,7 +179,7 @@ def test_all_pages_of_a_tiff_are_one_picture_through_every_door(client: Client) 
 
 
 def test_pages_that_were_not_counted_are_told_until_a_human_has_looked(client: Client) -> None:
-    job = counted_really(client, encoded(coins(), coins(), coins()), config={"engine": "classical"})
+    job = counted_really(client, coins(3), config={"engine": "classical"})
     job_id, reason = job["job_id"], "only the first of 3 pages was counted"
     assert job["images"][0]["review_reason"] == reason
     client.post(f"/jobs/{job_id}/recount", {"config": {"confidence_threshold": 0.9}})
@@ -197,7 +192,7 @@ def test_pages_that_were_not_counted_are_told_until_a_human_has_looked(client: C
 
 def test_what_is_added_carries_the_name_that_a_synonym_stands_for(client: Client) -> None:
     client.post("/types", {"name": "coin"})
-    job = counted_really(client, encoded(coins()), type="coins", config={"engine": "classical"})
+    job = counted_really(client, coins(1), type="coins", config={"engine": "classical"})
     edits = [{"op": "add", "box": [5, 5, 40, 40]}]
     corrected = data_of(correct(client, job, 1, edits=edits))["detections"]
     result = client.results(job["job_id"])

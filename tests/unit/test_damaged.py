@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 
@@ -16,6 +15,7 @@ from app.uploads.decode import decode
 from pipeline.contract import CountSettings, ErrorCode, PipelineError
 from pipeline.jpeg_warnings import damage_of_jpeg
 from pipeline.preprocess import preprocess
+from tests.drawn import encoded
 
 DAMAGED = {
     "jpeg": ({"format": "JPEG", "quality": 85}, 15),
@@ -36,12 +36,6 @@ N_DAMAGES, VISIBLE_LEVELS, VISIBLE_SHARE = 40, 32, 0.005
 
 def photo(mode="RGB"):
     return PillowImage.fromarray(skimage.data.coffee()).resize((600, 400)).convert(mode)
-
-
-def encoded(picture, **options):
-    file = io.BytesIO()
-    picture.save(file, **options)
-    return file.getvalue()
 
 
 def pixels(path):
