@@ -15,7 +15,7 @@ const REASONS: Reason[] = [
   { key: "too_large", label: "too large", colour: "#005aff" },
   { key: "edge", label: "cut by the edge", colour: "#00dc78" },
   { key: "outside_roi", label: "outside the region", colour: "#969696" },
-  { key: "other_type", label: "another type", colour: "#ff50a0" },
+  { key: "other_type", label: "another kind", colour: "#ff50a0" },
   { key: "unlike_exemplar", label: "unlike the examples", colour: "#ff3c3c" },
   { key: "rule", label: "left out by a rule", colour: "#8c5a28" },
   { key: "human", label: "removed by hand", colour: "#ffffff" },
@@ -29,7 +29,7 @@ export function reasonOf(rejection: string): Reason {
   return REASONS.find((reason) => reason.key === key) ?? UNKNOWN;
 }
 
-/** Return the sentence part for people: `another type (nut)`. */
+/** Return the sentence part for people: `another kind (nut)`. */
 export function describeRejection(rejection: string): string {
   const detail = rejection.split(":")[1];
   const { key, label } = reasonOf(rejection);
