@@ -24,6 +24,7 @@ def describe_job(job: Job) -> dict[str, Any]:
         "processed_images": sum(image.status in DONE_IMAGE for image in job.images),
         "count": sum(counts),
         "needs_review": any(image.needs_review for image in job.images),
+        "expires_at": rfc3339(job.images[0].image.upload.expires_at),
         "images": [describe_image(image) for image in job.images],
     }
 

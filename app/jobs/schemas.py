@@ -196,6 +196,9 @@ class JobListItemSchema(JobSummarySchema):
 class JobSchema(JobSummarySchema):
     """A job with its images."""
 
+    expires_at = fields.DateTime(
+        required=True, metadata=described(TIME, "its files are deleted then, unless a template needs them")
+    )
     images = fields.List(fields.Nested(JobImageSchema), required=True)
 
 

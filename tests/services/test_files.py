@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -93,6 +93,8 @@ def test_a_strange_name_is_safe_in_the_header(client: Client) -> None:
 
 def test_expired_uploads_lose_their_bytes_and_keep_their_results(client: Client) -> None:
     job = client.counted(PHOTO)
+    left = datetime.fromisoformat(job["expires_at"]) - utcnow()
+    assert timedelta(days=6.9) < left < timedelta(days=7.1)
     assert purge(client, 6.9) == 0
     assert purge(client, 7.1) == 1
     assert purge(client, 7.1) == 0

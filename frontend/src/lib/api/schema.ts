@@ -791,6 +791,12 @@ export interface components {
             /** @example null */
             retry_of: string | null;
             error: components["schemas"]["Failure"] | null;
+            /**
+             * Format: date-time
+             * @description its files are deleted then, unless a template needs them
+             * @example 2026-01-31T12:00:00Z
+             */
+            expires_at: string;
             images: components["schemas"]["JobImage"][];
         };
         JobAnswer: {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { JobImage, JobStatus } from "../api/types";
-import { photosCounted, reviewNote } from "./totals";
+import { keptNote, photosCounted, reviewNote } from "./totals";
 
 const images = (...states: JobStatus[]) => states.map((status) => ({ status }) as JobImage);
 
@@ -18,4 +18,10 @@ it("says how many photos ask for a look", () => {
     "1 photo needs review",
     "2 photos need review",
   ]);
+});
+
+it("says how long photos are kept, and that counts are", () => {
+  const [before, at] = [Date.UTC(2026, 10, 23), "2026-11-30T12:00:00Z"];
+  expect(keptNote(at, before)).toMatch(/^photos kept until .*30.*2026.*, counts for good$/);
+  expect(keptNote(at, Date.parse(at))).toBe("photos are no longer kept");
 });

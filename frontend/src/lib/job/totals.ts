@@ -1,6 +1,6 @@
 /** How far the count of a job reaches, in words. Pure. */
 import type { Job } from "../api/types";
-import { formatCount, plural } from "../ui/format";
+import { formatCount, formatDay, plural } from "../ui/format";
 
 export const partOf = (n: number, total: number) => `${formatCount(n)} of ${plural(total, "photo")}`;
 
@@ -14,4 +14,11 @@ export function photosCounted({ images }: Pick<Job, "images">): string {
 export function reviewNote({ images }: Pick<Job, "images">): string {
   const n = images.filter((image) => image.needs_review).length;
   return n ? `${plural(n, "photo")} ${n === 1 ? "needs" : "need"} review` : "";
+}
+
+/** Return how long a job's photos are kept, which its counts outlive. */
+export function keptNote(expiresAt: string, now = Date.now()): string {
+  return Date.parse(expiresAt) > now
+    ? `photos kept until ${formatDay(expiresAt)}, counts for good`
+    : "photos are no longer kept";
 }

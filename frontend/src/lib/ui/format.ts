@@ -2,6 +2,7 @@
 
 const whole = new Intl.NumberFormat();
 const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 export const formatCount = (value: number | null | undefined) => (value == null ? "–" : whole.format(value));
 
@@ -18,6 +19,8 @@ export function formatInterval(interval: [number, number] | null | undefined, is
 }
 
 export const formatTime = (iso: string) => dateTime.format(new Date(iso));
+
+export const formatDay = (iso: string) => day.format(new Date(iso));
 
 export function formatBytes(bytes: number): string {
   if (bytes < 2 ** 20) return `${Math.max(1, Math.round(bytes / 1024))} kB`;
