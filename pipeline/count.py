@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError
 from pipeline.groups import Clustered, Grouping, clustered, group, halves
 from pipeline.object_types import asks_for_everything
-from pipeline.ops.exemplars import find_exemplar, what_is_meant
+from pipeline.ops.exemplars import find_exemplar, meant_elsewhere, what_is_meant
 from pipeline.ops.kinds import kind_features, kind_tree
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.ops.overlap import mask_overlaps
@@ -338,12 +338,15 @@ def _meant(here: Clustered, shown: Mapping[bool, list[int]], guests: Sequence[Gu
     n, features, tree = len(here.candidates), here.features, here.tree
     if tree is None or not (shown[True] or shown[False]):
         return Readings(*(np.ones(n, np.bool_),) * 3)
+    joined, source = tree, here.candidates.classification.source
     if guests:
         everyone = [(here.candidates, slice(None)), *((image, slice(k, k + 1)) for image, k in guests)]
         rows = np.concatenate([image.classification.embeddings[which] for image, which in everyone])
         area = np.concatenate([image.batch.area[which] for image, which in everyone])
-        features = kind_features((rows, area), here.candidates.classification.source)
-        tree = kind_tree(features, len(guests))
+        features = kind_features((rows, area), source)
+        joined = kind_tree(features, len(guests))
     wanted, unwanted = (np.array(shown[side], np.int64) for side in (True, False))
-    found = what_is_meant(tree, features, wanted, unwanted, n)
-    return Readings(found.meant[:n], found.narrow[:n], found.wide[:n])
+    found = what_is_meant(joined, features, wanted, unwanted, n)
+    found = Readings(found.meant[:n], found.narrow[:n], found.wide[:n])
+    is_elsewhere = len(wanted) and wanted.min() >= n
+    return meant_elsewhere(tree, features, wanted, unwanted, found, source) if is_elsewhere else found

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from pipeline import sessions
 from pipeline.embedding import EMBEDDING_SIZE as HANDCRAFTED_SIZE
 from pipeline.embedding import WEIGHTS, handcrafted_embeddings
-from pipeline.ops.kinds import unit_rows
+from pipeline.ops.kinds import PARTS, unit_rows
 from pipeline.portions import OnPart, each, unheard
 from pipeline.types import PatchBatch
 
 MODEL = sessions.DATA / "looks.onnx"
-NETWORK_SIZE = 320
+NETWORK_SIZE = PARTS["looks"][0].stop
 EMBEDDING_SIZE = NETWORK_SIZE + HANDCRAFTED_SIZE
 HANDCRAFTED_WEIGHT = sum(WEIGHTS.values())
 """What the cosine of looks made by hand counts beside that of the network's."""

@@ -148,7 +148,8 @@ def in_question(candidates: Candidates, instances: Instances, settings: CountSet
     """Return what is open of N candidates: how many more or fewer another reading gives.
 
     Nothing where a person chose groups. Where examples lie in other images alone and nothing is like them,
-    all that is left out is open: in another light the same things look otherwise.
+    all that is left out is open: in another light the same things look otherwise. Where nothing is closely
+    like them, all that is counted is, be it one thing.
     """
     counted, readings = instances.counted, instances.readings
     n = len(counted)
@@ -168,7 +169,8 @@ def in_question(candidates: Candidates, instances: Instances, settings: CountSet
     left_out = np.flatnonzero(is_open)
     few = max(1, OFF * n) if n else 0
     n_left_out = _apart(candidates, counted, left_out) if len(left_out) > few else 0
-    return InQuestion(little * (little > few), n_left_out * (n_left_out > few))
+    is_little = little > few or not readings.narrow.any()
+    return InQuestion(little * is_little, n_left_out * (n_left_out > few))
 
 
 def _is_only_named(candidates: Candidates, instances: Instances, settings: CountSettings) -> bool:
@@ -312,6 +314,9 @@ def _unmatched(instances: Instances, settings: CountSettings) -> str | None:
 def _examples_reason(instances: Instances, question: InQuestion) -> str | None:
     """Examples may mean more or less than was made of them."""
     little, n = question.little_like, len(instances.counted)
+    if little == n and not instances.shown:
+        said = "nothing is closely like the examples in another photo, what is nearest was counted"
+        return f"{said}: mark one if it is not meant"
     if little:
         return f"{little} of {n} objects look little like the examples: mark one if it is not meant"
     if question.left_out:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Exemplar
 from pipeline.ops.boxes import box_iou
-from pipeline.ops.kinds import GAP_FLOOR, Features, KindTree, distances
+from pipeline.ops.kinds import GAP_FLOOR, PARTS, Features, KindTree, distances, unit_rows
 from pipeline.ops.rle import rle_holds
 from pipeline.types import CandidateBatch, Candidates, Readings
 
@@ -39,6 +39,19 @@ are of one kind it goes with what is meant: one thing that is not meant says lit
 
 SURE = 0.5
 """Where they part when an exemplar says what is not meant, and all there is would go with it."""
+
+SAME_LIGHT = 0.6
+"""Where something is that near to exemplars in other images, light and camera are the same: kinds part there
+as for many exemplars, though as widely read as before."""
+
+LIKE_ELSEWHERE = 0.35
+"""Mean cosine by a network's looks alone, from which a kind may be what exemplars in other images show."""
+
+SAME_CAMERA = 0.6
+"""The same, from which only things of about their size may be it."""
+
+OTHER_COLOUR = 0.3
+"""So much less alike by colour than by a network's looks, things are of another colour: light moves both."""
 
 
 def find_exemplar(batch: CandidateBatch, exemplar: Exemplar) -> int | None:
@@ -126,9 +139,12 @@ def what_is_meant(
             kind = tree.kind_of(alone, none)
             left &= ~(tree.kind_of(alone, none, SURE) if kind[:n_here].all() else kind)
         return Readings(left, left, left)
-    closer = CLOSER[min(len(wanted), len(CLOSER)) - 1]
+    closer = widest = CLOSER[min(len(wanted), len(CLOSER)) - 1]
+    if wanted.min() >= n_here > 0:
+        apart = distances(features[np.arange(n_here)], features[wanted])
+        closer = CLOSER[-1] if apart.min() <= SAME_LIGHT else closer
     fits, stops = _not_as_unwanted(features, wanted, unwanted, closer)
-    limits = NARROW * closer, closer, WIDE * closer
+    limits = NARROW * closer, closer, WIDE * widest
     narrow, meant, wide = (
         tree.kind_of(wanted, stop, limit) & fit for stop, limit, fit in zip(stops, limits, fits, strict=True)
     )
@@ -137,6 +153,58 @@ def what_is_meant(
         if every[:n_here].sum() >= NEARLY_ALL * fits[1][:n_here].sum():
             meant = every
     return Readings(meant, narrow, wide)
+
+
+def meant_elsewhere(
+    tree: KindTree,
+    features: Features,
+    wanted: NDArray[np.int64],
+    unwanted: NDArray[np.int64],
+    found: Readings,
+    source: str,
+) -> Readings:
+    """Return which of N things exemplars mean that all lie in other images.
+
+    What is found; where that is nothing, the kind here of what is nearest to each exemplar: light, ground and
+    camera move all there is, and sizes too. Nothing where it is plainly of another colour, or where that kind
+    is unlike them to a network, or so like them that the size counts. Closely read such a kind is not meant.
+
+    Args:
+        tree: of the N things.
+        features: of these, and of the exemplars after them.
+        wanted: positive exemplars, N or more.
+        unwanted: negative ones; things, or exemplars too.
+        found: ``what_is_meant`` of the N things and the exemplars as one.
+        source: of the embeddings. Of those whose parts are not known, what is found is returned.
+    """
+    if source not in PARTS:
+        return found
+    n = len(tree.row)
+    here, shown = features[np.arange(n)], features[wanted]
+    if found.meant.any():
+        looks, colour = _likeness(here, shown, found.meant, source)
+        is_it = colour >= looks - OTHER_COLOUR
+        return found if is_it else Readings(*(np.zeros(n, np.bool_),) * 3)
+    apart, fits = distances(here, shown), np.ones(n, np.bool_)
+    if len(unwanted):
+        fits = apart.min(axis=1) < distances(here, features[unwanted]).min(axis=1)
+    nearest = np.unique(np.argmin(np.where(fits[:, None], apart, np.inf), axis=0))
+    kind = what_is_meant(tree, here, nearest, unwanted[unwanted < n], n)
+    meant = kind.meant & fits
+    if not meant.any():
+        return found
+    looks, colour = _likeness(here, shown, meant, source)
+    has_size = looks < SAME_CAMERA or _fits_in_size(features, wanted)[:n][meant].any()
+    if looks < LIKE_ELSEWHERE or colour < looks - OTHER_COLOUR or not has_size:
+        return found
+    return Readings(meant, np.zeros(n, np.bool_), kind.wide & fits)
+
+
+def _likeness(here: Features, shown: Features, meant: NDArray[np.bool_], source: str) -> tuple[float, float]:
+    """Return the mean cosines of what is meant, and there is, with what is shown: by looks, by colour."""
+    of_both = [(here.rows[meant, part], shown.rows[:, part]) for part in PARTS[source]]
+    looks, colour = (float((unit_rows(some) @ unit_rows(others).T).mean()) for some, others in of_both)
+    return looks, colour
 
 
 def _not_as_unwanted(

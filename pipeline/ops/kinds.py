@@ -18,6 +18,8 @@ KIND_DISTANCE = {"looks": 0.465, "handcrafted": 0.3}
 """Cosine distance at which kinds part, by source of the embeddings; measured on photos (docs/accuracy.md)."""
 DEFAULT_DISTANCE = 0.3
 """The same for embeddings that were not measured (anchors: VIRG count-anything)."""
+PARTS = {"looks": (slice(0, 320), slice(328, 352))}
+"""Columns of the embeddings that a network made, and those of colour, by source, where both are known."""
 SIZE_WEIGHT = 1 / 7
 """Share of that distance that a factor of e in area adds."""
 GROUP_DISTANCE = 1.15
