@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pipeline.formats import ALL_FORMATS
+
 
 class ErrorKind(NamedTuple):
     """What a code means.
@@ -28,8 +30,8 @@ _OURS = "Try again later; if it stays, tell the operator the request id."
 ERROR_CODES: dict[str, ErrorKind] = {
     "INVALID_FORMAT": ErrorKind(
         400,
-        "A file is not JPEG, PNG, TIFF or WebP, judged by its bytes, or is a kind of TIFF that is not read.",
-        "Convert the file; the details name it.",
+        f"A file is, judged by its bytes, not {ALL_FORMATS}, or is a kind of TIFF that is not read.",
+        "Convert the file; the details name it. Phones export HEIC as JPEG.",
     ),
     "FILE_TOO_LARGE": ErrorKind(
         400,

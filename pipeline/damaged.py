@@ -13,6 +13,8 @@ from typing import IO
 
 from PIL import Image as PillowImage
 
+from pipeline.heic_damage import refuse_damaged_heic
+
 SPARE_BYTES = 64
 """A WebP that decodes without so many bytes at its end has lost its place. Sound ones need their last 4."""
 
@@ -20,7 +22,7 @@ _RIFF_HEAD = 12
 
 
 def refuse_damaged(opened: PillowImage.Image) -> None:
-    """Raise SyntaxError for a PNG with a wrong checksum or a WebP with bytes that nothing needs.
+    """Raise SyntaxError for a PNG with a wrong checksum, a WebP with bytes that nothing needs, a broken HEIC.
 
     A copy that broke off may have its full length, zeros at its end, and decode: Pillow looks at a PNG's
     checksums only when told to, and WebP has none.
@@ -29,12 +31,15 @@ def refuse_damaged(opened: PillowImage.Image) -> None:
         opened: not yet decoded; its file is left where it was.
     """
     file = getattr(opened, "fp", None)
-    if file is None or opened.format not in ("PNG", "WEBP"):
+    if file is None or opened.format not in ("PNG", "WEBP", "HEIF"):
         return
     before = file.tell()
     try:
         if opened.format == "WEBP":
             _refuse_spare_bytes(file)
+        elif opened.format == "HEIF":
+            file.seek(0)
+            refuse_damaged_heic(file.read())
         else:
             with suppress(OSError):  # cut short; the decoder says whether pixels are missing
                 PillowImage.open(file, formats=["PNG"]).verify()

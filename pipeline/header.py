@@ -1,4 +1,4 @@
-"""What an image file says of itself, read without decoding its pixels: Pillow and standard library only.
+"""What an image file says of itself, read without decoding its pixels: Pillow, for HEIC pillow-heif too.
 
 The web process validates uploads with this; the worker's ``preprocess`` decodes.
 """
@@ -10,16 +10,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from PIL import Image as PillowImage
 from PIL import TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.contract import ErrorCode, PipelineError
+from pipeline.formats import (
+    FORMATS,
+    HEIC_HELP,
+    MAGIC_BYTES,
+    Format,
+    magic_format,
+    taken_formats,
+    wanted,
+)
 
-Format = Literal["jpeg", "png", "tiff", "webp"]
-
-MAGIC_BYTES = 12
 MAX_DECODED_PX = 8192 * 8192
 """Larger images are never decoded, whatever asks for it."""
 
@@ -39,13 +45,6 @@ PillowImage.MAX_IMAGE_PIXELS = (
     None  # else the header of a bomb could not be read; refuse_bomb guards decoding
 )
 
-_DECODERS: dict[Format, tuple[str, ...]] = {
-    "jpeg": ("JPEG", "MPO"),
-    "png": ("PNG",),
-    "tiff": ("TIFF",),
-    "webp": ("WEBP",),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
@@ -53,7 +52,8 @@ class ImageHeader:
 
     Attributes:
         format: by magic bytes, confirmed by the decoder.
-        width, height: px of the first page that is counted, before EXIF orientation.
+        width, height: px of the first page that is counted, before EXIF orientation. HEIC is turned by
+            itself: as it is shown.
         pages: 1, or the number of pages of a multi-page TIFF that are pictures of their own.
     """
 
@@ -63,30 +63,12 @@ class ImageHeader:
     pages: int
 
 
-def magic_format(first_bytes: bytes) -> Format | None:
-    """Return the format that the first ``MAGIC_BYTES`` bytes belong to, None for any other."""
-    if first_bytes.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if first_bytes.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if first_bytes[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):  # the last two: BigTIFF
-        return "tiff"
-    if first_bytes[:4] == b"RIFF" and first_bytes[8:12] == b"WEBP":
-        return "webp"
-    return None
-
-
-def _is_heic(first_bytes: bytes) -> bool:
-    """Return whether a file is HEIC, as iPhones write it, by the brand of its first box."""
-    return first_bytes[4:8] == b"ftyp" and first_bytes[8:11] in (b"hei", b"hev", b"mif", b"msf")
-
-
 def probe(path: str | Path) -> ImageHeader:
     """Return what the header says; no pixel is decoded, so a decompression bomb does no harm.
 
     Raises:
-        PipelineError: FILE_NOT_FOUND; FILE_ERROR when the format is not JPEG, PNG, TIFF or WebP by magic
-            bytes, or a TIFF of a kind that is not read; CORRUPTED_FILE when the decoder of that format cannot
+        PipelineError: FILE_NOT_FOUND; FILE_ERROR when the format is by magic bytes none that is taken, or
+            a TIFF of a kind that is not read; CORRUPTED_FILE when the decoder of that format cannot
             read the header.
     """
     with open_image(path) as (opened, file_format):
@@ -97,6 +79,7 @@ def probe(path: str | Path) -> ImageHeader:
 def counted_pages(opened: PillowImage.Image) -> Iterator[int]:
     """Go to each page that is a picture of its own, and yield its number: at least one.
 
+    Only a TIFF has several: of a burst in a HEIC its primary picture is meant, where Pillow opens it.
     Smaller copies of other pages (TIFF tag NewSubfileType) are no pages: a pyramid is one picture.
     Pillow's own count walks chains of millions of pages, one a few bytes long.
 
@@ -105,7 +88,7 @@ def counted_pages(opened: PillowImage.Image) -> Iterator[int]:
             which Pillow reads a small preview only, and for 16-bit colours one plane after the other.
     """
     is_raw, n_counted = False, 0
-    for page in range(MAX_PAGES + 1 if opened.format == "TIFF" else 1):
+    for page in range(MAX_PAGES + 1) if opened.format == "TIFF" else (opened.tell(),):
         try:
             opened.seek(page)
         except EOFError:
@@ -158,13 +141,14 @@ def open_image(path: str | Path) -> Iterator[tuple[PillowImage.Image, Format]]:
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata and on large images
-            first_bytes = file.read(MAGIC_BYTES)
-            file_format = magic_format(first_bytes)
-            if file_format is None:
-                got = "HEIC: export it as JPEG" if _is_heic(first_bytes) else "other bytes"
-                raise PipelineError(ErrorCode.FILE_ERROR, f"want JPEG, PNG, TIFF or WebP, got {got}")
+            file_format = magic_format(file.read(MAGIC_BYTES))
+            if file_format is None or file_format not in taken_formats():
+                got = f"{FORMATS[file_format].name}: {HEIC_HELP}" if file_format else "other bytes"
+                raise PipelineError(ErrorCode.FILE_ERROR, f"want {wanted()}, got {got}")
+            if file_format == "heic":
+                _register_heic()
             file.seek(0)
-            with PillowImage.open(file, formats=_DECODERS[file_format]) as opened:
+            with PillowImage.open(file, formats=FORMATS[file_format].decoders) as opened:
                 yield opened, file_format
     except (PipelineError, MemoryError):
         raise
@@ -179,6 +163,13 @@ def open_image(path: str | Path) -> Iterator[tuple[PillowImage.Image, Format]]:
         raise PipelineError(ErrorCode.CORRUPTED_FILE, f"{path.name} does not decode") from error
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error and more
         raise PipelineError(ErrorCode.CORRUPTED_FILE, f"{path.name} does not decode: {error}") from error
+
+
+def _register_heic() -> None:
+    """Let Pillow open HEIC; importing the package takes 50 ms, so that only the first such file does."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
 
 
 def _kind_of_tiff(path: Path) -> str | None:

@@ -1,6 +1,6 @@
 """Stage 1 of 7: decode one file into the pixels that are counted.
 
-In: path of a JPEG, PNG, TIFF or WebP.  Out: Images.  Device: CPU.  Settings: CountSettings.pages.
+In: path of an image file (``formats``).  Out: Images.  Device: CPU.  Settings: CountSettings.pages.
 
 All pages of a TIFF (``pages="all"``) are counted separately and shown as one tall picture: page below
 page, left-aligned, white where a page is narrower (``page_offsets``, ``stack_pages``). So counts add
@@ -35,8 +35,9 @@ _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 def preprocess(image_id: str, path: str | Path, settings: CountSettings) -> list[Image]:
     """Return the pages to count: one image, or one a page of a TIFF with ``pages="all"``.
 
-    EXIF orientation is applied, transparency lies on white, 16-bit and float pixels are stretched to
-    8 bits between percentiles; grey, palette, CMYK and 1-bit become RGB. The file is not changed.
+    EXIF orientation is applied (HEIC is turned by its decoder alone), transparency lies on white, 16-bit and
+    float pixels are stretched to 8 bits between percentiles, 10-bit colours of HEIC are cut to 8; grey,
+    palette, CMYK and 1-bit become RGB. The file is not changed.
 
     Raises:
         PipelineError: FILE_NOT_FOUND; FILE_ERROR for another format or a raw file; CORRUPTED_FILE for a file

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +29,7 @@ from pipeline.contract import (
     PipelineError,
     SettingsError,
 )
+from pipeline.formats import FORMATS, HEIC_HELP, Format, taken_formats, wanted
 from pipeline.settings import unused_model
 from pipeline.weights import file_sha256
 
@@ -36,11 +37,8 @@ if TYPE_CHECKING:
     from pipeline.run import ImageOutcome
     from pipeline.types import Candidates
 
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp"}
-"""What is taken from a folder. A file that is named is tried whatever its name."""
-
-OTHER_PICTURES = {".heic", ".heif", ".avif", ".gif", ".bmp", ".jp2", ".jxl", ".dng", ".cr2", ".nef", ".arw"}
-"""What somebody may think was counted with the rest of a folder; named on standard error."""
+OTHER_PICTURES = {".avif", ".gif", ".bmp", ".jp2", ".jxl", ".dng", ".cr2", ".nef", ".arw"}
+"""Beside the formats that could be taken: what somebody may think was counted with the rest of a folder."""
 
 MAX_NAMED = 5
 
@@ -192,16 +190,28 @@ def _files_at(path: str) -> list[str]:
     """Return the files of a folder, with its subfolders, or of a glob; a file's name as it is."""
     if Path(path).is_dir():
         inside = sorted(p for p in Path(path).rglob("*") if p.is_file())
-        left_out = [p for p in inside if p.suffix.lower() in OTHER_PICTURES]
-        if left_out:
-            names = ", ".join(p.name for p in left_out[:MAX_NAMED]) + ", …" * (len(left_out) > MAX_NAMED)
-            click.echo(
-                f"{path}: {len(left_out)} not counted, want JPEG, PNG, TIFF or WebP: {names}", err=True
-            )
-        return [str(p) for p in inside if p.suffix.lower() in SUFFIXES]
+        taken = _suffixes(taken_formats())
+        pictures = _suffixes(FORMATS) | OTHER_PICTURES
+        _tell_left_out(path, [p for p in inside if p.suffix.lower() in pictures - taken])
+        return [str(p) for p in inside if p.suffix.lower() in taken]
     if glob.has_magic(path) and not Path(path).exists():
         return [p for p in sorted(glob.glob(path, recursive=True)) if Path(p).is_file()]
     return [path]
+
+
+def _suffixes(formats: Iterable[Format]) -> set[str]:
+    """Return what is taken from a folder. A file that is named is tried whatever its name."""
+    return {suffix for one in formats for suffix in FORMATS[one].suffixes}
+
+
+def _tell_left_out(folder: str, pictures: Sequence[Path]) -> None:
+    """Name pictures that are not read on standard error, and what to do about HEIC."""
+    if not pictures:
+        return
+    names = ", ".join(p.name for p in pictures[:MAX_NAMED]) + ", …" * (len(pictures) > MAX_NAMED)
+    click.echo(f"{folder}: {len(pictures)} not counted, want {wanted()}: {names}", err=True)
+    if any(p.suffix.lower() in FORMATS["heic"].suffixes for p in pictures):
+        click.echo(f"HEIC: {HEIC_HELP}", err=True)
 
 
 def _count_all(requests: Sequence[CountRequest]) -> Iterator[ImageOutcome]:

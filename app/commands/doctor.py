@@ -25,7 +25,15 @@ EXTRA_MODULES = {
     "web": ("flask", "sqlalchemy", "redis", "rq", "gevent", "gunicorn", "honcho", "pymysql", "boto3"),
     "worker": ("onnxruntime", "clingo", "cv2", "skimage"),
     "deep": ("torch", "torchvision", "segment_anything", "open_clip"),
+    "heif": ("pillow_heif",),
     "dev": ("pytest", "mypy", "ruff", "playwright", "schemathesis"),
+}
+HOW_TO_GET = {
+    "web": "make run (or pip install -r requirements/run.txt)",
+    "worker": "make run (or pip install -r requirements/run.txt)",
+    "deep": "make setup",
+    "heif": "pip install pillow-heif, to count HEIC",
+    "dev": "make setup",
 }
 
 
@@ -81,8 +89,11 @@ def _extras() -> Iterator[Finding]:
     for extra, modules in EXTRA_MODULES.items():
         missing = [name for name in modules if find_spec(name) is None]
         required = extra in {"web", "worker"}
-        how = "make setup" if not required else "make run (or pip install -r requirements/run.txt)"
-        text = f"not installed: {', '.join(missing)}; get them with {how}" if missing else "complete"
+        text = (
+            f"not installed: {', '.join(missing)}; get them with {HOW_TO_GET[extra]}"
+            if missing
+            else "complete"
+        )
         yield Finding(f"[{extra}]", not missing or (False if required else None), text)
 
 

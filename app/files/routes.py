@@ -10,14 +10,14 @@ from marshmallow import fields
 from werkzeug.datastructures import Range
 
 from app.blueprint import Blueprint
-from app.files.service import FileReader, find_file
+from app.files.service import MEDIA_TYPES, FileReader, find_file
 from app.jobs.schemas import JOB_ID, described
 
 blp = Blueprint("files", __name__, description="The images and what was drawn on them.")
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _KIND = "<any(original, annotated, heatmap, rejected, thumbnail):kind>"
-_CONTENT = {"content": {name: _BYTES for name in ("image/jpeg", "image/png", "image/tiff", "image/webp")}}
+_CONTENT = {"content": {name: _BYTES for name in MEDIA_TYPES.values()}}
 RESPONSES = {
     "200": {"description": "The file.", **_CONTENT},
     "206": {"description": "The part that Range asks for.", **_CONTENT},

@@ -26,10 +26,11 @@ from app.storage.protocol import CHUNK_BYTES, ByteSource
 from app.templates.models import TemplateImage
 from app.uploads.models import Image, Upload
 from app.uploads.service import display_name
+from pipeline.formats import FORMATS
 
 log = logging.getLogger(__name__)
 
-MEDIA_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "tiff": "image/tiff", "webp": "image/webp"}
+MEDIA_TYPES: dict[str, str] = {name: facts.media_type for name, facts in FORMATS.items()}
 PICTURE_EXTENSION, PICTURE_TYPE = "jpg", "image/jpeg"
 KINDS = ("original", *PICTURES, "thumbnail")
 

@@ -6,7 +6,7 @@ import marshmallow as ma
 from flask_smorest.fields import Upload
 from marshmallow import fields, validate
 
-from app.jobs.schemas import FILE_ID, FILES, TIME, UPLOAD_ID, RejectedFileSchema, described
+from app.jobs.schemas import FILE_ID, FILES, FORMAT, TIME, UPLOAD_ID, RejectedFileSchema, described
 from app.types.schemas import WORD
 
 
@@ -29,7 +29,7 @@ class UploadedFileSchema(ma.Schema):
     file_id = fields.String(required=True, metadata=described(FILE_ID))
     filename = fields.String(required=True, metadata=described("tray.jpg", "For display only."))
     size_bytes = fields.Integer(required=True, metadata=described(183_204))
-    format = fields.String(required=True, metadata=described("jpeg", "jpeg, png, tiff or webp"))
+    format = fields.String(required=True, metadata=FORMAT)
     dimensions = fields.Nested(DimensionsSchema, required=True)
 
 

@@ -10,6 +10,7 @@ from flask_smorest.fields import Upload
 from marshmallow import fields, validate
 
 from app.jobs.states import JobStatus
+from pipeline.formats import ALL_FORMATS, FORMATS
 
 FILE_ID, JOB_ID = "img_01jz4k8e7b2w3x4y5z6a7b8c9d", "job_01jz4k8e7b2w3x4y5z6a7b8c9d"
 UPLOAD_ID = "upl_01jz4k8e7b2w3x4y5z6a7b8c9d"
@@ -18,12 +19,15 @@ IN_CALENDAR = validate.Range(datetime(1000, 1, 2, tzinfo=UTC), datetime(9999, 12
 """What every database has a date for, in any zone."""
 INTERVAL = "90 %, inclusive; always holds the count. A human's edits move it; a human's number is exact."
 Meta = dict[str, Any]
-FILES: Meta = {"description": "1 to 100 files: JPEG, PNG, TIFF or WebP, 64 to 8192 px a side, 50 MB each."}
+FILES: Meta = {"description": f"1 to 100 files: {ALL_FORMATS}; 64 to 8192 px a side, 50 MB each."}
 
 
 def described(example: Any, text: str = "") -> Meta:
     """Return a field's metadata: an example, and a description where the name does not say it all."""
     return {"example": example} | ({"description": text} if text else {})
+
+
+FORMAT = described("jpeg", "one of " + ", ".join(FORMATS))
 
 
 class JobFormSchema(ma.Schema):
@@ -59,7 +63,7 @@ class FileSchema(ma.Schema):
     width = fields.Integer(required=True, metadata=described(1024, "px, EXIF orientation applied"))
     height = fields.Integer(required=True, metadata=described(768, "px, EXIF orientation applied"))
     size_bytes = fields.Integer(required=True, metadata=described(183_204))
-    format = fields.String(required=True, metadata=described("jpeg", "jpeg, png, tiff or webp"))
+    format = fields.String(required=True, metadata=FORMAT)
 
 
 class RejectedFileSchema(ma.Schema):

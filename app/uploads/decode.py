@@ -47,10 +47,11 @@ def check_decodes(paths: Sequence[Path], headers: Sequence[ImageHeader]) -> list
 
     Args:
         paths: files whose headers were read and found good.
-        headers: of these files. A TIFF goes to the child at any size: its tiles may be larger than itself.
+        headers: of these files. A TIFF or HEIC goes to the child at any size: its tiles or its coded
+            picture may be larger than it says.
     """
     n_px = sum(header.width * header.height for header in headers)
-    if n_px > IN_PROCESS_PX or any(header.format == "tiff" for header in headers):
+    if n_px > IN_PROCESS_PX or any(header.format in ("tiff", "heic") for header in headers):
         return _in_child(paths)
     outcomes = []
     for path in paths:
@@ -82,7 +83,8 @@ def decode(path: Path) -> Decoded:
 def _in_child(paths: Sequence[Path]) -> list[Decoded]:
     """Run this file on the paths; what a dying or late child did not answer counts as undecodable."""
     command = [sys.executable, "-P", __file__, *map(str, paths)]
-    environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT)}
+    inherited = os.environ.get("PYTHONPATH")  # what is installed for this process is for the child
+    environment = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), inherited]))}
     with CHILDREN:
         try:
             done = subprocess.run(  # noqa: S603 - our own script; the paths are our own temporary names

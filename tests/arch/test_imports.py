@@ -26,6 +26,7 @@ PIPELINE_FOR_WEB = (
     "archive",
     "header",
     "damaged",
+    "formats",
     "weights",
 )
 HEAVY = ("torch", "torchvision", "cv2", "skimage", "onnxruntime", "segment_anything", "open_clip")

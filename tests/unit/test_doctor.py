@@ -77,3 +77,9 @@ def test_weights_are_listed_and_a_damaged_file_is_told(tmp_path: Path) -> None:
     assert "is not the published file: 11 bytes" in report["weights resnet50"].text
     assert report["weights sam_vit_b"].text == "not here: tally weights pull sam_vit_b"
     assert report["weights resnet50"].ok is report["weights sam_vit_b"].ok is None
+
+
+def test_without_pillow_heif_the_way_to_get_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.commands.doctor.find_spec", lambda name: None)
+    heif = found()["[heif]"]
+    assert (heif.ok, "pip install pillow-heif" in heif.text) == (None, True)

@@ -471,7 +471,7 @@ export interface components {
             next_page?: number;
         };
         JobForm: {
-            /** @description 1 to 100 files: JPEG, PNG, TIFF or WebP, 64 to 8192 px a side, 50 MB each. */
+            /** @description 1 to 100 files: JPEG, PNG, TIFF or WebP, or HEIC where pillow-heif is installed; 64 to 8192 px a side, 50 MB each. */
             images: string[];
             /**
              * @description What to count: a type's name (GET /types) or any other words; needed unless a template says it.
@@ -505,7 +505,7 @@ export interface components {
             /** @example 183204 */
             size_bytes: number;
             /**
-             * @description jpeg, png, tiff or webp
+             * @description one of jpeg, png, tiff, webp, heic
              * @example jpeg
              */
             format: string;
@@ -670,7 +670,7 @@ export interface components {
             /** @example 183204 */
             size_bytes: number;
             /**
-             * @description jpeg, png, tiff or webp
+             * @description one of jpeg, png, tiff, webp, heic
              * @example jpeg
              */
             format: string;
@@ -883,7 +883,7 @@ export interface components {
             data: components["schemas"]["Status"];
         };
         UploadForm: {
-            /** @description 1 to 100 files: JPEG, PNG, TIFF or WebP, 64 to 8192 px a side, 50 MB each. */
+            /** @description 1 to 100 files: JPEG, PNG, TIFF or WebP, or HEIC where pillow-heif is installed; 64 to 8192 px a side, 50 MB each. */
             files: string[];
         };
         Dimensions: {
@@ -903,7 +903,7 @@ export interface components {
             /** @example 183204 */
             size_bytes: number;
             /**
-             * @description jpeg, png, tiff or webp
+             * @description one of jpeg, png, tiff, webp, heic
              * @example jpeg
              */
             format: string;
@@ -2880,6 +2880,7 @@ export interface operations {
                     "image/png": string;
                     "image/tiff": string;
                     "image/webp": string;
+                    "image/heic": string;
                 };
             };
             /** @description The part that Range asks for. */
@@ -2892,6 +2893,7 @@ export interface operations {
                     "image/png": string;
                     "image/tiff": string;
                     "image/webp": string;
+                    "image/heic": string;
                 };
             };
             /** @description The file that If-None-Match names. */
