@@ -8,6 +8,7 @@ from flask import Blueprint, Response, current_app, render_template, request, se
 from flask.blueprints import BlueprintSetupState
 
 from app.pages.shell import ASSETS, DIST, entry_files
+from pipeline.formats import taken_formats
 
 blp = Blueprint("pages", __name__)
 
@@ -43,7 +44,7 @@ def shell(job_id: str | None = None) -> tuple[Response, int]:
     if entry_files(_dist()) is None:
         title, message = "The pages are not built yet", "Run `make setup`, or `npm run build` in frontend/."
         return _page("error.html", title=title, message=message), 503
-    return _page("shell.html"), 200
+    return _page("shell.html", formats=" ".join(taken_formats())), 200
 
 
 @blp.get("/assets/<path:name>")

@@ -77,6 +77,15 @@ def test_every_address_of_the_app_gets_the_shell(client: FlaskClient, dist: Path
     assert "unsafe" not in answer.headers["Content-Security-Policy"]
 
 
+@pytest.mark.parametrize(("found", "taken"), [(None, "jpeg png tiff webp"), ("", "jpeg png tiff webp heic")])
+def test_the_shell_says_which_formats_are_taken(
+    client: FlaskClient, dist: Path, monkeypatch: pytest.MonkeyPatch, found: str | None, taken: str
+) -> None:
+    build(dist, "a1")
+    monkeypatch.setattr("pipeline.formats.find_spec", lambda name: found)
+    assert f'<meta name="tally-formats" content="{taken}">' in client.get("/").text
+
+
 def test_a_missing_build_says_how_to_make_it(client: FlaskClient) -> None:
     answer = client.get("/", headers=BROWSER)
     assert answer.status_code == 503

@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import { checkFile, LIMITS, selectNew, sniffFormat } from "./checks";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { checkFile, LIMITS, selectNew, sniffFormat, taken } from "./checks";
 
 const bytes = (...parts: (string | number[])[]) =>
   new Uint8Array(
@@ -19,6 +19,12 @@ const webp = (w: number, h: number) =>
   bytes("RIFF", [0, 0, 0, 0], "WEBPVP8X", [10, 0, 0, 0, 0, 0, 0, 0], uint24LE(w - 1), uint24LE(h - 1));
 const file = (content: Uint8Array<ArrayBuffer>, name = "a.jpg") =>
   new File([content], name, { lastModified: 1 });
+
+const heic = (brand: string) =>
+  file(bytes([0, 0, 0, 24], `ftyp${brand}`, new Array<number>(12).fill(0)), "IMG_1.HEIC");
+const serverTakes = (content: string) => vi.stubGlobal("document", { querySelector: () => ({ content }) });
+
+afterEach(() => vi.unstubAllGlobals());
 
 describe("checkFile", () => {
   it.each([
@@ -60,10 +66,19 @@ describe("checkFile", () => {
     }
   });
 
-  it.each(["heic", "heix", "mif1", "hevc"])("says how to bring a HEIC picture (%s)", async (brand) => {
-    const content = bytes([0, 0, 0, 24], `ftyp${brand}`, new Array<number>(12).fill(0));
-    expect((await checkFile(file(content, "IMG_1.HEIC"))).problem).toBe(
-      "HEIC is not read: export it as JPEG.",
+  it.each(["heic", "heix", "mif1", "hevc"])("says both ways out for a HEIC picture (%s)", async (brand) => {
+    expect((await checkFile(heic(brand))).problem).toBe(
+      "HEIC is not read here: export it as JPEG, or have pillow-heif installed where Tally runs.",
+    );
+    expect(taken().accept).not.toMatch(/hei/);
+  });
+
+  it("takes HEIC where the server says that it reads it", async () => {
+    serverTakes("jpeg png tiff webp heic");
+    expect(await checkFile(heic("heic"))).toMatchObject({ format: "heic", size: null, problem: null });
+    expect(taken().accept).toContain(".heic,");
+    expect((await checkFile(heic("avif"))).problem).toBe(
+      "Not a picture we can read: JPEG, PNG, TIFF, WebP or HEIC is accepted.",
     );
   });
 

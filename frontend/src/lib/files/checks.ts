@@ -3,9 +3,25 @@ import type { Size } from "../overlay/viewport";
 import { readSize } from "./imageHeader";
 
 export const LIMITS = { files: 100, bytes: 50 * 2 ** 20, minPx: 64, maxPx: 8192 };
-export const ACCEPT = ".jpg,.jpeg,.png,.tif,.tiff,.webp,image/jpeg,image/png,image/tiff,image/webp";
 
-export type Format = "jpeg" | "png" | "tiff" | "webp";
+export type Format = "jpeg" | "png" | "tiff" | "webp" | "heic";
+
+/** What most browsers cannot show: no preview before the upload. */
+export const UNSEEN: readonly Format[] = ["tiff", "heic"];
+
+/** What the server takes as a list for people and as an `accept` attribute: HEIC where pillow-heif is installed. */
+export function taken(): { names: string; accept: string; isHEICRead: boolean } {
+  const meta = globalThis.document?.querySelector<HTMLMetaElement>('meta[name="tally-formats"]');
+  const isHEICRead = meta?.content.split(" ").includes("heic") ?? false;
+  const accept = ".jpg,.jpeg,.png,.tif,.tiff,.webp,image/jpeg,image/png,image/tiff,image/webp";
+  return isHEICRead
+    ? {
+        names: "JPEG, PNG, TIFF, WebP or HEIC",
+        accept: `${accept},.heic,.heif,.hif,image/heic,image/heif`,
+        isHEICRead,
+      }
+    : { names: "JPEG, PNG, TIFF or WebP", accept, isHEICRead };
+}
 
 export interface CheckedFile {
   file: File;
@@ -17,6 +33,7 @@ export interface CheckedFile {
 }
 
 const HEADER_BYTES = 256 * 1024;
+const HEIC_HELP = "HEIC is not read here: export it as JPEG, or have pillow-heif installed where Tally runs.";
 
 /** Return the format that the first bytes announce, whatever the name says. */
 export function sniffFormat(head: Uint8Array): Format | null {
@@ -25,12 +42,9 @@ export function sniffFormat(head: Uint8Array): Format | null {
   if (text.startsWith("\x89PNG\r\n\x1a\n")) return "png";
   if (text.startsWith("RIFF") && text.slice(8) === "WEBP") return "webp";
   if (/^(II[*+]\0|MM\0[*+])/.test(text)) return "tiff";
+  if (/^ftyp(hei[cxms]|hev[cxms]|mif1|msf1)/.test(text.slice(4))) return "heic";
   return null;
 }
-
-/** Return whether the first bytes are of HEIC, as iPhones write it. */
-const isHEIC = (head: Uint8Array): boolean =>
-  /^ftyp(hei|hev|mif1|msf1)/.test(String.fromCharCode(...head.subarray(4, 12)));
 
 /** Return the file with its format, its size in pixels and what is wrong with it. */
 export async function checkFile(file: File): Promise<CheckedFile> {
@@ -44,12 +58,9 @@ export async function checkFile(file: File): Promise<CheckedFile> {
   }
   const head = new Uint8Array(await file.slice(0, HEADER_BYTES).arrayBuffer());
   const format = sniffFormat(head);
-  if (!format) {
-    const problem = isHEIC(head)
-      ? "HEIC is not read: export it as JPEG."
-      : "Not a picture we can read: JPEG, PNG, TIFF or WebP is accepted.";
-    return { ...checked, problem };
-  }
+  const { names, isHEICRead } = taken();
+  if (!format) return { ...checked, problem: `Not a picture we can read: ${names} is accepted.` };
+  if (format === "heic" && !isHEICRead) return { ...checked, problem: HEIC_HELP };
   const size = readSize(head, format);
   return { ...checked, format, size, problem: size && problemOfSize(size) };
 }

@@ -2,7 +2,7 @@
 import type { Size } from "../overlay/viewport";
 import type { Format } from "./checks";
 
-/** Return the size in pixels, as it is shown, or null when these bytes do not hold it (TIFF keeps it anywhere). */
+/** Return the size in pixels, as it is shown, or null when these bytes do not hold it (TIFF and HEIC keep it anywhere). */
 export function readSize(head: Uint8Array, format: Format): Size | null {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   try {

@@ -1,6 +1,6 @@
 /** The photos a person has chosen, checked as they come. */
 import type { ErrorDetail } from "../api/client";
-import { checkFile, LIMITS, selectNew, type CheckedFile } from "./checks";
+import { checkFile, LIMITS, selectNew, UNSEEN, type CheckedFile } from "./checks";
 import { plural } from "../ui/format";
 
 export interface SelectedFile extends CheckedFile {
@@ -60,7 +60,7 @@ export class FileSelection {
   }
 
   private numbered(item: CheckedFile): SelectedFile {
-    const canShow = item.problem === null && item.format !== "tiff";
+    const canShow = item.problem === null && item.format !== null && !UNSEEN.includes(item.format);
     return { ...item, key: this.nextKey++, preview: canShow ? URL.createObjectURL(item.file) : null };
   }
 
