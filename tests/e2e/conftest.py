@@ -62,7 +62,12 @@ def product(server_folder: Path) -> Iterator[Product]:
     port, folder = free_port(), server_folder / "product"
     folder.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLY_")}
-    environment |= {"TALLY_PORT": str(port), "TALLY_RATE_LIMIT_PER_MINUTE": "100000", "PYTHONPATH": str(ROOT)}
+    python_path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    environment |= {
+        "TALLY_PORT": str(port),
+        "TALLY_RATE_LIMIT_PER_MINUTE": "100000",
+        "PYTHONPATH": python_path,
+    }
     log = (folder / "up.log").open("wb")
     process = subprocess.Popen(
         [sys.executable, "-m", "app", "up"], cwd=folder, env=environment, stdout=log, stderr=log

@@ -7,6 +7,7 @@ import re
 import urllib.request
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -230,3 +231,18 @@ def test_pages_beyond_the_first_are_told_of_and_counted_when_asked(visit: Visit,
     send(page, scan)
     assert count_of(page) == 3 * N_COINS
     expect(page.get_by_text("only the first of 3 pages was counted")).to_have_count(0)
+
+
+def test_a_heic_is_counted_and_shown_by_its_drawn_copy(visit: Visit, tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    page, photo = visit.page, tmp_path / "IMG_1.HEIC"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(coins(tmp_path)) as flat:
+        flat.convert("RGB").save(photo, format="HEIF", quality=90, exif=exif.tobytes())
+    upload(page, visit.url, photo)
+    assert count_of(page) == N_COINS
+    shown = page.get_by_test_id("photo")
+    expect(shown).to_have_attribute("src", re.compile("/annotated"))
+    size = "photo => photo.decode().then(() => [photo.naturalWidth, photo.naturalHeight])"
+    assert shown.evaluate(size) == [flat.height, flat.width]
