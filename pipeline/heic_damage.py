@@ -97,6 +97,8 @@ def _extents(data: bytes, iloc: _Box) -> Iterator[tuple[int, list[tuple[int, int
     def read(n_bytes: int) -> int:
         nonlocal at
         at += n_bytes
+        if at > iloc.end:
+            raise SyntaxError("its parts do not add up")
         return int.from_bytes(data[at - n_bytes : at])
 
     n_number = 4 if version == 2 else 2

@@ -15,6 +15,7 @@ from app.uploads.decode import Decoded, check_decodes, decode
 from pipeline.contract import ErrorCode, PipelineError
 from pipeline.formats import magic_format
 from pipeline.header import ImageHeader, probe
+from pipeline.heic_damage import refuse_damaged_heic
 from tests.drawn import encoded, ground, rods
 from tests.unit.test_damaged import damaged, is_visible, photo, pixels
 
@@ -89,6 +90,10 @@ def test_ten_bits_become_eight(path):
     assert same(pixels(path), deep >> 8)
 
 
+def box(kind, content):
+    return (8 + len(content)).to_bytes(4) + kind + content
+
+
 def of_size(width, height):
     """Return a HEIC that says it has another size than its coded picture, 200 x 120 px."""
     whole = encoded(scene(), **WHOLE)
@@ -134,6 +139,13 @@ def test_some_visible_damage_is_noticed(path, options):
         if got is None or got.shape != want.shape or is_visible(got, want):
             noticed.append(got is None)
     assert sum(noticed) >= 17
+
+
+def test_a_list_of_more_parts_than_its_box_holds_is_damage(path):
+    """Else four thousand million of them would be looked for."""
+    items = box(b"iinf", bytes(6)) + box(b"iloc", b"\2\0\0\0\x44\x40" + b"\xff" * 4)
+    with pytest.raises(SyntaxError, match="do not add up"):
+        refuse_damaged_heic(box(b"meta", bytes(4) + items))
 
 
 SOUND = {
