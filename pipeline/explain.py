@@ -201,10 +201,24 @@ def _dimmed_outside(small: NDArray[np.uint8], regions: Sequence[Region], scale: 
         return small
     is_counted = np.full(small.shape[:2], not any(region.include for region in regions), np.uint8)
     for region in sorted(regions, key=lambda region: not region.include):
-        corners = np.round(np.array(region.polygon_xy) * scale - 0.5).astype(np.int32)
-        cv2.fillPoly(is_counted, [corners], int(region.include))
+        corners = _within_rows(np.array(region.polygon_xy) * scale - 0.5, len(small))
+        cv2.fillPoly(is_counted, [np.round(corners).astype(np.int32)], int(region.include))
     dim = cv2.convertScaleAbs(small, alpha=OUTSIDE)
-    return np.asarray(np.where(is_counted[:, :, None], small, dim), np.uint8)
+    return np.asarray(cv2.copyTo(small, is_counted, dim), np.uint8)
+
+
+def _within_rows(polygon_xy: NDArray[np.float64], n_rows: int) -> NDArray[np.float64]:
+    """Return a polygon that is the same in the rows of a picture, and reaches no more than one beyond them.
+
+    OpenCV walks over every row of a polygon, also where there is no picture: a region may reach for 10⁶ px.
+    """
+    way = np.roll(polygon_xy, -1, axis=0) - polygon_xy
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = (np.array([[-1.0], [n_rows]]) - polygon_xy[:, 1]) / way[:, 1]  # where edges leave the rows
+    share = np.vstack([np.zeros(len(way)), np.sort(np.clip(np.nan_to_num(at), 0, 1), axis=0)])
+    points = (polygon_xy[:, None] + share.T[:, :, None] * way[:, None]).reshape(-1, 2)
+    points[:, 1] = np.clip(points[:, 1], -1, n_rows)
+    return np.asarray(points)
 
 
 def _write(picture: NDArray[np.uint8], thing: DrawnObject, scale: float, settings: CountSettings) -> None:

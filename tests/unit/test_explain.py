@@ -18,6 +18,7 @@ from pipeline.explain import (
     drawn_objects,
     render,
 )
+from pipeline.ops.regions import points_in_polygon
 from pipeline.types import Image, Instances
 from tests.candidates import batch_of, candidates_of, disc
 from tests.drawn import CENTRES, ground
@@ -119,6 +120,24 @@ def test_what_lies_outside_of_the_regions_is_dark_in_the_picture_of_the_counted(
     only_hole = drawn([], pixels=pixels, roi=(Region(hole, include=False),))["annotated"].mean(axis=2) > 150
     assert only_hole[:, 110:].all()
     assert not only_hole[25:55, 25:55].any()
+
+
+def test_a_region_far_larger_than_the_picture_is_drawn_as_far_as_that(monkeypatch):
+    """Else a picture takes minutes: OpenCV walks over every row of a polygon."""
+    heights, fill = [], cv2.fillPoly
+
+    def spy(picture, polygons, value):
+        heights.append(np.ptp(polygons[0][:, 1]))
+        return fill(picture, polygons, value)
+
+    monkeypatch.setattr(cv2, "fillPoly", spy)
+    corners = ((-1e6, -3e5), (90.0, 80.0), (5e5, -1e6), (160.0, 1e6), (40.0, 50.0), (10.0, 1e6))
+    picture = drawn([], pixels=np.full((100, 200, 3), 200, np.uint8), roi=(Region(corners),))["annotated"]
+    assert max(heights) <= 102
+    y, x = np.mgrid[0:100, 0:200]
+    inside = points_in_polygon(np.stack([x.ravel(), y.ravel()], axis=1) + 0.5, corners).reshape(100, 200)
+    assert 0.1 < inside.mean() < 0.9
+    assert ((picture.mean(axis=2) > 145) == inside).mean() > 0.97
 
 
 @pytest.mark.parametrize("shape", [(8192, 64), (5000, 3000)])
