@@ -53,7 +53,7 @@ from app.results.service import (
 from app.types.service import object_types
 from app.uploads.service import display_name
 from pipeline.contract import CountSettings
-from pipeline.settings import settings_to_json
+from pipeline.settings import MAX_EXEMPLARS, settings_to_json
 
 DECIDED_BEFORE = ("engine", "model", "mode", "sahi", "pages", "mask_background")
 """Settings that decide which candidates there are: a recount cannot change them."""
@@ -71,7 +71,8 @@ def recount(job_id: str, body: Data) -> Data:
         job_id: its images that are counted are counted again.
         body: ``RecountRequestSchema``: ``config`` keys that change, the others stay as the job has them;
             ``file_id`` for this image only: the others stay as it is counted with, or as the job has them
-            with ``from_job_config``, and the job's own config then keeps its chosen groups alone;
+            with ``from_job_config``, and the job's own config then keeps its chosen groups and own regions
+            alone;
             ``from_corrections`` takes what humans corrected as exemplars, for images that nobody corrected
             and that are not counted so already; ``file_ids`` for these of them only, and the job's own config
             stays as it is;
@@ -156,10 +157,10 @@ def _that_learn(images: Sequence[JobImage], lesson: Learned, settings: CountSett
 
 
 def _with_its_lesson(settings: CountSettings, image: JobImage) -> CountSettings:
-    """Return settings with what the image itself learned from corrections, where it did, after drawn ones."""
+    """Return settings with what the image itself learned from corrections, as far as drawn ones leave room."""
     own = tuple(exemplar for exemplar in settings_of(image).exemplars if exemplar.corrected)
     drawn = tuple(exemplar for exemplar in settings.exemplars if not exemplar.corrected)
-    return replace(settings, exemplars=drawn + own) if own else settings
+    return replace(settings, exemplars=(drawn + own)[:MAX_EXEMPLARS]) if own else settings
 
 
 def _refuse_stale(images: Sequence[JobImage], seen: Mapping[str, int]) -> None:

@@ -349,6 +349,23 @@ def test_no_more_exemplars_are_taken_than_a_config_may_have(client: Client) -> N
     assert answer["images"][0]["count"] == 120
 
 
+def test_what_an_image_learned_gives_way_to_examples_drawn_since(client: Client) -> None:
+    """With more of both than a config may have, the image could never be read again."""
+    many = [Disc(6 + 12 * (i % 13), 6 + 12 * (i // 13), 4) for i in range(120)]
+    job = client.counted(*(painted_png(many, shade=shade) for shade in range(3)))
+    second = job["images"][1]["file_id"]
+    correct(client, job, 0, remove("c119"))
+    data_of(learn(client, job, file_ids=[second]))
+    correct(client, job, 1, remove("c0"))
+    coin = {"file_id": second, "point": [20, 20], "positive": True}
+    data_of(learn(client, job, config={"exemplars": [coin]}))
+    where = f"/jobs/{job['job_id']}"
+    data_of(client.post(f"{where}/recount", {"config": {"confidence_threshold": 0.3}}))
+    result = data_of(client.get(f"{where}/results?file_id={second}"))["images"][0]
+    exemplars = result["provenance"]["settings"]["exemplars"]
+    assert (len(exemplars), exemplars[0]) == (MAX_EXEMPLARS, coin)
+
+
 def jpeg(scene: Scene) -> bytes:
     file = io.BytesIO()
     PillowImage.fromarray(np.asarray(scene)).save(file, "JPEG", quality=92)
