@@ -164,7 +164,6 @@ def _file_missing(error: NotFoundError) -> Response:
 def _unexpected(error: Exception) -> Response:
     """Tell no internals: the traceback goes to the log and Sentry under the request id."""
     log.exception("unexpected error", extra={"path": request.url_rule.rule if request.url_rule else None})
-
     return _respond(
         "INTERNAL_ERROR", 500, f"Something went wrong on our side; request {g.get('request_id', '')}."
     )

@@ -40,7 +40,6 @@ export interface GroupChoice {
   split?: boolean;
 }
 
-/** The keys of a job's config that the pages set, read or show. */
 /** A polygon of which only the inside is counted, or with `include: false` left out. */
 export interface Region {
   polygon: [x: number, y: number][];
@@ -49,6 +48,7 @@ export interface Region {
   file_id?: string | null;
 }
 
+/** The keys of a job's config that the pages set, read or show. */
 export interface CountConfig {
   engine?: string;
   mode?: "fast" | "exact";
