@@ -80,7 +80,8 @@ def _storage_url(text: str) -> str:
 def _database_url(text: str) -> str:
     """sqlite:///file, or mysql+pymysql://user:password@host/name"""  # noqa: D415
     parts = urlsplit(text)
-    is_server = parts.scheme in ("mysql+pymysql", "mariadb+pymysql") and bool(parts.hostname)
+    has_server = bool(parts.hostname) or "unix_socket=" in parts.query
+    is_server = parts.scheme in ("mysql+pymysql", "mariadb+pymysql") and has_server
     _require(is_server or text.removeprefix("sqlite:///") not in (text, ""))
     return text
 

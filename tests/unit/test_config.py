@@ -85,6 +85,11 @@ def test_a_production_is_read_as_it_is_written() -> None:
     assert (found.retry_delays_s, found.queue_timeout_s, found.trust_proxy) == ((0,), 300, True)
 
 
+def test_a_database_may_be_reached_by_a_socket() -> None:
+    url = "mysql+pymysql://tally@/tally?unix_socket=/run/mysqld/mysqld.sock"
+    assert Config.from_env({"TALLY_DATABASE_URL": url}).sqlalchemy_url == url
+
+
 @pytest.mark.parametrize(
     "command", ["up", "worker", "scheduler", "db upgrade", "jobs reconcile", "media purge"]
 )
