@@ -11,7 +11,7 @@ from pipeline.contract import ErrorCode
 from tests.arch.sources import ROOT, tracked_files
 from tools.write_errors_page import PAGE, render
 
-LATER = {"UNAUTHORIZED", "FORBIDDEN"}  # reserved (spec section 5); not raised yet
+LATER = {"UNAUTHORIZED", "FORBIDDEN"}  # reserved; not raised yet
 
 
 def test_the_page_is_the_one_that_the_table_gives() -> None:
