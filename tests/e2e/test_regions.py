@@ -48,8 +48,9 @@ def test_a_region_is_counted_alone_in_one_photo_or_in_all(visit: Visit, tmp_path
     page.reload()
     expect(count).to_have_text("1")
     expect(page.get_by_test_id("regions").locator("polygon.within")).to_have_count(1)
-    page.get_by_role("button", name="Remove region 1").click()
+    page.get_by_role("button", name="Remove region 1").press("Enter")
     expect(count).to_have_text(str(N))
+    expect(page.get_by_test_id("stage")).to_be_focused()
 
 
 def test_the_keyboard_draws_a_region(visit: Visit, tmp_path: Path) -> None:
