@@ -67,6 +67,13 @@ const until = async (isThere: () => boolean) => {
   expect(isThere()).toBe(true);
 };
 
+it("keeps the preview of all photos where that of the one in view was still to come", async () => {
+  draft.add(LIKED);
+  await draft.previewAll();
+  await new Promise((later) => setTimeout(later, 400));
+  expect(draft.previews.map((image) => image.file_id)).toEqual(["img_1", "img_2"]);
+});
+
 it("previews a new example on the photo in view alone, and changes nothing", async () => {
   draft.add(LIKED);
   await until(() => draft.previewOf("img_1")?.count === 5);

@@ -118,8 +118,9 @@ export class RecountDraft {
     this.set(changeOfExemplars(this.base(), this.exemplars.filter(isKept)));
   }
 
-  /** Find out what changes in every photo. */
+  /** Find out what changes in every photo; that of the photo in view, if it is still to come, is among it. */
   previewAll(): Promise<void> {
+    this.runner.stop();
     return this.run(() => this.preview({}));
   }
 
