@@ -105,8 +105,10 @@ def _extents(data: bytes, iloc: _Box) -> Iterator[tuple[int, list[tuple[int, int
     for _ in range(read(n_number)):
         item, method = read(n_number), read(2) & 15 if version else 0
         read(2)
-        base, extents = read(n_base), []
-        for _ in range(read(2)):
+        base, extents, n_parts = read(n_base), [], read(2)
+        if n_parts > 1 and not n_index + n_offset + n_length:
+            raise SyntaxError("its parts do not add up")
+        for _ in range(n_parts):
             read(n_index)
             extents.append((base + read(n_offset), read(n_length)))
         if method == 0:

@@ -142,10 +142,13 @@ def test_some_visible_damage_is_noticed(path, options):
 
 
 def test_a_list_of_more_parts_than_its_box_holds_is_damage(path):
-    """Else four thousand million of them would be looked for."""
-    items = box(b"iinf", bytes(6)) + box(b"iloc", b"\2\0\0\0\x44\x40" + b"\xff" * 4)
-    with pytest.raises(SyntaxError, match="do not add up"):
-        refuse_damaged_heic(box(b"meta", bytes(4) + items))
+    """Else four thousand million of them would be looked for, or many that take no room."""
+    too_many = b"\2\0\0\0\x44\x40" + b"\xff" * 4
+    no_room = bytes(4) + b"\0\0" + b"\0\1" + b"\0\1\0\0" + b"\xff\xff"
+    for parts in (too_many, no_room):
+        items = box(b"iinf", bytes(6)) + box(b"iloc", parts)
+        with pytest.raises(SyntaxError, match="do not add up"):
+            refuse_damaged_heic(box(b"meta", bytes(4) + items))
 
 
 SOUND = {
