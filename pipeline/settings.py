@@ -28,10 +28,11 @@ Reader = Callable[[Any], Any]
 
 MAX_RULES_CHARS = 20_000
 MAX_EXEMPLARS = 100
-MAX_REGIONS = 100
+MAX_REGIONS = 1_000
 MAX_GROUPS = 10_000
 MAX_NAME_CHARS = 100
-MAX_POLYGON_POINTS = 10_000
+MAX_CORNERS = 20_000
+"""Of all regions together: each is compared with each thing."""
 
 
 class _WrongError(Exception):
@@ -286,7 +287,7 @@ _read_group = _object(
 )
 _read_region = _object(
     {
-        "polygon": _list_of(_list_of(_PIXEL, 2, 2), 3, MAX_POLYGON_POINTS),
+        "polygon": _list_of(_list_of(_PIXEL, 2, 2), 3, MAX_CORNERS),
         "include": _flag,
         "file_id": _optional(_text(200)),
     },
@@ -329,6 +330,14 @@ def _region(value: Any) -> Region:
     return Region(read["polygon"], read.get("include", True), read.get("file_id"))
 
 
+def _regions(value: Any) -> tuple[Region, ...]:
+    regions: tuple[Region, ...] = _list_of(_region, 0, MAX_REGIONS)(value)
+    n_corners = sum(len(region.polygon_xy) for region in regions)
+    if n_corners > MAX_CORNERS:
+        raise _WrongError(f"at most {MAX_CORNERS} corners in all", n_corners)
+    return regions
+
+
 def _region_to_json(region: Region) -> dict[str, Any]:
     polygon = [list(point) for point in region.polygon_xy]
     return {"polygon": polygon, "include": region.include, "file_id": region.file_id}
@@ -355,7 +364,7 @@ _FIELDS: dict[str, Reader] = {
     "groups": _groups,
     "groups_scope": _choice("image", "job"),
     "template": _optional(_name),
-    "roi": _list_of(_region, 0, MAX_REGIONS),
+    "roi": _regions,
     "sahi": lambda value: value,
     "symbolic_reasoning": lambda value: value,
     "visualization": lambda value: value,

@@ -115,6 +115,8 @@ def test_all_wrong_fields_are_reported_at_once():
         ({"count_what": "exemplars"}, "config.exemplars"),
         ({"roi": [{"polygon": [[1, 2], [3, 4]]}]}, "config.roi[0].polygon"),
         ({"roi": [{"include": True}]}, "config.roi[0]"),
+        ({"roi": [{"polygon": [[0, 0], [9, 0]] * 5_001}] * 2}, "config.roi"),
+        ({"roi": [{"polygon": [[0, 0], [9, 0]] * 10_001}]}, "config.roi[0].polygon"),
         ({"roi": [{"polygon": [[0, 0], [9, 0], [9, 9]], "file_id": 3}]}, "config.roi[0].file_id"),
         ({"webhook_url": "ftp://example.org"}, "config.webhook_url"),
         ({"webhook_url": "https:///nowhere"}, "config.webhook_url"),
