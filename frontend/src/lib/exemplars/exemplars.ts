@@ -1,8 +1,6 @@
 /** Examples of what to count, and of what not: boxes and points in the pixels of one photo. Pure. */
 import type { Exemplar } from "../api/types";
-import type { Bounds, Point, Size } from "../overlay/viewport";
-
-const tenth = (value: number) => Math.round(value * 10) / 10;
+import { tenth, type Bounds, type Point, type Size } from "../overlay/viewport";
 
 /** Return the example that a drawn box is; null for one without a pixel in it. */
 export function exemplarOfBox(

@@ -6,14 +6,14 @@ const BOX = { x1: 10, y1: 20.04, x2: 110, y2: 80 };
 const HERE = { file_id: "img_1", include: true };
 
 it("makes a box of a drag, and nothing of one without a pixel in it", () => {
-  const region = regionOfBox(BOX, "box", HERE);
+  const region = regionOfBox(BOX, HERE);
   expect(region && pointsOf(region)).toBe("10,20 110,20 110,80 10,80");
   expect(region).toMatchObject(HERE);
-  expect(regionOfBox({ ...BOX, x2: 10.4 }, "box", HERE)).toBeNull();
+  expect(regionOfBox({ ...BOX, x2: 10.4 }, HERE)).toBeNull();
 });
 
 it("changes the shape to and fro", () => {
-  const box = regionOfBox(BOX, "box", HERE) as Region;
+  const box = regionOfBox(BOX, HERE) as Region;
   const round = reshaped(box, "round");
   expect([shapeOf(box), shapeOf(round), shapeOf(reshaped(round, "box"))]).toEqual(["box", "round", "box"]);
   expect(reshaped(round, "box")).toEqual(box);

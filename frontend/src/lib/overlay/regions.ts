@@ -1,16 +1,15 @@
 /** Regions that are counted, or left out: polygons in image pixels. Pure. */
 import type { Region } from "../api/types";
-import type { Bounds } from "./viewport";
+import { tenth, type Bounds } from "./viewport";
 
 export type RegionShape = "box" | "round";
 
 const ROUND_CORNERS = 64;
-const tenth = (value: number) => Math.round(value * 10) / 10;
 
-/** Return the region that a drawn box is: the box, or the ellipse in it; null for one without a pixel in it. */
-export function regionOfBox(box: Bounds, shape: RegionShape, more: Omit<Region, "polygon">): Region | null {
+/** Return the region that a drawn box is; null for one without a pixel in it. */
+export function regionOfBox(box: Bounds, more: Omit<Region, "polygon">): Region | null {
   if (tenth(box.x2 - box.x1) < 1 || tenth(box.y2 - box.y1) < 1) return null;
-  return { ...more, polygon: polygonOf(box, shape) };
+  return { ...more, polygon: polygonOf(box, "box") };
 }
 
 /** Return the region in another shape, as wide and high as it is. */

@@ -20,6 +20,9 @@ export interface Viewport extends Point {
   scale: number;
 }
 
+/** Round image pixels as precisely as places are sent. */
+export const tenth = (px: number) => Math.round(px * 10) / 10;
+
 export const MAX_SCALE = 32;
 const MARGIN_PX = 64;
 
