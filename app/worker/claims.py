@@ -16,6 +16,8 @@ from app.jobs.models import Job, JobImage
 from app.jobs.states import EventType, ImageStatus, JobStatus
 from app.jobs.transitions import execute, transition
 from app.uploads.models import Image
+from pipeline.contract import CountSettings
+from pipeline.settings import settings_from_json
 
 ROUNDS = 4
 """So often other images are tried when another worker is just taking the ones chosen."""
@@ -41,6 +43,11 @@ class ClaimedImage:
     attempts: int
     version: int
     request_id: str | None
+
+    @property
+    def settings(self) -> CountSettings:
+        """What its job asks for, without the regions of other images."""
+        return settings_from_json(self.config).in_image(self.image_id)
 
     @property
     def about(self) -> dict[str, str | None]:

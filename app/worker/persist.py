@@ -33,7 +33,7 @@ from app.worker.claims import ClaimedImage
 from app.worker.exemplars import keep_unsaved
 from pipeline.archive import write_candidates
 from pipeline.contract import RETRIED, CountResult, ErrorCode, PipelineError
-from pipeline.settings import settings_from_json, settings_to_json
+from pipeline.settings import settings_to_json
 
 if TYPE_CHECKING:  # the scheduler needs this file, and no cv2
     from pipeline.run import ImageOutcome
@@ -178,7 +178,7 @@ def _n_failed(session: Session, job_id: str) -> int:
 
 def _with_own_settings(image: ClaimedImage, result: CountResult) -> CountResult:
     """Name exemplars' images in the provenance as the request did, not as the batch does."""
-    own = settings_to_json(settings_from_json(image.config).in_image(image.image_id))
+    own = settings_to_json(image.settings)
     return replace(result, provenance=replace(result.provenance, settings=own))
 
 
@@ -190,8 +190,7 @@ def _store_files(image: ClaimedImage, pictures: Mapping[str, bytes], candidates:
         if name != "thumbnail"
     }
     if "thumbnail" in pictures:
-        pages = settings_from_json(image.config).pages
-        files[thumbnail_key(image.sha256, pages, "jpg")] = pictures["thumbnail"]
+        files[thumbnail_key(image.sha256, image.settings.pages, "jpg")] = pictures["thumbnail"]
     key = candidates_key(image.job_id, image.image_id, image.attempts)
     files[key] = write_candidates(candidates)
     try:

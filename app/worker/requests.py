@@ -17,7 +17,6 @@ from app.uploads.models import Image
 from app.worker.claims import ClaimedImage
 from pipeline.archive import read_candidates
 from pipeline.contract import CountRequest, CountSettings, ErrorCode, PipelineError
-from pipeline.settings import settings_from_json
 from pipeline.types import Candidates
 
 
@@ -56,7 +55,7 @@ def prepared(images: Sequence[ClaimedImage]) -> Iterator[Batch]:
 
 
 def _request(image: ClaimedImage, files: ExitStack) -> CountRequest:
-    settings = _with_keys(image.job_id, settings_from_json(image.config).in_image(image.image_id))
+    settings = _with_keys(image.job_id, image.settings)
     return CountRequest(image.key, str(_local(files, image.sha256)), image.type, settings)
 
 
