@@ -304,17 +304,16 @@ def columns_of(found: Recounted, human_count: int | None) -> dict[str, Any]:
         "review_reason": None if seen else (found.result.review_reason or "")[:255] or None,
         "result": result
         | facts_of(found.candidates)
-        | {"groups": _groups_as_edited(found), "synonyms": list(found.synonyms)}
+        | {"groups": _groups_as_edited(found, result["groups"]), "synonyms": list(found.synonyms)}
         | {"by_type": by_type(found.objects), "stats": stats}
         | {"edited": found.is_edited, "density_estimate": estimate},
     }
 
 
-def _groups_as_edited(found: Recounted) -> list[dict[str, Any]]:
+def _groups_as_edited(found: Recounted, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the groups of the result; of those left out, what humans count is no more."""
     group_of = found.group_of
     kept_out = Counter(group_of.get(name) for name, why in found.rejected.items() if why != HUMAN)
-    groups: list[dict[str, Any]] = found.result.to_json()["groups"]
     return [
         group
         if kept_out[group["id"]] == group["left_out"]
