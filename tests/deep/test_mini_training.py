@@ -90,6 +90,7 @@ def trained(tmp_path_factory):
     return out, training.smoke(out)
 
 
+@pytest.mark.timeout(1200)  # on a busy machine
 def test_a_minute_of_training_learns(trained):
     _, log = trained
     assert training.has_learned(log)
@@ -108,6 +109,7 @@ def test_a_smoke_run_that_learns_nothing_fails(tmp_path, monkeypatch):
         training.main(trainer=StillTrainer)
 
 
+@pytest.mark.timeout(1200)  # on a busy machine
 def test_the_exported_model_says_what_the_network_says(trained):
     onnxruntime = pytest.importorskip("onnxruntime")
     out, _ = trained
