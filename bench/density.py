@@ -27,7 +27,9 @@ def is_offered(drawn: Drawn, model: DensityModel) -> bool:
     """Return whether the pipeline would state an estimate."""
     if drawn.crowd is None or not drawn.crowd.is_heap(drawn.counted):
         return False
-    return abs(model.interval(drawn.crowd)[0] - drawn.counted) > max(1.0, LEAST_CHANGE * drawn.counted)
+    return abs(model.interval(drawn.crowd, drawn.counted)[0] - drawn.counted) > max(
+        1.0, LEAST_CHANGE * drawn.counted
+    )
 
 
 def factor(errors: Sequence[float]) -> float | None:
@@ -37,7 +39,9 @@ def factor(errors: Sequence[float]) -> float | None:
 
 def drawn_row(name: str, some: Sequence[Drawn], model: DensityModel) -> dict[str, Any]:
     """Return how far count and estimate are off, over the pictures for which an estimate is offered."""
-    offered = [(d, model.interval(d.crowd)) for d in some if d.crowd is not None and is_offered(d, model)]
+    offered = [
+        (d, model.interval(d.crowd, d.counted)) for d in some if d.crowd is not None and is_offered(d, model)
+    ]
     holds = [low <= d.true <= high for d, (_, low, high) in offered]
     others = [d for d in some if not is_offered(d, model)]
     return {

@@ -87,12 +87,15 @@ class DensityModel:
         """Return log(true / seen) as expected, and the size of its error."""
         return float(np.dot(self.weights, evidence)), float(np.exp(np.dot(self.spread, evidence)))
 
-    def interval(self, crowd: Crowd) -> tuple[float, float, float]:
-        """Return the estimate and the ends of its 90 % interval."""
+    def interval(self, crowd: Crowd, n_counted: int) -> tuple[float, float, float]:
+        """Return the estimate and the ends of its 90 % interval, which begins at the count or below.
+
+        What looks like a heap may be none: on photos all of it was counted then.
+        """
         middle, error = self.log_ratio(crowd.evidence)
         seen = crowd.n_seen * crowd.share
         low, best, high = (seen * np.exp(middle + k * error) for k in (self.below, 0.0, self.above))
-        return float(best), float(low), float(high)
+        return float(best), float(min(low, n_counted)), float(high)
 
 
 def density_model(engine: str) -> DensityModel | None:
@@ -128,7 +131,7 @@ def estimate_density(
     crowd = seen_in(candidates, instances, settings)
     if crowd is None or not crowd.is_heap(count):
         return None
-    best, low, high = model.interval(crowd)
+    best, low, high = model.interval(crowd, count)
     if abs(best - count) <= max(1.0, LEAST_CHANGE * count):
         return None
     n_faint = round(crowd.doubt * crowd.n_seen)

@@ -68,6 +68,10 @@ def test_the_more_is_faint_the_more_there_is_and_the_wider_the_interval() -> Non
     assert many.high - many.low > some.high - some.low
 
 
+def test_the_interval_begins_at_the_count_or_below_for_nothing_may_be_hidden() -> None:
+    assert sure(estimate(heap(300))).low == 50 < sure(estimate(heap(300))).count / 2
+
+
 @pytest.mark.parametrize(("diameters", "is_heap"), [(1.05, True), (1.15, False)])
 def test_faint_things_that_stand_apart_are_no_heap(diameters: float, is_heap: bool) -> None:
     apart = heap(60, step=diameters * np.sqrt(4 / np.pi * 450))
