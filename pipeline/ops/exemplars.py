@@ -23,8 +23,8 @@ SIZE_FACTOR = 5.0
 CLOSER = (1.0, 0.9, 0.8)
 """Where kinds part for one, two, and three exemplars and more: one says little of how its kind varies."""
 
-NARROW, WIDE = 0.8, 1.4
-"""Factors on that when exemplars are read more closely, and less so."""
+NARROW, WIDE = 0.8, (1.7, 1.4, 1.4)
+"""Factors on that when exemplars are read more closely, and less so: of one, two, and three and more."""
 
 ALL_ALIKE, NEARLY_ALL = 1.15, 0.95
 """A factor on that, and a share: where so much of what fits in size would be one kind if kinds parted that
@@ -139,12 +139,13 @@ def what_is_meant(
             kind = tree.kind_of(alone, none)
             left &= ~(tree.kind_of(alone, none, SURE) if kind[:n_here].all() else kind)
         return Readings(left, left, left)
-    closer = widest = CLOSER[min(len(wanted), len(CLOSER)) - 1]
+    known = min(len(wanted), len(CLOSER)) - 1
+    closer, widest = CLOSER[known], WIDE[known] * CLOSER[known]
     if wanted.min() >= n_here > 0:
         apart = distances(features[np.arange(n_here)], features[wanted])
         closer = CLOSER[-1] if apart.min() <= SAME_LIGHT else closer
     fits, stops = _not_as_unwanted(features, wanted, unwanted, closer)
-    limits = NARROW * closer, closer, WIDE * widest
+    limits = NARROW * closer, closer, widest
     narrow, meant, wide = (
         tree.kind_of(wanted, stop, limit) & fit for stop, limit, fit in zip(stops, limits, fits, strict=True)
     )

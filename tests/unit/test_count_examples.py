@@ -22,7 +22,7 @@ TWELVE = [disc(SIZE, 15 + 30 * x, 15 + 45 * y, 10) for y in range(2) for x in ra
 FIRST, SECOND = (Exemplar(point_xy=(15 + 30 * x, 15)) for x in range(2))
 LAST = Exemplar(point_xy=(165, 60))
 
-LIKE, LITTLE, HARDLY, UNLIKE = 0, (NARROW + 1) / 2, (1 + WIDE) / 2, 6
+LIKE, LITTLE, HARDLY, UNLIKE = 0, (NARROW + 1) / 2, (1 + min(WIDE)) / 2, 6
 """Distances from the example: meant; meant, but little like it; left out, but perhaps meant; another kind."""
 
 

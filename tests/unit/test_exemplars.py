@@ -14,7 +14,7 @@ from pipeline.ops.exemplars import ALL_ALIKE, CLOSER, NARROW, SIZE_FACTOR, SURE,
 from pipeline.ops.kinds import SIZE_WEIGHT, distances, kind_features, kind_tree
 from tests.candidates import looking
 
-INSIDE, OUTSIDE = (NARROW + 1) / 2, (1 + WIDE) / 2
+INSIDE, OUTSIDE = (NARROW + 1) / 2, (1 + min(WIDE)) / 2
 """Distances of what is meant but not read closely, and of what is meant only if read less so."""
 
 
@@ -157,7 +157,7 @@ def test_where_nothing_differs_all_goes_with_what_is_not_meant():
 
 @pytest.mark.parametrize(
     ("apart", "counts"),
-    [(INSIDE, (4, 7, 7)), (OUTSIDE, (4, 4, 7)), (2 * WIDE, (4, 4, 4)), (NARROW / 2, (7, 7, 7))],
+    [(INSIDE, (4, 7, 7)), (OUTSIDE, (4, 4, 7)), (2 * max(WIDE), (4, 4, 4)), (NARROW / 2, (7, 7, 7))],
     ids=["little like", "not quite like", "unlike", "alike"],
 )
 def test_a_kind_that_just_does_or_does_not_belong_parts_the_readings(apart, counts):
@@ -171,6 +171,13 @@ def test_the_more_examples_there_are_the_more_closely_they_are_read(n, limit):
     near, away = (meant([0] * 6 + [limit + off] * 3 + [6], range(n)) for off in (-0.04, 0.04))
     assert (len(near), len(away)) == (9, 6)
     assert list(CLOSER) == sorted(CLOSER, reverse=True)
+
+
+@pytest.mark.parametrize(("n", "factor"), [(1, 1.7), (2, 1.4), (3, 1.4)])
+def test_one_example_leaves_more_in_question_than_several(n, factor):
+    limit = CLOSER[n - 1] * factor
+    near, away = (readings(things([0] * 6 + [limit + off] * 3 + [6]), range(n)) for off in (-0.04, 0.04))
+    assert (near.meant.sum(), near.wide.sum(), away.wide.sum()) == (6, 9, 6)
 
 
 def test_where_nothing_else_is_there_nearly_alike_is_meant():
