@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import TallyError
 from app.extensions import db
-from app.jobs.asked import asked_for, refuse, stray_regions
-from app.jobs.exemplars import refuse_unanchored
+from app.jobs.asked import asked_for
 from app.jobs.idempotency import Data, RequestKey, first_answer, once
 from app.jobs.service import held_images, refuse_when_full, start_job
 from app.jobs.status import rfc3339
@@ -60,10 +59,8 @@ def predict(body: Data, request_key: RequestKey | None, request_id: str) -> Data
     """
     if request_key and (known := first_answer(request_key)):
         return known
-    asked = asked_for(body["type"], body["config"], otherwise=DEFAULT_TYPE)
     ids = _file_ids(body["upload_id"], body["file_ids"])
-    refuse_unanchored(asked.settings.exemplars, len(ids))
-    refuse(stray_regions(asked.settings.roi, ids))
+    asked = asked_for(body["type"], body["config"], len(ids), ids, otherwise=DEFAULT_TYPE)
     refuse_when_full(len(ids))
     return start_job(asked, request_key, request_id, lambda session: held_images(session, ids))
 

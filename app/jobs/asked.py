@@ -16,7 +16,7 @@ from app.extensions import db
 from app.templates.models import Template
 from app.uploads.models import Image
 from app.uploads.service import display_name
-from pipeline.contract import CountSettings, Exemplar, Region, SettingsError
+from pipeline.contract import CountSettings, Exemplar, SettingsError
 from pipeline.rules import has_solver, rules_text, try_rules
 from pipeline.settings import settings_from_json
 
@@ -44,12 +44,16 @@ class Asked:
     settings: CountSettings
 
 
-def asked_for(type_name: str | None, sent: Data, *, otherwise: str = "") -> Asked:
+def asked_for(
+    type_name: str | None, sent: Data, n_images: int, file_ids: Collection[str] = (), *, otherwise: str = ""
+) -> Asked:
     """Return what a new job is asked for.
 
     Args:
         type_name: None means the template's, else ``otherwise``.
         sent: the request's config.
+        n_images: that are counted.
+        file_ids: of them, where they are known.
         otherwise: what is counted when nobody says what.
 
     Raises:
@@ -57,20 +61,22 @@ def asked_for(type_name: str | None, sent: Data, *, otherwise: str = "") -> Aske
     """
     config = with_template(sent)
     with template_named_for(sent):
-        settings = _settings_of_new_job(config)
+        settings = _settings_of_new_job(config, n_images, file_ids)
     if type_name is None:
         type_name = template_named(settings.template).type if settings.template else otherwise
     return Asked(checked_type(type_name), config, settings)
 
 
-def _settings_of_new_job(config: Data) -> CountSettings:
-    """Return settings whose files and rules are right; raise INVALID_CONFIG with every bad field."""
+def _settings_of_new_job(config: Data, n_images: int, file_ids: Collection[str]) -> CountSettings:
+    """Return settings whose files, places and rules are right; raise INVALID_CONFIG with every bad field."""
     not_for_new = unsupported(config, NOT_FOR_NEW_JOBS)
     try:
         settings = settings_from_json(config)
     except SettingsError as error:
         raise invalid_config([*error.details, *not_for_new]) from error
-    refuse([*not_for_new, *missing_files(settings.exemplars), *wrong_rules(settings.rules)])
+    misplaced = misplaced_in(settings, file_ids, several=n_images > 1)
+    missing, wrong = missing_files(settings.exemplars), wrong_rules(settings.rules)
+    refuse([*not_for_new, *misplaced, *missing, *wrong])
     return settings
 
 
@@ -212,14 +218,27 @@ def missing_files(exemplars: Sequence[Exemplar], *, hold: bool = False) -> list[
     ]
 
 
-def stray_regions(regions: Sequence[Region], file_ids: Collection[str]) -> list[Fault]:
-    """Return what is wrong with regions of images that are not among those that are counted."""
-    return [
+def misplaced_in(settings: CountSettings, file_ids: Collection[str], *, several: bool) -> list[Fault]:
+    """Return what is wrong with exemplars and regions that lie in no image, or in none that is counted.
+
+    Args:
+        settings: of a config.
+        file_ids: of the images that are counted, where they are known.
+        several: images are counted by them, so a box alone is no place.
+    """
+    want = "want the id of the image that it lies in, got none: "
+    hint = "POST /inference/upload gives ids before anything is counted"
+    unanchored = [
+        {"field": f"config.exemplars[{i}].file_id", "message": want + hint}
+        for i, exemplar in enumerate(settings.exemplars)
+        if several and exemplar.file_id is None
+    ]
+    return unanchored + [
         {
             "field": f"config.roi[{i}].file_id",
             "message": f"want an image that is counted, got {display_name(region.file_id)}",
         }
-        for i, region in enumerate(regions)
+        for i, region in enumerate(settings.roi)
         if region.file_id is not None and region.file_id not in file_ids
     ]
 

@@ -15,9 +15,8 @@ from app.errors import TallyError
 from app.events.service import record, wake
 from app.extensions import config, db
 from app.files.unwanted import delete_unwanted, files_of_job, shown_hashes
-from app.jobs.asked import Asked, asked_for, checked_settings, missing_files, refuse, stray_regions
+from app.jobs.asked import Asked, asked_for, checked_settings, missing_files, refuse
 from app.jobs.description import describe_file, describe_job, describe_jobs
-from app.jobs.exemplars import refuse_unanchored
 from app.jobs.idempotency import Data, RequestKey, first_answer, once
 from app.jobs.models import Job, JobImage
 from app.jobs.queue import announce_work, queue_length
@@ -83,9 +82,7 @@ def create_job(
     """
     if request_key and (known := first_answer(request_key)):
         return known
-    asked = asked_for(type_name, sent_config)
-    refuse_unanchored(asked.settings.exemplars, len(received))
-    refuse(stray_regions(asked.settings.roi, ()))
+    asked = asked_for(type_name, sent_config, len(received))
     files = check_files(received, partial=partial)
     refuse_when_full(len(files.good))
     store_files(files.good)

@@ -15,16 +15,14 @@ from app.extensions import db
 from app.jobs.asked import (
     NOT_BUILT,
     checked_settings,
-    invalid_config,
     merged,
+    misplaced_in,
     refuse,
-    stray_regions,
     template_named_for,
     unsupported,
     with_template,
 )
 from app.jobs.description import current_count, current_interval
-from app.jobs.exemplars import refuse_unanchored
 from app.jobs.models import Job, JobImage
 from app.jobs.service import get_job, lock_known_job
 from app.jobs.states import LIVE, ImageStatus
@@ -96,14 +94,11 @@ def _recount(job_id: str, body: Data) -> Data:
     lesson: Learned | None = None
     is_own = file_id is not None and not body["from_job_config"]
     below = settings_to_json(settings_of(images[0])) if is_own else job.config
-    config, settings = _merged(below, sent)
-    if "exemplars" in sent:
-        refuse_unanchored(settings.exemplars, len(job.images) if file_id is None else 1)
-    if "roi" in sent:
-        refuse(stray_regions(settings.roi, {image.image_id for image in job.images}))
+    merged_with = partial(_merged, below, job=job, several=file_id is None and len(job.images) > 1)
+    config, settings = merged_with(sent)
     if body["from_corrections"]:
         lesson = learned(job, settings)
-        config, settings = _merged(below, sent | {"exemplars": lesson.exemplars})
+        config, settings = merged_with(sent | {"exemplars": lesson.exemplars})
         images = _that_learn(_named(images, body["file_ids"]), lesson, settings)
     keeps_lessons = not lesson and "exemplars" not in sent
     asked = [_with_its_lesson(settings, image) if keeps_lessons else settings for image in images]
@@ -206,8 +201,8 @@ def _anchored(job: Job, sent: Data, file_id: str | None) -> Data:
     return sent | {"groups": anchored}
 
 
-def _merged(below: Data, sent: Data) -> tuple[Data, CountSettings]:
-    """Return the config of before with the sent keys in it, and its settings."""
+def _merged(below: Data, sent: Data, *, job: Job, several: bool) -> tuple[Data, CountSettings]:
+    """Return the config of before with the sent keys in it, and its settings, for several images or one."""
     config = merged(below, sent)
     settings, before = checked_settings(config), checked_settings(below)
     names = {"sahi": "tiling"}
@@ -217,8 +212,7 @@ def _merged(below: Data, sent: Data) -> tuple[Data, CountSettings]:
         for key in DECIDED_BEFORE
         if getattr(settings, names.get(key, key)) != getattr(before, names.get(key, key))
     ]
-    if changed:
-        raise invalid_config(changed)
+    refuse([*changed, *misplaced_in(settings, {image.image_id for image in job.images}, several=several)])
     return config, settings
 
 

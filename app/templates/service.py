@@ -16,14 +16,13 @@ from app.jobs.asked import (
     checked_settings,
     checked_type,
     faults_renamed,
+    misplaced_in,
     missing_files,
     refuse,
-    stray_regions,
     unsupported,
     wrong_rules,
 )
 from app.jobs.description import describe_file
-from app.jobs.exemplars import unanchored
 from app.jobs.idempotency import Data, RequestKey, once
 from app.jobs.status import rfc3339
 from app.templates.models import Template
@@ -119,7 +118,7 @@ def _write(session: Session, row: Template, values: dict[str, Any]) -> Data:
     refuse(unsupported(row.config, NOT_SAVED))
     with faults_renamed(_beside_the_config):
         settings = checked_settings(row.config | ({"exemplars": row.exemplars} if row.exemplars else {}))
-        refuse([*unanchored(settings.exemplars), *stray_regions(settings.roi, ())])
+        refuse(misplaced_in(settings, (), several=True))
         wanted = {exemplar.file_id for exemplar in settings.exemplars}
         row.images = list(session.scalars(select(Image).where(Image.id.in_(wanted)).with_for_update()))
         refuse(missing_files(settings.exemplars))

@@ -104,3 +104,20 @@ def test_a_region_of_a_photo_that_is_not_counted_is_refused(client: Client, job:
     for answer in answers:
         assert error_of(answer)["code"] == "INVALID_CONFIG"
         assert error_of(answer)["details"] == [{"field": "config.roi[1].file_id", "message": want}]
+
+
+def test_examples_and_regions_that_lie_nowhere_are_refused_together(
+    client: Client, job: dict[str, Any]
+) -> None:
+    boxes = [{"box": [5, 5, 9, 9]}, {"box": [5, 5, 9, 9], "file_id": "img_elsewhere"}]
+    config = {"exemplars": boxes, "roi": [left_of(70, file_id="img_elsewhere")]}
+    predicted = {"upload_id": job["upload_id"], "type": "disc", "config": config}
+    recounted = f"/jobs/{job['job_id']}/recount", {"config": config | {"pages": "all"}}
+    at_submission = {f"config.{one}.file_id" for one in ("exemplars[0]", "exemplars[1]", "roi[0]")}
+    in_recount = {"config.pages", "config.exemplars[0].file_id", "config.roi[0].file_id"}
+    for answer, fields in (
+        (client.submit(*PHOTOS, config=config), at_submission),
+        (client.post("/inference/predict", predicted), at_submission),
+        (client.post(*recounted), in_recount),
+    ):
+        assert {fault["field"] for fault in error_of(answer)["details"]} == fields
