@@ -21,20 +21,18 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MIN_PYTHON = (3, 11)
 MIN_NODE = 20
 MIN_FREE_BYTES = 2 * 2**30
-EXTRA_MODULES = {
-    "web": ("flask", "sqlalchemy", "redis", "rq", "gevent", "gunicorn", "honcho", "pymysql", "boto3"),
-    "worker": ("onnxruntime", "clingo", "cv2", "skimage"),
-    "deep": ("torch", "torchvision", "segment_anything", "open_clip"),
-    "heif": ("pillow_heif",),
-    "dev": ("pytest", "mypy", "ruff", "playwright", "schemathesis"),
+MAKE_RUN = "make run (or pip install -r requirements/run.txt)"
+EXTRAS = {
+    "web": (
+        MAKE_RUN,
+        ("flask", "sqlalchemy", "redis", "rq", "gevent", "gunicorn", "honcho", "pymysql", "boto3"),
+    ),
+    "worker": (MAKE_RUN, ("onnxruntime", "clingo", "cv2", "skimage")),
+    "deep": ("make setup", ("torch", "torchvision", "segment_anything", "open_clip")),
+    "heif": ("pip install pillow-heif, to count HEIC", ("pillow_heif",)),
+    "dev": ("make setup", ("pytest", "mypy", "ruff", "playwright", "schemathesis")),
 }
-HOW_TO_GET = {
-    "web": "make run (or pip install -r requirements/run.txt)",
-    "worker": "make run (or pip install -r requirements/run.txt)",
-    "deep": "make setup",
-    "heif": "pip install pillow-heif, to count HEIC",
-    "dev": "make setup",
-}
+"""How to get each extra, and the modules that show it is here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +84,10 @@ def _python() -> Finding:
 
 
 def _extras() -> Iterator[Finding]:
-    for extra, modules in EXTRA_MODULES.items():
+    for extra, (how, modules) in EXTRAS.items():
         missing = [name for name in modules if find_spec(name) is None]
         required = extra in {"web", "worker"}
-        text = (
-            f"not installed: {', '.join(missing)}; get them with {HOW_TO_GET[extra]}"
-            if missing
-            else "complete"
-        )
+        text = f"not installed: {', '.join(missing)}; get them with {how}" if missing else "complete"
         yield Finding(f"[{extra}]", not missing or (False if required else None), text)
 
 
