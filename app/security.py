@@ -147,6 +147,7 @@ def _limiter(config: Config) -> Limiter:
         storage_uri=_limits_url(config.redis_connection_url),
         storage_options={"socket_connect_timeout": 1, "socket_timeout": 1},
         in_memory_fallback_enabled=True,
+        request_identifier=lambda: request.endpoint or "none",  # a 404 and a 405 count, too
         key_prefix="tally",
     )
 

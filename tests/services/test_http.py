@@ -113,6 +113,13 @@ def test_the_limit_holds_over_processes_that_share_redis(make: Make, redis_url: 
     assert client.get("/jobs").status_code == 429
 
 
+def test_what_is_not_there_counts_as_what_is(make: Make) -> None:
+    client = make(rate_limit_per_minute=2)
+    told = client.get("/nothing"), client.post("/jobs/any/results"), client.get("/nothing")
+    assert [answer.status_code for answer in told] == [404, 405, 429]
+    assert [answer.headers["RateLimit-Remaining"] for answer in told] == ["1", "0", "0"]
+
+
 def test_without_redis_the_limit_is_counted_here(make: Make) -> None:
     exhaust(make(rate_limit_per_minute=3), 3)
 
@@ -126,7 +133,9 @@ def test_a_redis_that_goes_away_is_no_error(make: Make, redis_server: RedisServe
         assert (answer.status_code, answer.headers["RateLimit-Limit"]) == (200, "100")
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/api/files/img_none/original", "/docs/errors"])
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/metrics", "/api/files/img_none/original", "/docs/errors", "/x.y"]
+)
 def test_health_metrics_files_and_pages_are_not_limited(make: Make, path: str) -> None:
     client = make(rate_limit_per_minute=1)
     assert {client.http.get(path).status_code for _ in range(4)} <= {200, 404}
