@@ -85,7 +85,7 @@ export async function applyRecount(
 export const predict = (body: api.PredictRequest, signal?: AbortSignal, key?: string) =>
   create<api.AcceptedJob>("/inference/predict", body, signal, key);
 
-export const listTemplates = () => get<api.Template[]>("/templates?page_size=100");
+export const listTemplates = () => getAll<api.Template>("/templates", {}, (one) => one.template_id);
 
 export const saveTemplate = (template: api.NewTemplate) => create<api.Template>("/templates", template);
 
@@ -97,16 +97,30 @@ export const correct = (body: api.CorrectRequest) => post<api.CorrectionAnswer>(
 
 const PAGE_SIZE = 100;
 
-/** Return all corrections of one image, newest first; one made meanwhile moves others to a later page, not out. */
-export async function listCorrections(jobId: string, fileId: string, signal?: AbortSignal) {
-  const found = new Map<string, api.CorrectionRecord>();
+/** Return a list with all its pages; what is made meanwhile moves others to a later page, not out. */
+async function getAll<T>(
+  path: string,
+  filter: Record<string, string>,
+  idOf: (one: T) => string,
+  signal?: AbortSignal,
+): Promise<T[]> {
+  const found = new Map<string, T>();
   for (let page = 1, isFull = true; isFull; page++) {
-    const query = `job_id=${jobId}&file_id=${fileId}&page_size=${PAGE_SIZE}&page=${page}`;
-    const listed = await get<api.CorrectionRecord[]>(`/corrections?${query}`, signal);
-    for (const one of listed) found.set(one.correction_id, one);
+    const query = new URLSearchParams({ ...filter, page_size: `${PAGE_SIZE}`, page: `${page}` });
+    const listed = await get<T[]>(`${path}?${query}`, signal);
+    for (const one of listed) found.set(idOf(one), one);
     isFull = listed.length === PAGE_SIZE;
   }
   return [...found.values()];
 }
+
+/** Return all corrections of one image, newest first. */
+export const listCorrections = (jobId: string, fileId: string, signal?: AbortSignal) =>
+  getAll<api.CorrectionRecord>(
+    "/corrections",
+    { job_id: jobId, file_id: fileId },
+    (one) => one.correction_id,
+    signal,
+  );
 
 export const revertCorrection = (id: string) => post<api.CorrectionAnswer>(`/corrections/${id}/revert`);
