@@ -83,9 +83,7 @@ def _label_of(number: int, radius: float) -> int:
     return IGNORE if IGNORED_RADII[0] <= radius <= IGNORED_RADII[1] else 0
 
 
-def _draw_holder(
-    rng: np.random.Generator, image: Array, at: tuple[int, int], reach: float, plan: Plan, tint: Array
-) -> None:
+def _draw_holder(image: Array, at: tuple[int, int], reach: float, plan: Plan, tint: Array) -> None:
     """Draw the ring, dimple or cell an object lies in."""
     radius, thick = int(reach * 1.35) + 1, max(1, int(reach * 0.15))
     if plan.holder == "ring":
@@ -191,7 +189,7 @@ def _place(
     tint = np.clip(image.mean((0, 1)) * rng.uniform(0.5, 1.6) + rng.normal(0, 15, 3), 0, 255)
     if plan.holder != "none":
         for (x, y), reach in zip(places.tolist(), room, strict=False):
-            _draw_holder(rng, image, (x, y), float(np.clip(reach, 3, 200)), plan, tint)
+            _draw_holder(image, (x, y), float(np.clip(reach, 3, 200)), plan, tint)
         if rng.random() < _SOME_EMPTY:
             held = np.flatnonzero(rng.random(len(places)) > rng.uniform(0.1, 0.6))
             places, chosen = places[held], [chosen[i] for i in held]
