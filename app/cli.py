@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import click
 
+from app.config import ConfigError
 from app.version import VERSION
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -42,6 +44,13 @@ class LazyGroup(click.Group):
                 raise
             raise click.ClickException(_missing_extra(cmd_name, error.name)) from None
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand; a malformed setting ends it with a sentence."""
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            raise click.ClickException(str(error)) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the subcommands without importing them."""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from app.config import Config, ConfigError
+from app.config import Config
 
 
 @click.group()
@@ -20,10 +20,6 @@ def reconcile() -> None:
     from app import create_app
     from app.worker.reconcile import reconcile as run_round
 
-    try:
-        app = create_app(Config.from_env())
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from None
-    with app.app_context():
+    with create_app(Config.from_env()).app_context():
         for what, n_found in asdict(run_round()).items():
             click.echo(f"{what.replace('_', ' '):12} {n_found}")

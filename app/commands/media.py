@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from app.config import Config, ConfigError
+from app.config import Config
 
 
 @click.group()
@@ -19,9 +19,5 @@ def purge() -> None:
     from app.columns import utcnow
     from app.files.service import purge_expired
 
-    try:
-        app = create_app(Config.from_env())
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from None
-    with app.app_context():
+    with create_app(Config.from_env()).app_context():
         click.echo(f"deleted {purge_expired(utcnow())} images")

@@ -24,19 +24,16 @@ GRACEFUL_S = 3
 @click.command()
 def up() -> None:
     """Run Tally on this machine until Ctrl-C; everything it starts ends with it."""
-    try:
-        config = Config.from_env()
-        folder = embedded.private_folder(config)
-        lock = _lock(folder / "up.lock")
-        if kill_leftovers(folder / "children.json"):
-            time.sleep(0.5)  # the kernel needs a moment to free the port
-        _check_port(config.host, config.port)
-        _prepare(config)
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_empty_folder(folder / "metrics"))
-        supervisor = Supervisor(_children(config, folder), folder / "children.json", _Announcement(config))
-        status = supervisor.run()
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from None
+    config = Config.from_env()
+    folder = embedded.private_folder(config)
+    lock = _lock(folder / "up.lock")
+    if kill_leftovers(folder / "children.json"):
+        time.sleep(0.5)  # the kernel needs a moment to free the port
+    _check_port(config.host, config.port)
+    _prepare(config)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_empty_folder(folder / "metrics"))
+    supervisor = Supervisor(_children(config, folder), folder / "children.json", _Announcement(config))
+    status = supervisor.run()
     os.close(lock)
     sys.exit(status)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 
 import click
-from flask import Flask
 
-from app.config import Config, ConfigError
+from app.config import Config
 
 
 @click.command()
@@ -26,7 +25,10 @@ from app.config import Config, ConfigError
 )
 def worker(max_batches: int, metrics_port: int | None) -> None:
     """Run one counting worker until a stop signal; start one for each GPU, or each two cores."""
-    app, config = _create_app()
+    from app import create_app
+
+    config = Config.from_env()
+    app = create_app(config)
     os.environ.setdefault("OMP_NUM_THREADS", str(config.torch_threads))
     _serve_metrics(metrics_port)
     from app.worker.main import run_worker  # loads the pipeline
@@ -51,21 +53,12 @@ def _warm_up() -> None:
 @click.option("--metrics-port", default=None, type=click.IntRange(1, 65535), help="Serve metrics here.")
 def scheduler(metrics_port: int | None) -> None:
     """Take back lost work, end overdue jobs, purge old uploads; safe to run more than once."""
-    app, _ = _create_app()
-    _serve_metrics(metrics_port)
+    from app import create_app
     from app.worker.scheduler import run_scheduler
 
+    app = create_app(Config.from_env())
+    _serve_metrics(metrics_port)
     run_scheduler(app)
-
-
-def _create_app() -> tuple[Flask, Config]:
-    from app import create_app
-
-    try:
-        config = Config.from_env()
-        return create_app(config), config
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _serve_metrics(port: int | None) -> None:

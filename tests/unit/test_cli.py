@@ -60,8 +60,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_up_stops_at_a_malformed_setting_by_name(here: Path) -> None:
-    result = CliRunner().invoke(cli.main, ["up"], env={"TALLY_PORT": "many"})
+@pytest.mark.parametrize(
+    "command", ["up", "worker", "scheduler", "db upgrade", "jobs reconcile", "media purge"]
+)
+def test_a_command_stops_at_a_malformed_setting_by_name(here: Path, command: str) -> None:
+    result = CliRunner().invoke(cli.main, command.split(), env={"TALLY_PORT": "many"})
     assert result.exit_code == 1
     assert "TALLY_PORT: want an integer" in result.output
 
