@@ -1,32 +1,24 @@
 import { getEventListeners } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { StatusAnswer } from "../api/types";
+import { serve } from "../testServer";
 import { eventOfStatus, jobStream, type JobEvent } from "./jobStream";
 
 // A real HTTP server that speaks the real stream; only the origin of relative addresses is added.
-let server: Server;
+let endServer: () => void;
 let answer: (request: IncomingMessage, response: ServerResponse) => void;
 let requests: { url: string; lastId: string | undefined }[];
-const realFetch = globalThis.fetch;
 
 beforeEach(async () => {
   requests = [];
-  server = createServer((request, response) => {
+  endServer = await serve((request, response) => {
     requests.push({ url: request.url ?? "", lastId: request.headers["last-event-id"] as string | undefined });
     answer(request, response);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  vi.stubGlobal("fetch", (path: string, init?: RequestInit) => realFetch(origin + path, init));
 });
 
-afterEach(() => {
-  vi.unstubAllGlobals();
-  server.closeAllConnections();
-  server.close();
-});
+afterEach(() => endServer());
 
 const facts = {
   job_id: "job_1",

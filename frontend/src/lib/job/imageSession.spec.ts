@@ -1,9 +1,8 @@
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Detection, ImageResult } from "../api/types";
 import type { JobImage, RecountedImage } from "../api/types";
 import { Layers } from "../overlay/layers.svelte";
+import { serve } from "../testServer";
 import { ImageSession } from "./imageSession.svelte";
 
 // A real HTTP server with the rules of /correct that matter here: versions, ids, reverts.
@@ -12,13 +11,12 @@ type Body = {
   count?: number;
   edits: { op: string; point?: [number, number]; object_id?: string }[];
 };
-let server: Server;
+let endServer: () => void;
 let corrections: { id: string; edits: Body["edits"]; count?: number }[];
 let version: number;
 let posts: string[];
 let told: Partial<JobImage>[];
 let session: ImageSession;
-const realFetch = globalThis.fetch;
 
 const detection = (object_id: string, x: number): Detection => ({
   ...{
@@ -103,26 +101,15 @@ const RESULT = {
 
 beforeEach(async () => {
   [corrections, version, posts, told] = [[], 1, [], []];
-  server = createServer((request, response) => {
-    let body = "";
-    request.on("data", (chunk) => (body += chunk));
-    request.on("end", () => {
-      const [code, data] = respond(request.url ?? "", body);
-      response.writeHead(code).end(JSON.stringify(code < 400 ? { data } : { error: data }));
-    });
+  endServer = await serve((request, response, body) => {
+    const [code, data] = respond(request.url ?? "", body);
+    response.writeHead(code).end(JSON.stringify(code < 400 ? { data } : { error: data }));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  vi.stubGlobal("fetch", (path: string, init?: RequestInit) => realFetch(origin + path, init));
   session = new ImageSession("job_1", "img_1", (values) => told.push(values));
   await session.load();
 });
 
-afterEach(() => {
-  vi.unstubAllGlobals();
-  server.closeAllConnections();
-  server.close();
-});
+afterEach(() => endServer());
 
 const counted = () => session.scene.counted.map((shape) => shape.id);
 

@@ -1,6 +1,6 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { serve } from "../testServer";
 import { JobView } from "./jobView.svelte";
 
 // A real HTTP server with one live job: its first photo is counted and corrected, its second is not done yet.
@@ -12,8 +12,7 @@ const image = (file_id: string, status: string, count: number | null) => ({
 });
 const JOB = { job_id: "job_1", status: "processing", total_images: 2, processed_images: 1, count: 5 };
 const IMAGES = [image("img_1", "completed", 5), image("img_2", "processing", null)];
-const realFetch = globalThis.fetch;
-let server: Server;
+let endServer: () => void;
 let events: ServerResponse;
 let follower: AbortController;
 let view: JobView;
@@ -27,16 +26,13 @@ const counts = () => view.job?.images.map((one) => one.count);
 beforeEach(async () => {
   let opened: () => void;
   const isOpen = new Promise<void>((resolve) => (opened = resolve));
-  server = createServer((request, response) => {
+  endServer = await serve((request, response) => {
     if (!request.url?.endsWith("/events")) {
       return void response.end(JSON.stringify({ data: { ...JOB, images: IMAGES } }));
     }
     events = response.writeHead(200, { "Content-Type": "text/event-stream" });
     opened();
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  vi.stubGlobal("fetch", (path: string, init?: RequestInit) => realFetch(origin + path, init));
   follower = new AbortController();
   view = new JobView("job_1");
   void view.follow(follower.signal);
@@ -45,9 +41,7 @@ beforeEach(async () => {
 
 afterEach(() => {
   follower.abort();
-  vi.unstubAllGlobals();
-  server.closeAllConnections();
-  server.close();
+  endServer();
 });
 
 it("takes over the count of a photo that is done", async () => {

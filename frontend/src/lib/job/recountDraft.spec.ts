@@ -1,7 +1,6 @@
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { CountConfig, Exemplar, JobImage } from "../api/types";
+import { serve } from "../testServer";
 import { RecountDraft } from "./recountDraft.svelte";
 
 // A real HTTP server that counts 5 with an example, and 9 without.
@@ -14,8 +13,7 @@ type Body = {
 };
 const LIKED: Exemplar = { file_id: "img_1", positive: true, box: [1, 2, 3, 4] };
 const LEARNED: Exemplar = { ...LIKED, box: [9, 9, 3, 4], corrected: true };
-const realFetch = globalThis.fetch;
-let server: Server;
+let endServer: () => void;
 let asked: Body[];
 let refuses: boolean;
 let version: number;
@@ -34,17 +32,10 @@ function respond(body: Body): [number, unknown] {
 
 beforeEach(async () => {
   [asked, refuses, version, base] = [[], false, 1, {}];
-  server = createServer((request, response) => {
-    let body = "";
-    request.on("data", (chunk) => (body += chunk));
-    request.on("end", () => {
-      const [status, answer] = respond(JSON.parse(body) as Body);
-      response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(answer));
-    });
+  endServer = await serve((_, response, body) => {
+    const [status, answer] = respond(JSON.parse(body) as Body);
+    response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(answer));
   });
-  await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
-  const { port } = server.address() as AddressInfo;
-  globalThis.fetch = (url, init) => realFetch(`http://127.0.0.1:${port}${url as string}`, init);
   const kept = new Map<string, string>();
   vi.stubGlobal("sessionStorage", {
     getItem: (key: string) => kept.get(key) ?? null,
@@ -55,11 +46,9 @@ beforeEach(async () => {
   draft.look("img_1");
 });
 
-afterEach(async () => {
+afterEach(() => {
   draft.discard();
-  globalThis.fetch = realFetch;
-  vi.unstubAllGlobals();
-  await new Promise((done) => server.close(done));
+  endServer();
 });
 
 const until = async (isThere: () => boolean) => {
