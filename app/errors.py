@@ -57,19 +57,6 @@ class TallyError(Exception):
         self.code, self.message, self.field, self.details = code, message, field, details or []
 
 
-def payload(code: str, message: str, *, field: str | None = None, details: Any = None) -> dict[str, Any]:
-    """Return the envelope of an error, as ``blueprint.ErrorSchema`` describes it."""
-    error = {
-        "code": code,
-        "message": message,
-        "details": details or [],
-        "timestamp": utcnow().isoformat().replace("+00:00", "Z"),
-        "request_id": g.get("request_id", ""),
-        "documentation_url": f"/docs/errors#{code}",
-    }
-    return {"status": "error", "error": error | ({"field": field} if field else {})}
-
-
 def init_app(app: Flask) -> None:
     """Answer every exception with the one payload."""
     app.register_error_handler(TallyError, _tally_error)
@@ -85,7 +72,16 @@ def init_app(app: Flask) -> None:
 def _respond(
     code: str, status: int, message: str, *, field: str | None = None, details: Any = None
 ) -> Response:
-    response = jsonify(payload(code, message, field=field, details=details))
+    """Return the answer that tells an error, as ``blueprint.ErrorSchema`` describes it."""
+    error = {
+        "code": code,
+        "message": message,
+        "details": details or [],
+        "timestamp": utcnow().isoformat().replace("+00:00", "Z"),
+        "request_id": g.get("request_id", ""),
+        "documentation_url": f"/docs/errors#{code}",
+    }
+    response = jsonify({"status": "error", "error": error | ({"field": field} if field else {})})
     response.status_code = status
     if (seconds := ERROR_CODES[code].retry_after_s) is not None:
         response.headers["Retry-After"] = str(seconds)

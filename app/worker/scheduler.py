@@ -18,7 +18,7 @@ RECONCILE_S = 10.0
 PURGE_S = 3600.0
 
 
-def run_scheduler(app: Flask, *, every_s: float = RECONCILE_S) -> None:
+def run_scheduler(app: Flask) -> None:
     """Reconcile and purge until a stop signal; a database or Redis that is away only delays it."""
     purge_at = time.monotonic()
     with app.app_context(), stop_signals() as stopping:
@@ -28,5 +28,5 @@ def run_scheduler(app: Flask, *, every_s: float = RECONCILE_S) -> None:
             if time.monotonic() >= purge_at:
                 purge_at = time.monotonic() + PURGE_S
                 guarded("purge", lambda: purge_expired(utcnow()))
-            stopping.wait(every_s)
+            stopping.wait(RECONCILE_S)
     log.info("scheduler stopped")
