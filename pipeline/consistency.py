@@ -6,6 +6,8 @@ furniture and pieces are not. The reference is the candidate with most alike are
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,7 +73,8 @@ def _dominant_kinship(log_area: Floats, unit: Floats, weight: Floats, kernel: fl
     return np.asarray(kinship[:, int(np.argmax(mass))], np.float32)
 
 
-def _weighted_median(values: Floats, weights: Floats) -> float:
+def weighted_median(values: NDArray[np.floating[Any]], weights: NDArray[np.floating[Any]]) -> float:
+    """Return the value that half of the weight lies up to, of (N,) values, at least one."""
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
@@ -79,8 +82,8 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
 
 def _far_in_size(log_area: Floats, kinship: Floats) -> Floats:
     """0 at the middle of the dominant kind, 1 at 3.5 of its robust spreads, steep beyond."""
-    off = np.abs(log_area - _weighted_median(log_area, kinship))
-    spread = max(SIZE_KERNEL, 1.4826 * _weighted_median(off, kinship))
+    off = np.abs(log_area - weighted_median(log_area, kinship))
+    spread = max(SIZE_KERNEL, 1.4826 * weighted_median(off, kinship))
     return np.asarray((off / (3.5 * spread)) ** 4, np.float32)
 
 
@@ -88,5 +91,5 @@ def _far_in_looks(unit: Floats, kinship: Floats, kernel: float) -> Floats:
     """0 at the mean look of the dominant kind, 1 at four of its median distances, steep beyond."""
     centre = kinship @ unit
     off = np.maximum(0.0, 1.0 - unit @ (centre / max(float(np.linalg.norm(centre)), 1e-9)))
-    spread = max(kernel, _weighted_median(off, kinship))
+    spread = max(kernel, weighted_median(off, kinship))
     return np.asarray((off / (4.0 * spread)) ** 4, np.float32)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from pipeline.calibration import doubtful
+from pipeline.consistency import weighted_median
 from pipeline.contract import CountSettings, DensityEstimate, Rejection
 from pipeline.ops.regions import points_in_regions
 from pipeline.types import Candidates, Instances
@@ -154,16 +155,10 @@ def seen_in(candidates: Candidates, instances: Instances, settings: CountSetting
     box = batch.bbox_xyxy[judged].astype(np.float64)
     middle_xy = np.concatenate([(box[:, :2] + box[:, 2:]) / 2, faint[:, :2]])
     nearest = KDTree(middle_xy).query(middle_xy, k=2)[0][:, 1]
-    typical = _weighted_median(area, np.maximum(quality, 0.05) ** 2)
+    typical = weighted_median(area, np.maximum(quality, 0.05) ** 2)
     apart = float(np.median(nearest) / np.sqrt(4 / np.pi * typical))
     evidence = np.array([1.0, len(faint) / len(area), float(np.log(area.mean() / typical))])
     return Crowd(len(area), _share_of_kind(instances, len(judged)), apart, evidence)
-
-
-def _weighted_median(values: Floats, weights: Floats) -> float:
-    order = np.argsort(values)
-    upto = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(upto, upto[-1] / 2)])
 
 
 def _share_of_kind(instances: Instances, n_kept: int) -> float:
