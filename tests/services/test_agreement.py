@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container
 from itertools import count
-from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,6 +23,9 @@ from tests.doubles.painted import shade_of
 from tests.services import asked
 from tests.services.agreement import Data, agreed, check_answer, check_recount, told, unversioned
 from tests.services.client import Client, data_of, error_of
+from tests.services.workplace import SQLITE
+
+pytestmark = SQLITE  # what is told does not depend on the database
 
 FEW = settings(
     max_examples=8,
@@ -300,12 +301,6 @@ class Jobs(RuleBasedStateMachine):
             self.untouched.pop((job_id, file_id), None)
             if self.told[job_id][file_id]["count_source"] == "model":
                 self.untouched[job_id, file_id] = self.told[job_id][file_id]
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """SQLite alone: what is told does not depend on the database."""
-    return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
 
 
 def test_all_that_is_told_of_counts_agrees(client: Client) -> None:

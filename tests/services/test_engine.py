@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,13 +27,9 @@ from tests.doubles.pipeline import script
 from tests.drawn import encoded
 from tests.services.conftest import MakeWorkplace
 from tests.services.test_reconcile import lose_worker, run_round
-from tests.services.workplace import Workplace
+from tests.services.workplace import SQLITE, Workplace
 
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """SQLite alone: these tests are about pixels."""
-    return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
+pytestmark = SQLITE  # these tests are about pixels
 
 
 def counted_coins(workplace: Workplace) -> str:

@@ -16,9 +16,8 @@ from app.worker.reconcile import reconcile
 from tests.doubles.pipeline import script
 from tests.servers import MariaDBServer, RedisServer, free_port
 from tests.services.conftest import MakeWorkplace
-from tests.services.workplace import Workplace
+from tests.services.workplace import SQLITE, Workplace
 
-SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """For faults that have nothing to do with the kind of database."""
 
 

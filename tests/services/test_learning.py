@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,6 +16,9 @@ from pipeline.run import count_batch
 from tests.doubles.painted import Disc, painted_png
 from tests.drawn import Scene, discs, grid, ground
 from tests.services.client import Client, data_of, error_of
+from tests.services.workplace import SQLITE
+
+pytestmark = SQLITE  # these tests are about exemplars
 
 COINS, PEBBLES = (
     [Disc(20 + 25 * i, 20) for i in range(4)],
@@ -24,12 +26,6 @@ COINS, PEBBLES = (
 )
 PHOTOS = [painted_png([*COINS, *PEBBLES[:n]], shade=n) for n in (1, 2, 3)]
 """Four coins each, with one, two and three pebbles: c4 is the first pebble."""
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """SQLite alone: these tests are about exemplars."""
-    return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
 
 
 @pytest.fixture

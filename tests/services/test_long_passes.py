@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,21 +27,15 @@ from pipeline.segment.tiles import TiledSegmenter  # noqa: E402
 from tests.doubles.segmenters import PoisonedSegmenter  # noqa: E402
 from tests.doubles.small_clip import small_clip  # noqa: E402
 from tests.drawn import CENTRES, discs, encoded, ground  # noqa: E402
-from tests.services.workplace import Workplace  # noqa: E402
+from tests.services.workplace import SQLITE, Workplace  # noqa: E402
 
-pytestmark = pytest.mark.deep
+pytestmark = [pytest.mark.deep, SQLITE]  # these tests are about what the pipeline tells
 
 N_OBJECTS = 9
 CONFIG = {"confidence_threshold": 0, "sahi": {"enabled": True, "slice_height": 256, "slice_width": 256}}
 """Nine tiles of the photo, for its nine objects."""
 
 Hold = Callable[[Callable[[], None]], None]
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """SQLite alone: these tests are about what the pipeline tells."""
-    return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
 
 
 @pytest.fixture(params=["segment", "classify", "map_labels"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,9 @@ from pipeline.run import count_batch
 from tests.doubles.painted import Disc, painted_png, row_of_discs
 from tests.drawn import encoded
 from tests.services.client import Client, data_of
+from tests.services.workplace import SQLITE
 
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """SQLite alone: these tests are about numbers."""
-    return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
+pytestmark = SQLITE  # these tests are about numbers
 
 
 @pytest.fixture

@@ -20,9 +20,8 @@ from tests.doubles.pipeline import script
 from tests.servers import MariaDBServer, RedisServer, free_port
 from tests.services.conftest import MakeWorkplace
 from tests.services.sse import Event, follow
-from tests.services.workplace import Workplace
+from tests.services.workplace import SQLITE, Workplace
 
-SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 MARIADB = pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
 
 

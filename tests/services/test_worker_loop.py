@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import pytest
 import redis
@@ -23,13 +22,9 @@ from tests.doubles import pipeline
 from tests.doubles.pipeline import script
 from tests.servers import RedisServer, free_port
 from tests.services.conftest import MakeWorkplace
-from tests.services.workplace import ENGINE_KEY, Workplace
+from tests.services.workplace import ENGINE_KEY, SQLITE, Workplace
 
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """SQLite alone: these tests are about Redis."""
-    return f"sqlite:///{tmp_path / 'tally.sqlite3'}"
+pytestmark = SQLITE  # these tests are about Redis
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -39,6 +40,8 @@ from tests.doubles import pipeline
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 60.0
 ENGINE_KEY = "auto:"
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For tests of what does not depend on the database."""
 
 
 class Workplace:
