@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import marshmallow as ma
 from flask import Response, request
@@ -48,11 +49,19 @@ def get_file(query: dict[str, Any], file_id: str, kind: str) -> Response:
     response.headers["Cache-Control"] = (
         f"private, {'max-age=86400, immutable' if found.is_final else 'no-cache'}"
     )
-    response.headers.set("Content-Disposition", "inline", filename=found.filename)
+    response.headers.set("Content-Disposition", "inline", **_names(found.filename))
     response.accept_ranges = "bytes"
     is_part = _asks_for_a_part(request.range, found.size)
     response.make_conditional(request, accept_ranges=is_part, complete_length=found.size)
     return response
+
+
+def _names(filename: str) -> dict[str, str]:
+    """Return a file's name as a header holds it: one that is not ASCII twice, see RFC 6266, appendix D."""
+    if filename.isascii():
+        return {"filename": filename}
+    plain = "".join(c if c.isascii() else "_" for c in filename)
+    return {"filename": plain, "filename*": f"UTF-8''{quote(filename, safe='')}"}
 
 
 def _asks_for_a_part(asked: Range | None, size: int) -> bool:
