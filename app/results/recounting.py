@@ -14,6 +14,7 @@ from app.errors import TallyError
 from app.extensions import db
 from app.jobs.asked import (
     NOT_BUILT,
+    Fault,
     checked_settings,
     merged,
     misplaced_in,
@@ -96,6 +97,8 @@ def _recount(job_id: str, body: Data) -> Data:
     below = settings_to_json(settings_of(images[0])) if is_own else job.config
     merged_with = partial(_merged, below, job=job, several=file_id is None and len(job.images) > 1)
     config, settings = merged_with(sent)
+    if sent.get("count_what") == "text":
+        refuse(_without_text(images))
     if body["from_corrections"]:
         lesson = learned(job, settings)
         config, settings = merged_with(sent | {"exemplars": lesson.exemplars})
@@ -199,6 +202,14 @@ def _anchored(job: Job, sent: Data, file_id: str | None) -> Data:
         if isinstance(choice, dict) and str(choice["file_id"]) not in counted
     )
     return sent | {"groups": anchored}
+
+
+def _without_text(images: Sequence[JobImage]) -> list[Fault]:
+    """Return what is wrong with counting free text where no network that reads text saw the candidates."""
+    if all("open_clip" in (image.result or {})["labelled_by"] for image in images):
+        return []
+    message = "want images that open_clip has named: a new job counts by free text, where its weights are"
+    return [{"field": "config.count_what", "message": message}]
 
 
 def _merged(below: Data, sent: Data, *, job: Job, several: bool) -> tuple[Data, CountSettings]:

@@ -41,7 +41,7 @@ configs = st.fixed_dictionaries(
         "max_area_px": st.sampled_from([None, 150, 300, 5000]),
         "exclude_edge": st.booleans(),
         "granularity": st.sampled_from(["auto", "whole", "part"]),
-        "count_what": st.sampled_from(["type", "everything", "text"]),
+        "count_what": st.sampled_from(["type", "everything"]),
         "roi": st.lists(st.fixed_dictionaries({"polygon": outlines, "include": st.booleans()}), max_size=2),
     },
 )

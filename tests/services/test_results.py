@@ -196,6 +196,7 @@ def test_exemplars_in_another_image_of_the_job_recount_all(client: Client) -> No
         {"sahi": {"slice_width": 512}},
         {"confidence_threshold": 2},
         {"exemplars": [{"file_id": "img_none", "point": [1, 1]}]},
+        {"count_what": "text"},
     ],
 )
 def test_a_recount_refuses_what_it_cannot_do(
