@@ -19,7 +19,7 @@ from app.jobs.description import (
     current_count,
     current_interval,
 )
-from app.jobs.idempotency import Data, RequestKey, once
+from app.jobs.idempotency import Data, RequestKey, first_answer, once
 from app.jobs.models import Job, JobImage
 from app.jobs.service import get_job, lock_known_job
 from app.jobs.status import rfc3339
@@ -59,6 +59,8 @@ def correct(body: Data, request_key: RequestKey | None) -> Data:
         TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY; VERSION_CONFLICT when the result was
             changed since it was read; INVALID_REQUEST with every edit that cannot be done.
     """
+    if request_key and (known := first_answer(request_key)):
+        return known
     job = get_job(body["job_id"])
     image = counted_images(job, body["file_id"])[0]
     job_id, row_id, correction_id = job.id, image.id, new_id("cor")
