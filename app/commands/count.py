@@ -147,6 +147,8 @@ def count(
     """  # noqa: D301 - click reads the backspace as "keep these lines"
     if with_rejected and format_ != "json":
         raise click.UsageError(f"want --format json with --rejected, got {format_}")
+    if not type_.strip():
+        raise click.UsageError("--type: want what to count, got no word")
     if unused := unused_model(engine, model):
         raise click.UsageError(f"--model: {unused}")
     files = _expand(paths)

@@ -193,7 +193,7 @@ def test_examples_in_an_image_that_fails_count_nothing_and_say_so(folder):
 @pytest.mark.parametrize(
     "args",
     [[], ["nothing*.png"], ["a.png", "--engine", "yolo"], ["a.png", "--format", "xml"],
-     ["a.png", "--rejected"], ["a.png", "--engine", "mini", "--model", "vit_b"]],
+     ["a.png", "--rejected"], ["a.png", "--engine", "mini", "--model", "vit_b"], ["a.png", "--type", " "]],
 )  # fmt: skip
 def test_a_wrong_command_is_exit_code_2_and_says_nothing_on_stdout(args):
     done = CliRunner().invoke(count, args)
