@@ -37,6 +37,9 @@ MIN_STABILITY = 0.5
 EXEMPLAR_PROBABILITY = 0.95
 """Probability that a candidate like the exemplars is one of the things meant."""
 
+SCORE_DIGITS = 6
+"""Decimals of a score, decided on as it is stated: who takes one as the threshold counts that object."""
+
 KEPT_OUT_BY_CHOICE = ("", Rejection.LOW_SCORE, Rejection.LOW_STABILITY)
 """What a group left out may take over: those that would count, and those that only doubt keeps out."""
 
@@ -94,6 +97,7 @@ def count(
     if effects is not None:
         scores = np.clip(scores + effects.boosts, 0, 1).astype(np.float32)
         type_ids = _relabelled(type_ids, effects, candidates.type_probs.types)
+    scores = scores.round(SCORE_DIGITS)
     rejections = [""] * len(candidates)
     stable = candidates.batch.stability_score >= MIN_STABILITY
     stable[matched.pointed_at] = True

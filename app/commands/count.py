@@ -293,7 +293,7 @@ def _rejected(outcome: ImageOutcome) -> dict[str, int]:
 
 def _rejected_candidates(outcome: ImageOutcome) -> list[dict[str, Any]]:
     """Return the candidates that are not counted, named as in the API's results with ``rejected=true``."""
-    from pipeline.count import object_id  # as ``_count_all``
+    from pipeline.count import SCORE_DIGITS, object_id  # as ``_count_all``
 
     if outcome.candidates is None or outcome.instances is None:
         return []
@@ -302,7 +302,7 @@ def _rejected_candidates(outcome: ImageOutcome) -> list[dict[str, Any]]:
         {
             "object_id": object_id(i),
             "reason": why,
-            "confidence": round(scores[i], 6),
+            "confidence": round(scores[i], SCORE_DIGITS),
             "bbox": {"format": "xyxy"} | dict(zip(("x1", "y1", "x2", "y2"), boxes[i], strict=True)),
         }
         for i, why in enumerate(outcome.instances.rejections)

@@ -16,6 +16,7 @@ from app.results.objects import HUMAN, CountedObject, by_type
 from app.results.polygons import points_of
 from app.results.recount import Recounted
 from pipeline.calibration import stated_chances
+from pipeline.count import SCORE_DIGITS
 from pipeline.faint import faint_things
 from pipeline.settings import settings_from_json
 
@@ -105,7 +106,7 @@ def describe_rejected(found: Recounted) -> list[Data]:
             "object_id": identifier,
             "reason": why,
             "group": group_of.get(identifier),
-            "confidence": round(float(scores[i]), 6),
+            "confidence": round(float(scores[i]), SCORE_DIGITS),
             "probability": chances[i],
             "bbox": _bbox(tuple(batch.bbox_xyxy[i].tolist())),
             "segmentation": np.round(batch.polygon(i).astype(np.float64), 2).ravel().tolist(),

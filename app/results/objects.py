@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.contract import SizeStats
-from pipeline.count import object_id, size_stats_of
+from pipeline.count import SCORE_DIGITS, object_id, size_stats_of
 from pipeline.ops.reading_order import reading_order
 from pipeline.types import Candidates, Instances
 
@@ -54,7 +54,7 @@ def objects_of(candidates: Candidates, instances: Instances) -> list[CountedObje
     counted, batch = instances.counted, candidates.batch
     columns = zip(
         counted.tolist(),
-        np.round(instances.scores[counted].astype(np.float64), 6).tolist(),
+        np.round(instances.scores[counted].astype(np.float64), SCORE_DIGITS).tolist(),
         instances.group_ids[counted].tolist(),
         batch.bbox_xyxy[counted].tolist(),
         batch.area[counted].tolist(),

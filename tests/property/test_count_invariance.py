@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.contract import CountSettings
-from pipeline.count import count
+from pipeline.count import SCORE_DIGITS, count
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.segment.outline import CandidateBuilder
 from pipeline.types import Candidates, Classification, TypeProbs
@@ -56,6 +56,14 @@ def test_every_rejected_double_names_one_that_is_counted(places):
         if why.startswith(("duplicate_of:c", "inside:c")):
             winner = int(why.split(":c")[1])
             assert rejections[winner] == ""
+
+
+@settings(max_examples=60)
+@given(st.floats(0, 1, width=32))
+def test_a_threshold_that_is_an_objects_stated_score_counts_it(quality):
+    found = candidates([(0, 0, 9, 9)], [quality])
+    stated = round(float(count(found, CountSettings()).scores[0]), SCORE_DIGITS)
+    assert count(found, CountSettings(confidence_threshold=stated)).rejections == ("",)
 
 
 @given(st.integers(0, 15), st.integers(0, 2**32 - 1))
