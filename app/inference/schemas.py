@@ -57,7 +57,7 @@ class PredictRequestSchema(ma.Schema):
         fields.String(),
         load_default=None,
         allow_none=True,
-        validate=[validate.Length(1, 100), _are_different],
+        validate=[validate.Length(1, 10_000), _are_different],
         metadata=described([FILE_ID], "files of the upload; absent: all of them"),
     )
     type = fields.String(

@@ -282,7 +282,8 @@ def test_what_is_not_there_is_named(client: Client) -> None:
     upload_id, ids = uploaded(client, PHOTOS[0])
     (stray,) = uploaded(client, PHOTOS[1])[1]
     assert error_of(predict(client, "upl_none"))["code"] == "UPLOAD_NOT_FOUND"
-    for wrong in ([stray], [ids[0], "img_none"]):
+    more_than_a_default_job_has = [f"img_{i}" for i in range(101)]  # TALLY_MAX_FILES may allow it
+    for wrong in ([stray], [ids[0], "img_none"], more_than_a_default_job_has):
         error = error_of(predict(client, upload_id, file_ids=wrong))
         assert (error["code"], error["field"]) == ("FILE_NOT_FOUND", "file_ids")
     error = error_of(predict(client, upload_id, config=small_in("img_none")))
