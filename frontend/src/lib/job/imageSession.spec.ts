@@ -124,7 +124,7 @@ it("shows an edit at once, and saves it later as one correction with others", as
   expect(posts).toEqual(["/correct"]);
   expect(counted()).toEqual(["c1", "c2", "hk1_1"]);
   expect(session.scene.rejected[0]).toMatchObject({ id: "c0", rejection: "human" });
-  const known = { count_interval: [2, 4], needs_review: false };
+  const known = { count_interval: [2, 4], by_type: { coin: 3 }, needs_review: false, review_reason: null };
   expect(told).toEqual([{ count: 3, count_source: "human", version: 2, ...known }]);
 });
 

@@ -243,8 +243,8 @@ export class ImageSession {
 
   private tell(): void {
     if (!this.result) return;
-    const { count, count_interval, count_source, needs_review, version } = this.result;
-    this.onSaved({ count, count_interval, count_source, needs_review, version });
+    const { count, count_interval, count_source, by_type, needs_review, review_reason, version } = this.result;
+    this.onSaved({ count, count_interval, count_source, by_type, needs_review, review_reason, version });
   }
 
   private allShapes(): Shape[] {

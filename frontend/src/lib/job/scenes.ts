@@ -41,5 +41,7 @@ export function afterCorrection(before: ImageResult, answer: CorrectionAnswer): 
   const rejected = [...before.rejected, ...takenOut].filter(({ object_id }) => !counted.has(object_id));
   const checked = { needs_review: false, review_reason: null, density_estimate: null };
   const changed = { version, count, count_interval, count_source, detections, rejected };
-  return { ...before, ...changed, ...checked };
+  const by_type: Record<string, number> = {};
+  for (const { class_name } of detections) by_type[class_name] = (by_type[class_name] ?? 0) + 1;
+  return { ...before, ...changed, by_type, ...checked };
 }
