@@ -291,10 +291,14 @@ def _names(
     by_id: Mapping[int, GroupChoice],
     chosen: Sequence[GroupChoice | None],
 ) -> dict[int, str]:
-    """Return a name a group: a person's, else what most members are called elsewhere, else a number."""
+    """Return a name a group: a person's, else what most members are called elsewhere, else a number.
+
+    Where only some members are left out, the others alone name it: so it is called what is counted of it.
+    """
     names = {}
     for i in np.unique(ids).tolist():
         members = np.flatnonzero(ids == i).tolist()
+        members = [k for k in members if not ((choice := chosen[k]) and choice.counted is False)] or members
         given = Counter(choice.name for k in members if (choice := chosen[k]) and choice.name)
         best, n = given.most_common(1)[0] if given else ("", 0)
         own = by_id.get(i)

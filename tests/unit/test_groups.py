@@ -177,6 +177,17 @@ def test_what_is_as_near_as_one_kind_goes_the_same_way_in_other_images(apart: fl
     assert len(decided(here, settings, {"a": chosen_in}).counted) == n_left
 
 
+def test_a_group_that_is_left_out_in_part_is_called_what_is_counted_of_it() -> None:
+    """Seven here are most like nuts, which were left out, two like washers, and they form one group."""
+    there = tray((2, RED, 8), (2, tuple(looking(1.2)[0]), 8))
+    here = tray((7, RED, 8), (2, tuple(looking(0.8)[0]), 8))
+    nuts, washers = GroupChoice(0, "a", "nuts", counted=False), GroupChoice(1, "a", "washers")
+    settings = chosen(nuts, washers, scope="job")
+    result = summarise(here, decided(here, settings, {"a": there}), settings, {}, PROVENANCE)
+    assert [(g.name, g.count, g.left_out) for g in result.groups] == [("washers", 2, 7)]
+    assert result.by_type == {"washers": 2}
+
+
 def test_how_much_larger_things_are_parts_them_too() -> None:
     assert decided(tray((4, RED, 8), (5, RED, 7)), CountSettings()).group_ids.tolist() == [0] * 9
     sized = tray((4, RED, 19), (5, RED, 2))
