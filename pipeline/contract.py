@@ -261,6 +261,25 @@ class Provenance:
     prompt_models: dict[str, str] = field(default_factory=dict)
 
 
+def object_id(index: int) -> str:
+    """Return the id of candidate ``index`` in results, rejections and corrections: "c12"."""
+    return f"c{index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """One of the two groups that splitting a group would give.
+
+    Attributes:
+        id: of that group, by which a choice for it names it. name: what it would be called.
+        objects: ids of those in it that count, or would but for a person's choice of groups.
+    """
+
+    id: int
+    name: str
+    objects: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Visually similar objects. ``id`` is stable within one candidates file.
@@ -269,7 +288,7 @@ class Group:
         count: counted objects. left_out: those that only a person's choice of groups keeps out.
         counted: whether any of them is counted; False for a group left out as a whole.
         part_of: id of the group that a person split, of which this is one half; None for one that is whole.
-        halves: how many things would be in each half, were it split; None where that was not worked out.
+        halves: what splitting it would give; None where its halves do not differ, or were not looked for.
     """
 
     id: int
@@ -278,7 +297,7 @@ class Group:
     left_out: int = 0
     counted: bool = True
     part_of: int | None = None
-    halves: tuple[int, int] | None = None
+    halves: tuple[Half, Half] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError
+from pipeline.contract import CountSettings, ObjectType, Rejection, SettingsError, object_id
 from pipeline.groups import Clustered, Grouping, clustered, group, halves
 from pipeline.object_types import asks_for_everything
 from pipeline.ops.exemplars import find_exemplar, meant_elsewhere, what_is_meant
@@ -42,11 +42,6 @@ SCORE_DIGITS = 6
 
 KEPT_OUT_BY_CHOICE = ("", Rejection.LOW_SCORE, Rejection.LOW_STABILITY)
 """What a group left out may take over: those that would count, and those that only doubt keeps out."""
-
-
-def object_id(index: int) -> str:
-    """Return the id of candidate ``index`` in results, rejections and corrections: "c12"."""
-    return f"c{index}"
 
 
 def requested_type(candidates: Candidates, object_types: Sequence[ObjectType]) -> ObjectType:

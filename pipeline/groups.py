@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import CountSettings, GroupChoice, ObjectType, SettingsError
+from pipeline.contract import CountSettings, GroupChoice, Half, ObjectType, SettingsError, object_id
 from pipeline.object_types import is_called
 from pipeline.ops.kinds import Features, KindTree, distances, kind_features, kind_tree
 from pipeline.types import Candidates
@@ -180,7 +180,7 @@ def _split(one: Clustered, choices: Choices) -> tuple[NDArray[np.int64], dict[in
             second = _second_half(one, members)
             if second is None:
                 raise _wrong_choice(place, f"want a group of things that differ to split, got {choice.id}")
-            first_id = _even(n_groups) + 2 * choice.id
+            first_id = _first_half(n_groups, choice.id)
             ids[members] = first_id + second
             whole = by_id.pop(choice.id, choice) if choice.says_nothing else choice
             larger = int(2 * second.sum() > len(second))
@@ -211,23 +211,28 @@ def _second_half(one: Clustered, members: NDArray[np.int64]) -> NDArray[np.bool_
     return second
 
 
-def halves(one: Clustered, ids: NDArray[np.int64], shown: NDArray[np.bool_]) -> dict[int, tuple[int, int]]:
-    """Return how many shown things each half of a group would have, were it split, by group id.
+def halves(one: Clustered, ids: NDArray[np.int64], shown: NDArray[np.bool_]) -> dict[int, tuple[Half, Half]]:
+    """Return what splitting a group would give, by group id, where both halves have something that shows.
 
     Args:
         one: an image with N candidates.
         ids: (N,) group of each, once those are split that a person split.
         shown: (N,) bool. Members that count, or would.
     """
-    found = {}
-    for i, n in Counter(ids[shown].tolist()).most_common(MOST_HALVED):
+    found, n_groups = {}, _n_groups(one)
+    for i, _ in Counter(ids[shown].tolist()).most_common(MOST_HALVED):
         members = np.flatnonzero(ids == i)
         second = _second_half(one, members)
-        if second is None or not 0 < (n_second := int(shown[members[second]].sum())) < n:
+        if second is None:
             continue
-        apart = distances(one.features[members[~second]], one.features[members[second]])
-        if apart.mean() >= HALVES_APART:
-            found[i] = n - n_second, n_second
+        sides = members[~second], members[second]
+        first_id, apart = _first_half(n_groups, i), distances(*(one.features[side] for side in sides))
+        if all(shown[side].any() for side in sides) and apart.mean() >= HALVES_APART:
+            a, b = (
+                Half(k, _number(k, n_groups), tuple(map(object_id, side[shown[side]].tolist())))
+                for k, side in enumerate(sides, first_id)
+            )
+            found[i] = a, b
     return found
 
 
@@ -237,6 +242,10 @@ def _n_groups(one: Clustered) -> int:
 
 def _even(n: int) -> int:
     return n + n % 2
+
+
+def _first_half(n_groups: int, i: int) -> int:
+    return _even(n_groups) + 2 * i
 
 
 def _wrong_choice(place: int, message: str, field: str = "id") -> SettingsError:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract import Half
+
 
 class ShapeError(ValueError):
     """An array has another shape or dtype than its dataclass documents."""
@@ -274,7 +276,7 @@ class Instances:
             one in any image, so that nothing was compared with them.
         shown: candidates that positive exemplars in this image point at.
         readings: what positive exemplars mean; None where there are none.
-        halves: by group id, how many of its things fall in each half, were it split; where these differ.
+        halves: by group id, what splitting it would give, where its halves differ.
     """
 
     scores: NDArray[np.float32]
@@ -289,7 +291,7 @@ class Instances:
     unmet_exemplars: int = 0
     shown: frozenset[int] = frozenset()
     readings: Readings | None = None
-    halves: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    halves: Mapping[int, tuple[Half, Half]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise ShapeError unless the arrays agree on N."""

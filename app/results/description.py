@@ -144,9 +144,15 @@ def describe_groups(result: Data, objects: Sequence[CountedObject]) -> list[Data
             "left_out": group.get("left_out", 0),
             "counted": counts[group["id"]] > 0,
             "part_of": group.get("part_of"),
-            "halves": group.get("halves") if counts[group["id"]] == group["count"] else None,
+            "halves": _halves(group) if counts[group["id"]] == group["count"] else None,
         }
         for group in result.get("groups", ())
         if counts[group["id"]] or group.get("left_out")
     ]
     return sorted(described, key=lambda group: (-group["count"], -group["left_out"], group["id"]))
+
+
+def _halves(group: Data) -> list[Data] | None:
+    """Return what splitting a group would give; None for results of before, which hold numbers alone."""
+    halves = group.get("halves")
+    return halves if halves and isinstance(halves[0], dict) else None

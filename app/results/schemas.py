@@ -93,6 +93,18 @@ class FaintSchema(ma.Schema):
     confidence = fields.Float(required=True, metadata=described(0.31, "score"))
 
 
+class HalfSchema(ma.Schema):
+    """One of the two groups that splitting a group would give."""
+
+    id = fields.Integer(required=True, metadata=described(12, "of ``config.groups``, beside the split"))
+    name = fields.String(required=True, metadata=described("group 1.1"))
+    objects = fields.List(
+        fields.String(),
+        required=True,
+        metadata=described(["c0", "c4"], "ids of its members, counted or left out by the choice of groups"),
+    )
+
+
 class GroupSchema(ma.Schema):
     """Objects that look alike; a recount can name, leave out or split them (``config.groups``)."""
 
@@ -111,12 +123,10 @@ class GroupSchema(ma.Schema):
         ),
     )
     halves = fields.List(
-        fields.Integer(),
+        fields.Nested(HalfSchema),
         required=True,
         allow_none=True,
-        metadata=described(
-            [14, 10], "what splitting it would give; null where all are alike, or edited since"
-        ),
+        metadata=described([], "what splitting it would give; null where all are alike, or edited since"),
     )
 
 

@@ -43,6 +43,14 @@ def two_kinds(folder: Path, *, name: str = "two-kinds.png") -> Path:
     return _write(folder / name, drawn.discs(scene, centres[5:10], 17, drawn.RED))
 
 
+def two_among(folder: Path) -> Path:
+    """Write a drawn photo with thirteen large brown discs and two smaller red ones: one group."""
+    scene = drawn.ground(3 * STEP_PX + 20, COLUMNS * STEP_PX + 20, seed=7)
+    centres = drawn.grid(COLUMNS, 3, STEP_PX)
+    scene = drawn.discs(scene, centres[:13], 24)
+    return _write(folder / "two-among.png", drawn.discs(scene, centres[13:], 17, drawn.RED))
+
+
 def small_only(folder: Path) -> Path:
     """Write a drawn photo with the five smaller red discs of ``two_kinds`` alone."""
     scene = drawn.ground(3 * STEP_PX + 20, COLUMNS * STEP_PX + 20, seed=8)

@@ -10,7 +10,7 @@ from typing import Any
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.conftest import Product, Visit, visiting
-from tests.e2e.photos import discs, two_kinds
+from tests.e2e.photos import discs, two_among, two_kinds
 from tests.e2e.test_counting import count_of, upload
 from tests.e2e.test_exemplars import N_LARGE, N_SMALL, counted
 
@@ -133,6 +133,33 @@ def test_a_group_of_two_kinds_is_split_and_joined_again(visit: Visit, tmp_path: 
     half.get_by_role("button", name="Join").click()
     expect(groups).to_have_count(2)
     expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE + N_SMALL))
+
+
+def test_half_of_a_group_is_counted_alone_with_one_click_and_named(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    job_id = upload(page, visit.url, two_among(tmp_path), type_name="disc")
+    assert count_of(page) == 15
+    rows = page.get_by_role("region", name="Groups").get_by_role("listitem")
+    assert rows.locator(".number").all_inner_texts() == ["15", "13", "2"]
+    row_of(page, 2).hover()
+    assert (page.get_by_test_id("pointed-out").get_attribute("d") or "").count("M") == 2
+    row_of(page, 2).get_by_role("button", name="Only").dblclick()
+    expect(page.get_by_test_id("count")).to_have_text("2")
+    expect(rows).to_have_count(2)
+    expect(row_of(page, 13).get_by_role("checkbox")).not_to_be_checked()
+    page.get_by_role("button", name="Undo").click()
+    expect(rows).to_have_count(3)
+    expect(page.get_by_test_id("count")).to_have_text("15")
+
+    name = row_of(page, 2).get_by_role("textbox")
+    name.fill("red")
+    name.press("Enter")
+    expect(page.get_by_label("Groups").get_by_text("group 1.1: 13, red: 2")).to_be_visible()
+    expect(name).to_be_focused()
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_text("Preview;")).to_have_count(0)
+    (image,) = images_of(visit.url, job_id)
+    assert image["by_type"] == {"disc": 13, "red": 2}
 
 
 def test_split_and_join_keep_the_focus_in_the_groups_and_colours_can_be_put_away(

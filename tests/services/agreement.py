@@ -122,15 +122,16 @@ def _check_rejected(result: Data, names: list[str], n_candidates: int) -> None:
 def _check_groups(result: Data) -> None:
     groups = {group["id"]: group for group in result["groups"]}
     assert len(groups) == len(result["groups"])
-    members = Counter(found["group"] for found in result["detections"] if found["group"] is not None)
-    kept_out = Counter(
-        one["group"] for one in result["rejected"] if one["group"] is not None and one["reason"] != "human"
-    )
+    shown = [found for found in result["detections"] if found["group"] is not None]
+    left_out = [one for one in result["rejected"] if one["group"] is not None and one["reason"] != "human"]
+    members, kept_out = (Counter(one["group"] for one in some) for some in (shown, left_out))
     assert set(members) | set(kept_out) == set(groups)
     for i, group in groups.items():
         assert (group["count"], group["left_out"]) == (members[i], kept_out[i]), group
         assert group["counted"] == (group["count"] > 0)
-        assert group["halves"] is None or sum(group["halves"]) == group["count"] + group["left_out"], group
+        in_halves = sorted(name for half in group["halves"] or () for name in half["objects"])
+        names = sorted(one["object_id"] for one in shown + left_out if one["group"] == i)
+        assert group["halves"] is None or in_halves == names, group
 
 
 def _check_stats(result: Data) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.contract import CountSettings, Exemplar, GroupChoice, SettingsError
+from pipeline.contract import CountSettings, Exemplar, GroupChoice, Half, SettingsError
 from pipeline.count import clustered, count, summarise
 from pipeline.groups import group
 from pipeline.ops.kinds import SIZE_WEIGHT
@@ -269,13 +269,16 @@ def test_a_group_that_is_split_falls_in_two_that_are_groups_themselves() -> None
 def test_what_a_split_would_give_is_told_where_the_halves_differ() -> None:
     unlike = tray((9, RED, 8), (2, tuple(looking(0.7)[0]), 8), (6, GREEN, 8))
 
-    def told(settings: CountSettings) -> dict[int, tuple[int, int] | None]:
+    def told(settings: CountSettings) -> dict[int, tuple[Half, Half] | None]:
         result = summarise(unlike, decided(unlike, settings), settings, {}, PROVENANCE)
         return {g.id: g.halves for g in result.groups}
 
-    assert told(CountSettings()) == {0: (9, 2), 1: None}
-    assert told(chosen(GroupChoice(0, counted=False)))[0] == (9, 2)
+    red, other = (tuple(f"c{i}" for i in ids) for ids in (range(9), range(9, 11)))
+    halves = Half(2, "group 1.1", red), Half(3, "group 1.2", other)
+    assert told(CountSettings()) == {0: halves, 1: None}
+    assert told(chosen(GroupChoice(0, counted=False)))[0] == halves
     assert told(chosen(SPLIT)) == {1: None, 2: None, 3: None}
+    assert decided(unlike, chosen(SPLIT, GroupChoice(3, name="x"))).group_ids.tolist()[8:12] == [2, 3, 3, 1]
     assert decided(RIDGED, CountSettings()).halves == {}
 
 
@@ -284,7 +287,7 @@ def test_no_half_is_told_of_that_nothing_shows() -> None:
     kinds = (9, RED, 8), (2, tuple(looking(0.7)[0]), 8)
     batch = tray(*kinds).batch
     faint = replace(batch, predicted_iou=np.array([0.9] * 9 + [0.2] * 2, np.float32))
-    assert decided(tray(*kinds), CountSettings()).halves == {0: (9, 2)}
+    assert list(decided(tray(*kinds), CountSettings()).halves) == [0]
     assert decided(replace(tray(*kinds), batch=faint), CountSettings(confidence_threshold=0.5)).halves == {}
 
 

@@ -969,6 +969,23 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        Half: {
+            /**
+             * @description of ``config.groups``, beside the split
+             * @example 12
+             */
+            id: number;
+            /** @example group 1.1 */
+            name: string;
+            /**
+             * @description ids of its members, counted or left out by the choice of groups
+             * @example [
+             *       "c0",
+             *       "c4"
+             *     ]
+             */
+            objects: string[];
+        };
         Group: {
             /**
              * @description stable within an image and run
@@ -996,12 +1013,9 @@ export interface components {
             part_of: number | null;
             /**
              * @description what splitting it would give; null where all are alike, or edited since
-             * @example [
-             *       14,
-             *       10
-             *     ]
+             * @example []
              */
-            halves: number[] | null;
+            halves: components["schemas"]["Half"][] | null;
         };
         Density: {
             /** @example 412 */

@@ -30,6 +30,8 @@ export interface Exemplar {
 }
 
 /** What a person said of one group of a photo. */
+export type Half = NonNullable<ImageResult["groups"][number]["halves"]>[number];
+
 export interface GroupChoice {
   file_id: string;
   id: number;

@@ -1,23 +1,31 @@
 import { expect, it } from "vitest";
+import type { GroupChoice } from "../api/types";
 import { discShape, type Shape } from "../overlay/shapes";
 import {
   colourOfGroup,
   describeGroups,
   groupsInView,
-  isJoined,
+  isGone,
   N_COLOURS,
   shownCount,
   withChoice,
   withJoined,
+  withOnly,
   withSplit,
+  withWord,
+  type GroupView,
 } from "./groups";
 
 const shape = (id: string, group: number | null, rejection = ""): Shape => ({
   ...discShape(id, { x: 0, y: 0 }, 100),
   ...{ group, rejection },
 });
+const HALVES = [
+  { id: 4, name: "group 1.1", objects: ["c0", "c2", "c4"] },
+  { id: 5, name: "group 1.2", objects: ["c1", "c3"] },
+];
 const GROUPS = [
-  { id: 0, name: "group 1", count: 1, left_out: 0, counted: true, part_of: null, halves: [3, 2] },
+  { id: 0, name: "group 1", count: 1, left_out: 0, counted: true, part_of: null, halves: HALVES },
   { id: 1, name: "nuts", count: 0, left_out: 2, counted: false, part_of: null, halves: null },
   { id: 2, name: "group 3", count: 0, left_out: 0, counted: true, part_of: null, halves: null },
 ];
@@ -79,12 +87,14 @@ it("shows how many are left out with a group, as those that are counted, but not
 
 it("tells halves only of what they were worked out for: not once something was removed or added", () => {
   const five = ["c0", "c1", "c2", "c3", "c4"].map((id) => shape(id, 0));
-  const halvesOf = (scene: typeof SCENE) => groupsInView(GROUPS, scene, [], "img_1")[0]?.halves;
+  const halvesOf = (scene: typeof SCENE) =>
+    groupsInView(GROUPS, scene, [], "img_1")[0]?.halves.map(shownCount);
   expect(halvesOf({ counted: five, rejected: [] })).toEqual([3, 2]);
   const out = five.map((one) => ({ ...one, rejection: "other_type:group 1" }));
   expect(halvesOf({ counted: [], rejected: out })).toEqual([3, 2]);
-  expect(halvesOf({ counted: five.slice(1), rejected: [shape("c0", 0, "human")] })).toBeNull();
-  expect(halvesOf({ counted: [...five, shape("h1", 0)], rejected: [] })).toBeNull();
+  expect(halvesOf({ counted: five.slice(0, 2), rejected: out.slice(2) })).toEqual([1, 1]);
+  expect(halvesOf({ counted: five.slice(1), rejected: [shape("c0", 0, "human")] })).toEqual([]);
+  expect(halvesOf({ counted: [...five, shape("h1", 0)], rejected: [] })).toEqual([]);
 });
 
 it("says in words what is counted, and how much of it is in no group", () => {
@@ -160,8 +170,8 @@ it("splits a group, and joins its halves again; what was said of the others stay
     [7, 1],
   ]);
   expect(withJoined(choices, "img_1", views[0]!)).toEqual([CHOICES[1]]);
-  expect(isJoined(views[0]!, choices, "img_1")).toBe(false);
-  expect(isJoined(views[0]!, [CHOICES[1]!], "img_1")).toBe(true);
+  expect(isGone(views[0]!, choices, "img_1")).toBe(false);
+  expect(isGone(views[0]!, [CHOICES[1]!], "img_1")).toBe(true);
   const [further] = groupsInView([half], scene, withSplit(choices, "img_1", 7), "img_1");
   expect(further?.joinsTo).toBeNull();
   expect(withJoined(choices, "img_1", further!)).toBe(choices);
@@ -192,4 +202,57 @@ it("says of a half what replaces that, also that it has no name or counts", () =
   const named = withSplit([{ file_id: "img_1", id: 1, name: "nuts" }], "img_1", 1);
   const larger = { id: 6, name: "nuts", isCounted: true };
   expect(withChoice(named, "img_1", larger, { name: " " })).toEqual([...named, { file_id: "img_1", id: 6 }]);
+});
+
+const FIVE = ["c0", "c1", "c2", "c3", "c4"].map((id) => shape(id, 0));
+const TRAY = { counted: [...FIVE, shape("c5", 1)], rejected: [] };
+const SPLIT = { file_id: "img_1", id: 0, split: true };
+
+it("lists what splitting a group would give, and a word on one half splits it in the same step", () => {
+  const [whole] = groupsInView(GROUPS, TRAY, [], "img_1");
+  const [first, second] = whole!.halves;
+  expect([first, second].map((half) => [half!.placeholder, half!.name, half!.count])).toEqual([
+    ["group 1.1", "", 3],
+    ["group 1.2", "", 2],
+  ]);
+  const dropped = withWord([], "img_1", second!, { counted: false });
+  expect(dropped).toEqual([SPLIT, { file_id: "img_1", id: 5, counted: false }]);
+  const again = groupsInView(GROUPS, TRAY, dropped, "img_1")[0]!;
+  expect(again.halves.map((half) => half.isCounted)).toEqual([true, false]);
+  expect([isGone(again, dropped, "img_1"), isGone(again.halves[1]!, dropped, "img_1")]).toEqual([
+    true,
+    false,
+  ]);
+  expect(withWord(dropped, "img_1", first!, { name: "nuts" })).toEqual([
+    { file_id: "img_1", id: 5, counted: false },
+    SPLIT,
+    { file_id: "img_1", id: 4, name: "nuts" },
+  ]);
+});
+
+it("shows and keeps of a half what was said of its group", () => {
+  const said = { file_id: "img_1", id: 0, name: "nuts", counted: false };
+  const halves = groupsInView(GROUPS, TRAY, [said], "img_1")[0]!.halves;
+  expect(halves.map(({ name, isCounted }) => [name, isCounted])).toEqual([
+    ["nuts", false],
+    ["", false],
+  ]);
+  expect(withWord([said], "img_1", halves[0]!, { counted: true })).toEqual([
+    { ...said, split: true },
+    { file_id: "img_1", id: 4, name: "nuts", counted: true },
+  ]);
+});
+
+it("counts one group or half alone", () => {
+  const views = groupsInView(GROUPS, TRAY, [], "img_1");
+  const only = (choices: GroupChoice[], within: GroupView[], one: GroupView) =>
+    withOnly(choices, "img_1", within, one).sort((a, b) => a.id - b.id);
+  const out = (id: number) => ({ file_id: "img_1", id, counted: false });
+  const [parts, single] = views;
+  expect(only([], views, single!)).toEqual([out(0)]);
+  const half = only([], views, parts!.halves[1]!);
+  expect(half).toEqual([SPLIT, out(1), out(4)]);
+  const waiting = groupsInView(GROUPS, TRAY, half, "img_1");
+  expect(only(half, waiting, waiting[0]!.halves[0]!)).toEqual([SPLIT, out(1), out(5)]);
+  expect(only(half, waiting, waiting[1]!)).toEqual([SPLIT, out(4), out(5)]);
 });

@@ -1,5 +1,5 @@
 /** Groups of things that look alike in one photo, and what a person says of them. Pure. */
-import type { GroupChoice, ImageResult } from "../api/types";
+import type { GroupChoice, Half, ImageResult } from "../api/types";
 import type { Scene } from "../edits/applyEdits";
 import type { Shape } from "../overlay/shapes";
 
@@ -12,8 +12,10 @@ export interface GroupView {
   isCounted: boolean;
   /** The group that was split, of a half whose other half is whole; null where there is nothing to join. */
   joinsTo: number | null;
-  /** How many things would be in each half, were it split; null where all are alike, or were corrected since. */
-  halves: number[] | null;
+  /** What splitting it would give; none where all are alike, or were corrected since. */
+  halves: GroupView[];
+  /** Of what splitting would give: the group that is whole now. */
+  halfOf: number | null;
   /** Members in the photo, counted or left out, the surest first. */
   members: Shape[];
   /** How many of them are counted in the scene. */
@@ -54,16 +56,40 @@ export function groupsInView(
       (part_of === null ? undefined : here.find((one) => one.split && one.name === name));
     const isOtherSplit = here.some((one) => one.split && one.id === otherHalf(id));
     const members = all.filter((shape) => shape.group === id).sort((a, b) => b.confidence - a.confidence);
-    return {
-      ...{ id, members, joinsTo: isOtherSplit ? null : part_of },
-      halves: halves?.reduce((sum, n) => sum + n, 0) === wouldCount(members) ? halves : null,
+    const view = {
+      ...{ id, members, joinsTo: isOtherSplit ? null : part_of, halfOf: null },
       placeholder: choice?.name !== name ? name : part_of === null ? `group ${id + 1}` : "half of a group",
-      name: choice?.name ?? "",
-      isCounted: choice?.counted ?? !members.every(isLeftOut),
-      count: scene.counted.filter((shape) => shape.group === id).length,
+      ...saidOf(choice, members),
     };
+    return { ...view, halves: halvesOf(view, halves ?? [], here) };
   });
   return views.filter((view) => view.members.length).sort((a, b) => b.members.length - a.members.length);
+}
+
+/** Return what a person says of a group, and how many of its members are counted. */
+function saidOf(choice: GroupChoice | undefined, members: Shape[]) {
+  return {
+    name: choice?.name ?? "",
+    isCounted: choice?.counted ?? !members.every(isLeftOut),
+    count: members.filter((one) => !one.rejection).length,
+  };
+}
+
+/** Return what splitting a group would give, with what is said of it already; none if it was corrected since. */
+function halvesOf(whole: Omit<GroupView, "halves">, halves: Half[], here: GroupChoice[]): GroupView[] {
+  const known = halves.reduce((sum, half) => sum + half.objects.length, 0);
+  if (known !== wouldCount(whole.members)) return [];
+  const larger = halves.reduce((a, b) => (b.objects.length > a.objects.length ? b : a), halves[0]!);
+  return halves.map((half) => {
+    const members = whole.members.filter((one) => half.objects.includes(one.id));
+    const inherited = { ...here.find((one) => one.id === whole.id), id: half.id };
+    if (half !== larger) delete inherited.name;
+    const own = here.find((one) => one.id === half.id) ?? (inherited as GroupChoice);
+    return {
+      ...{ id: half.id, members, placeholder: half.name, joinsTo: null, halfOf: whole.id, halves: [] },
+      ...saidOf(own, members),
+    };
+  });
 }
 
 /** Return the number beside a group: what is counted of it, or, struck out, what is left out with it. */
@@ -103,6 +129,34 @@ export function withSplit(choices: GroupChoice[], fileId: string, id: number): G
   return [...without(choices, fileId, [id]), { file_id: fileId, ...said, id, split: true }];
 }
 
+/** Return the choices with this group counted and every other one of the photo left out. */
+export function withOnly(
+  choices: GroupChoice[],
+  fileId: string,
+  views: GroupView[],
+  only: GroupView,
+): GroupChoice[] {
+  const isWhole = (view: GroupView) => view.id !== only.halfOf && !isGone(view, choices, fileId);
+  const others = views
+    .flatMap((view) => (isWhole(view) ? [view] : view.halves))
+    .filter((view) => view.id !== only.id);
+  return [...others, only].reduce(
+    (said, view) => withWord(said, fileId, view, { counted: view === only }),
+    choices,
+  );
+}
+
+/** Return the choices with another word on a group, or on a half of one, which splits that. */
+export function withWord(
+  choices: GroupChoice[],
+  fileId: string,
+  view: GroupView,
+  word: { name?: string; counted?: boolean },
+): GroupChoice[] {
+  const whole = view.halfOf === null ? choices : withSplit(choices, fileId, view.halfOf);
+  return withChoice(whole, fileId, view, word);
+}
+
 /** Return the choices with a half and the other one joined again: what was said before the split holds. */
 export function withJoined(
   choices: GroupChoice[],
@@ -115,9 +169,12 @@ export function withJoined(
   return whole && isSaid(whole) ? [...rest, { ...whole, split: false }] : rest;
 }
 
-/** Whether a half is joined by now: its row stays in view, and says nothing, until the next preview. */
-export const isJoined = ({ joinsTo }: GroupView, choices: GroupChoice[], fileId: string): boolean =>
-  joinsTo !== null && !choices.some((one) => one.split && one.file_id === fileId && one.id === joinsTo);
+/** Whether a group is split, or a half joined, by now: its row stays in view, and says nothing, until the next preview. */
+export function isGone({ id, joinsTo }: GroupView, choices: GroupChoice[], fileId: string): boolean {
+  const isSplit = (whole: number) =>
+    choices.some((one) => one.split && one.file_id === fileId && one.id === whole);
+  return isSplit(id) || (joinsTo !== null && !isSplit(joinsTo));
+}
 
 const without = (choices: GroupChoice[], fileId: string, ids: number[]): GroupChoice[] =>
   choices.filter((one) => one.file_id !== fileId || !ids.includes(one.id));

@@ -243,7 +243,8 @@ export class ImageSession {
 
   private tell(): void {
     if (!this.result) return;
-    const { count, count_interval, count_source, by_type, needs_review, review_reason, version } = this.result;
+    const { count, count_interval, count_source, by_type, needs_review, review_reason, version } =
+      this.result;
     this.onSaved({ count, count_interval, count_source, by_type, needs_review, review_reason, version });
   }
 
