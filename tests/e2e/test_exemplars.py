@@ -242,3 +242,24 @@ def test_a_finger_draws_on_a_phone_and_two_still_zoom(
         assert after is not None
         assert after["width"] > 1.5 * before["width"]
         expect(page.get_by_role("list", name="Examples").get_by_role("listitem")).to_have_count(1)
+
+
+def test_small_boxes_that_a_finger_draws_stay(browser: Browser, product: Product, tmp_path: Path) -> None:
+    """The browser takes the end of such a drag for a tap, on the button that takes the box away."""
+    with visiting(browser, product, viewport=PHONE, has_touch=True, is_mobile=True) as visit:
+        page, job_id = counted(visit, tmp_path)
+        page.get_by_role("button", name="Like this", exact=True).tap()
+        photo = page.get_by_test_id("photo")
+        photo.scroll_into_view_if_needed()
+        touch = page.context.new_cdp_session(page)
+        for n_drawn, number in enumerate((SMALL, SMALL + 1, SMALL + 2), start=1):
+            box = photo.bounding_box()
+            assert box is not None
+            scale = box["width"] / photo.evaluate("photo => photo.naturalWidth")
+            x, y = (at * scale for at in centre_of_object(visit.url, job_id, number))
+            for kind, way in (("touchStart", -5), ("touchMove", 2), ("touchMove", 5)):
+                point = {"x": box["x"] + x + way, "y": box["y"] + y + way}
+                touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+            touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+            page.wait_for_timeout(400)
+            expect(page.get_by_role("list", name="Examples").get_by_role("listitem")).to_have_count(n_drawn)

@@ -23,6 +23,7 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
     const fingers = new Map<number, Point>();
     let start: Point | null = null;
     let drawn: { from: Point; to: Point } | null = null;
+    let hasDrawn = false;
     const place = (event: MouseEvent): Point => {
       const { left, top } = stage.getBoundingClientRect();
       return { x: event.clientX - left, y: event.clientY - top };
@@ -34,11 +35,13 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
       stage.setPointerCapture(event.pointerId);
       fingers.set(event.pointerId, place(event));
       start = fingers.size === 1 ? place(event) : null;
+      hasDrawn = false;
       endDrawing(false);
     }
 
     function endDrawing(isDone: boolean) {
       if (drawn) on.draw(drawn.from, isDone ? drawn.to : null, isDone);
+      hasDrawn ||= drawn !== null;
       drawn = null;
     }
 
@@ -82,6 +85,11 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
       if (event.touches.length > 1 && event.cancelable) event.preventDefault();
     }
 
+    /** What a finger drew within a few px is a tap to the browser, too: on the button of what was drawn. */
+    function lift(event: TouchEvent) {
+      if (hasDrawn && event.cancelable) event.preventDefault();
+    }
+
     const stop = new AbortController();
     const { signal } = stop;
     stage.addEventListener("pointerdown", down, { signal });
@@ -92,6 +100,7 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
     stage.addEventListener("wheel", wheel, { signal, passive: false });
     stage.addEventListener("touchstart", touch, { signal, passive: false });
     stage.addEventListener("touchmove", touch, { signal, passive: false });
+    stage.addEventListener("touchend", lift, { signal, passive: false });
     return () => stop.abort();
   };
 }
