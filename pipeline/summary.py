@@ -375,7 +375,7 @@ def _scales_reason(n: int, n_beside: tuple[int, ...]) -> str | None:
     """A picture looked at a little larger or smaller shows as many things, where these are seen well."""
     other = max(n_beside, key=lambda m: abs(m - n), default=n)
     off = abs(other - n) > max(1, DISAGREEING * n)
-    return f"two scales disagree: one shows {n} things, the next {other}" if off else None
+    return f"a closer or wider look shows {other} things, not {n}" if off else None
 
 
 def _few_reason(n: int) -> str | None:

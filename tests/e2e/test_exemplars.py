@@ -177,7 +177,7 @@ def test_an_example_where_nothing_was_found_says_so(visit: Visit, tmp_path: Path
     page, _ = counted(visit, tmp_path)
     page.keyboard.press("l")
     drag(page, (78, 78, 102, 102))
-    expect(page.get_by_text("The engine saw nothing here")).to_be_visible()
+    expect(page.get_by_text("Nothing of this size was seen here")).to_be_visible()
 
 
 def test_examples_are_shown_without_a_mouse(visit: Visit, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_scales_that_show_about_as_much_ask_for_no_look(n_beside: tuple[int, ...
 @pytest.mark.parametrize(("n_beside", "other"), [((N - 3, N), 1), ((N + 1, N + 5), 9), ((2,), 2)])
 def test_the_scale_that_disagrees_most_is_named(n_beside: tuple[int, ...], other: int) -> None:
     reason = summary_of(seen_with(n_beside)).review_reason
-    assert reason == f"two scales disagree: one shows {N} things, the next {other}"
+    assert reason == f"a closer or wider look shows {other} things, not {N}"
 
 
 def test_examples_say_which_scale_is_meant() -> None:
