@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.conftest import Product, Visit, visiting
 from tests.e2e.photos import discs, two_among, two_kinds
-from tests.e2e.test_counting import count_of, upload
-from tests.e2e.test_exemplars import N_LARGE, N_SMALL, counted
+from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload
+from tests.e2e.test_exemplars import LARGE, N_LARGE, N_SMALL, counted
 
 
 def images_of(url: str, job_id: str) -> list[dict[str, Any]]:
@@ -47,6 +47,14 @@ def test_a_group_is_named_and_another_left_out(visit: Visit, tmp_path: Path) -> 
     expect(row_of(page, N_SMALL).get_by_role("checkbox")).not_to_be_checked()
     row_of(page, N_SMALL).get_by_role("checkbox").check()
     expect(page.get_by_test_id("count")).to_have_text(str(N_LARGE + N_SMALL))
+
+
+def test_a_group_tells_the_number_on_the_screen_to_who_cannot_see_it(visit: Visit, tmp_path: Path) -> None:
+    page, job_id = counted(visit, tmp_path)
+    page.keyboard.press("d")
+    click_pixel(page, *centre_of_object(visit.url, job_id, LARGE))
+    expect(row_of(page, N_LARGE - 1).locator(".number")).to_have_text(str(N_LARGE - 1))
+    expect(row_of(page, N_LARGE)).to_have_count(0)
 
 
 def test_groups_that_a_person_named_are_not_called_what_was_asked_for(visit: Visit, tmp_path: Path) -> None:
