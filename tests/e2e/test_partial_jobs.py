@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.conftest import Product, Visit
 from tests.e2e.photos import discs, large_coins
-from tests.e2e.test_counting import upload
+from tests.e2e.test_counting import count_of, upload
 
 
 def test_a_cancelled_job_says_of_how_many_photos_its_number_is(
@@ -29,3 +29,21 @@ def test_a_cancelled_job_says_of_how_many_photos_its_number_is(
         page.get_by_role("link", name="Jobs", exact=True).click()
         row = page.get_by_role("link", name=re.compile("cancelled disc"))
         expect(row).to_contain_text(counted)
+
+
+def test_what_a_lost_connection_left_out_comes_when_it_is_back(visit: Visit, tmp_path: Path) -> None:
+    page, visit.expected = visit.page, ("Failed to load resource",)
+    page.route("**/thumbnail*", lambda route: route.abort())
+    upload(page, visit.url, discs(tmp_path, 5), discs(tmp_path, 7), type_name="disc")
+    assert count_of(page) == 5
+    expect(page.get_by_test_id("job-count")).to_contain_text("12")
+    pictures = page.get_by_role("list", name="Photos of this job").locator("img")
+    assert pictures.evaluate_all("all => all.map(one => one.naturalWidth)") == [0, 0]
+    page.context.set_offline(True)
+    page.get_by_role("button", name="discs-7.png", exact=True).click()
+    expect(page.get_by_text("The server cannot be reached")).to_be_visible()
+    page.unroute("**/thumbnail*")
+    page.context.set_offline(False)
+    assert count_of(page) == 7
+    expect(page.get_by_text("The server cannot be reached")).to_have_count(0)
+    page.wait_for_function("[...document.querySelectorAll('main ul img')].every(one => one.naturalWidth)")
