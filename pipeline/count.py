@@ -132,6 +132,7 @@ def count(
         grouping.names,
         grouping.split_from,
         grouping.is_chosen,
+        grouping.unsure,
         matched.unmet,
         frozenset(matched.pointed_at),
         matched.readings if matched.is_shown else None,

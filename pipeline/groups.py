@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import CountSettings, GroupChoice, Half, ObjectType, SettingsError, object_id
 from pipeline.object_types import is_called
+from pipeline.ops.exemplars import SAME_LIGHT
 from pipeline.ops.kinds import Features, KindTree, distances, kind_features, kind_tree
 from pipeline.types import Candidates
 
@@ -59,6 +60,7 @@ class Grouping:
         ids: (N,) int64. Group of each candidate. names: by group id.
         split_from: id of the group that a person split, by id of its halves.
         is_chosen: some choice is of a group here, or holds for a candidate here.
+        unsure: see ``Instances.unsure``.
         labels: N names that a person gave the candidates, "" for none.
         kept: (N,) bool. A person wants them counted.
         left_out_as: N names of the group they were left out with, "" for those that were not.
@@ -69,6 +71,7 @@ class Grouping:
     names: Mapping[int, str]
     split_from: Mapping[int, int]
     is_chosen: bool
+    unsure: frozenset[int]
     labels: tuple[str, ...]
     kept: NDArray[np.bool_]
     left_out_as: tuple[str, ...]
@@ -116,19 +119,23 @@ def group(
     here = next((one for one in chosen_in.values() if one.candidates is candidates), None)
     here = here or _clustered(candidates)
     chosen: list[GroupChoice | None] = [None] * len(candidates)
+    apart = np.zeros(len(candidates), np.float32)
     if settings.groups_scope == "job":
-        chosen = _chosen_elsewhere(here, settings, others, chosen_in, asked)
+        chosen, apart = _chosen_elsewhere(here, settings, others, chosen_in, asked)
     own = [(n, c) for n, c in enumerate(settings.groups) if _is_of(c, candidates, others)]
     ids, by_id = _split(here, own)
     chosen = _as_named([by_id.get(i, choice) for i, choice in zip(ids.tolist(), chosen, strict=True)], asked)
     n_groups = _n_groups(here)
     names = _names(ids, n_groups, by_id, chosen)
+    is_asked = [asked is not None and is_called(asked, c.name or "") for c in settings.groups]
+    little = [] if own else np.flatnonzero(apart > SAME_LIGHT).tolist()
     return Grouping(
         here,
         ids,
         names,
         {i: (i - _even(n_groups)) // 2 for i in names if i >= n_groups},
         bool(own) or any(chosen),
+        frozenset(i for i in little if chosen[i] or any(is_asked)),
         labels=tuple((choice.name or "") if choice else "" for choice in chosen),
         kept=np.array([bool(choice and choice.counted) for choice in chosen], dtype=np.bool_),
         left_out_as=tuple(
@@ -258,8 +265,11 @@ def _chosen_elsewhere(
     others: Mapping[str, Candidates],
     chosen_in: Mapping[str, Clustered],
     asked: ObjectType | None,
-) -> list[GroupChoice | None]:
-    """Return for each candidate the choice made for what it is most like in other images, None for none."""
+) -> tuple[list[GroupChoice | None], NDArray[np.float32]]:
+    """Return for each candidate the choice made for what it is most like in other images, and its distance.
+
+    None and more than ``REACH`` where nothing there is like it.
+    """
     by_file: dict[str, list[tuple[int, GroupChoice]]] = {}
     for place, choice in enumerate(settings.groups):
         if choice.file_id is not None and not _is_of(choice, here.candidates, others):
@@ -275,7 +285,7 @@ def _chosen_elsewhere(
         for i in np.flatnonzero(distance < closest).tolist():
             ways[i] = chosen[nearest[i]]
         closest = np.minimum(closest, distance)
-    return ways
+    return ways, closest
 
 
 def _check_source(file_id: str, place: int, candidates: Candidates, others: Mapping[str, Candidates]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ from pipeline.contract import (
     SizeStats,
 )
 from pipeline.density import estimate_density
-from pipeline.ops.boxes import box_area, overlapping_pairs
+from pipeline.in_question import SEVERAL_KINDS, InQuestion, in_question, is_only_named
+from pipeline.ops.boxes import overlapping_pairs
 from pipeline.ops.interval import central_interval
-from pipeline.ops.nms import KEPT, suppress
 from pipeline.types import CandidateBatch, Candidates, Instances
 
 INTERVAL_LEVEL = 0.9
@@ -36,21 +35,14 @@ MANY_TOUCHING = 0.5
 MANY_CUT = 0.25
 SMALLEST_KIND = 3
 """A group is a kind of its own from so many objects."""
-SEVERAL_KINDS = 1 / 3
-"""More than this share of all outside of the largest group: several kinds, not one with exceptions."""
-
-OFF = 0.1
-"""Where more than this share of all is meant otherwise than it was taken, the count is wrong."""
-SAME_SIZE = 2.0
-"""Things left out as unlike, up to this factor in area as large as those counted, are perhaps meant."""
-
 _LIMITS: Mapping[str, str] = {
     Rejection.TOO_SMALL: "too small",
     Rejection.TOO_LARGE: "too large",
     Rejection.EDGE: "cut by the edge",
     Rejection.OUTSIDE_ROI: "outside of the regions",
+    Rejection.OTHER_TYPE: "of another kind",
 }
-"""What the request, or the type, limits, in words for people."""
+"""What the request, the type or a choice limits, in words for people."""
 
 HARDLY_ANY = 2
 """Where nothing but the request names the objects, so few ask for a look."""
@@ -129,76 +121,6 @@ def count_interval(
     return min(low, n - question.little_like - question.unlike), max(high, n + question.left_out)
 
 
-@dataclass(frozen=True, slots=True)
-class InQuestion:
-    """How many objects may be meant otherwise than they were taken; 0 where these are few.
-
-    Attributes:
-        little_like: counted, and little like the examples. left_out: unlike, and as large as those counted;
-            all that is unlike where nothing is counted.
-        unlike: counted where nothing but the request names them, and unlike most.
-    """
-
-    little_like: int = 0
-    left_out: int = 0
-    unlike: int = 0
-
-
-def in_question(candidates: Candidates, instances: Instances, settings: CountSettings) -> InQuestion:
-    """Return what is open of N candidates: how many more or fewer another reading gives.
-
-    Nothing where a person chose groups. Where examples lie in other images alone and nothing is like them,
-    all that is left out is open: in another light the same things look otherwise. Where nothing is closely
-    like them, all that is counted is, be it one thing.
-    """
-    counted, readings = instances.counted, instances.readings
-    n = len(counted)
-    if instances.is_chosen or (readings is None and not n):
-        return InQuestion()
-    if readings is None:
-        return InQuestion(
-            unlike=_n_unlike(instances) if _is_only_named(candidates, instances, settings) else 0
-        )
-    little = int((~readings.narrow[counted]).sum())
-    is_open = np.array([why == Rejection.UNLIKE_EXEMPLAR for why in instances.rejections], np.bool_)
-    if n or instances.shown or len(settings.shown) < len(settings.exemplars):
-        is_open &= readings.wide
-    if n:
-        area = np.log(np.maximum(candidates.batch.area, 1))
-        is_open &= np.abs(area - np.median(area[counted])) <= np.log(SAME_SIZE)
-    left_out = np.flatnonzero(is_open)
-    few = max(1, OFF * n) if n else 0
-    n_left_out = _apart(candidates, counted, left_out) if len(left_out) > few else 0
-    is_little = little > few or not readings.narrow.any()
-    return InQuestion(little * is_little, n_left_out * (n_left_out > few))
-
-
-def _is_only_named(candidates: Candidates, instances: Instances, settings: CountSettings) -> bool:
-    """Return whether nothing but the request names the objects."""
-    told_apart = candidates.type_probs.labelled_by != "request" or settings.shown or instances.is_chosen
-    return settings.count_what in ("type", "everything") and not told_apart
-
-
-def _n_unlike(instances: Instances) -> int:
-    """Return how many counted objects are not of the largest group, where these are some and not many."""
-    sizes = np.unique(instances.group_ids[instances.counted], return_counts=True)[1]
-    n, others = int(sizes.sum()), int(sizes.sum() - sizes.max())
-    return others if max(1, OFF * n) < others <= SEVERAL_KINDS * n else 0
-
-
-def _apart(candidates: Candidates, counted: NDArray[np.int64], others: NDArray[np.int64]) -> int:
-    """Return how many of the others lie apart from the counted and from each other: no doubles or parts."""
-    order = np.concatenate([counted, others])
-    box = candidates.batch.bbox_xyxy[order]
-    pairs = overlapping_pairs(box)
-    low = np.maximum(box[pairs[:, 0], :2], box[pairs[:, 1], :2])
-    high = np.minimum(box[pairs[:, 0], 2:], box[pairs[:, 1], 2:])
-    least = np.minimum(*(box_area(box[side]) for side in pairs.T))
-    pairs = pairs[(high - low).prod(axis=1) > least / 2]
-    by = suppress(np.arange(len(order)), pairs, np.ones(len(order), np.bool_))
-    return int((by[len(counted) :] == KEPT).sum())
-
-
 def _groups(instances: Instances) -> tuple[Group, ...]:
     """Return the groups with something in them, the largest count first, those left out last."""
     counts = Counter(instances.group_ids[instances.counted].tolist())
@@ -264,7 +186,7 @@ def _review_reason(
         _dense_reason(area),
     ]
     reasons.append(_examples_reason(instances, question))
-    only_named = _is_only_named(candidates, instances, settings)
+    only_named = is_only_named(candidates, instances, settings)
     if only_named:
         reasons += [_sizes_reason(batch.scales, area), _unlike_reason(n, question.unlike)]
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
@@ -285,7 +207,10 @@ def _nothing_reason(instances: Instances) -> str:
     others = f"{n_unlike} other thing{'s' if n_unlike > 1 else ''}"
     if n_unlike:
         return f"nothing is as the examples say, {others} left out"
-    kept_out = Counter(_LIMITS[why] for why in instances.rejections if why in _LIMITS).most_common(1)
+    kinds = (
+        Rejection.OTHER_TYPE if why.startswith(Rejection.OTHER_TYPE) else why for why in instances.rejections
+    )
+    kept_out = Counter(_LIMITS[why] for why in kinds if why in _LIMITS).most_common(1)
     said = [f"nothing is counted of what was found: {n} {why}" for why, n in kept_out]
     return said[0] if said else "nothing was found"
 
@@ -314,6 +239,10 @@ def _unmatched(instances: Instances, settings: CountSettings) -> str | None:
 def _examples_reason(instances: Instances, question: InQuestion) -> str | None:
     """Examples may mean more or less than was made of them."""
     little, n = question.little_like, len(instances.counted)
+    if instances.unsure:
+        said = f"{little} of {n} objects" if little else f"{question.left_out} things left out"
+        told = f"{said} look little like what was chosen in another photo: choose groups here"
+        return told if little or question.left_out else None
     if little == n and not instances.shown:
         said = "nothing is closely like the examples in another photo, what is nearest was counted"
         return f"{said}: mark one if it is not meant"

@@ -272,6 +272,8 @@ class Instances:
         labels: N words shown for the candidates: the name a person gave their group, else their type.
         group_names: by group id. split_from: id of the group that a person split, by id of its halves.
         is_chosen: a person's choice of groups says something of these candidates.
+        unsure: candidates for which a choice in another image holds though they are little like what it was
+            made of, in an image in which nothing was chosen.
         unmet_exemplars: positive exemplars in this image that meet no candidate; all where none of them meets
             one in any image, so that nothing was compared with them.
         shown: candidates that positive exemplars in this image point at.
@@ -288,6 +290,7 @@ class Instances:
     group_names: Mapping[int, str]
     split_from: Mapping[int, int]
     is_chosen: bool = False
+    unsure: frozenset[int] = frozenset()
     unmet_exemplars: int = 0
     shown: frozenset[int] = frozenset()
     readings: Readings | None = None

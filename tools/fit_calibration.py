@@ -28,12 +28,13 @@ from pipeline.calibration import EVIDENCE, SHOWN, TABLE, Calibration, doubtful, 
 from pipeline.classify import classify, patch_side_px
 from pipeline.contract import CountSettings, Exemplar
 from pipeline.count import count
+from pipeline.in_question import in_question
 from pipeline.label_map import map_labels
 from pipeline.ops.rle import rle_to_crop
 from pipeline.patches import extract_patches
 from pipeline.segment.base import Segmenter
 from pipeline.segment.registry import load
-from pipeline.summary import INTERVAL_LEVEL, count_interval, in_question
+from pipeline.summary import INTERVAL_LEVEL, count_interval
 from pipeline.train.scenes import draw_scene
 from pipeline.types import Candidates, Image, Instances
 

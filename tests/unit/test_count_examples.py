@@ -11,9 +11,10 @@ import pytest
 from pipeline.calibration import calibration_of
 from pipeline.contract import CountSettings, Exemplar, GroupChoice, SettingsError
 from pipeline.count import count
+from pipeline.in_question import InQuestion, in_question
 from pipeline.ops import kinds
 from pipeline.ops.exemplars import NARROW, WIDE
-from pipeline.summary import InQuestion, calibration_for, in_question, summarise
+from pipeline.summary import calibration_for, summarise
 from tests.candidates import PROVENANCE, candidates_of, disc, looking
 
 SIZE = (100, 200)
