@@ -25,6 +25,7 @@ from pipeline.segment.mini_exemplars import steer
 from pipeline.segment.mini_input import stretch_contrast
 from pipeline.segment.mini_maps import STRIDE_PX
 from pipeline.segment.mini_peaks import MIN_QUALITY, Found
+from pipeline.segment.mini_plain import plain_things
 from pipeline.segment.mini_search import ScaleSearch
 from pipeline.segment.mini_smaller import smaller_beside
 from pipeline.segment.outline import CandidateBuilder, stack_batches
@@ -85,6 +86,8 @@ class MiniSegmenter:
             return stack_batches(batches, image.size_hw, [(0, 0)] * len(batches))
         best = search.best()
         seen = candidates_of(search.at(best), image.size_hw)
+        if not len(seen) and (plain := plain_things(image)):
+            return plain
         smaller = smaller_beside(search, best)
         if smaller is None:
             return replace(seen, n_beside=search.n_beside(best))

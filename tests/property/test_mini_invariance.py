@@ -54,6 +54,28 @@ def test_plain_shapes_are_all_counted(shape, colour):
     assert counted(image) == 28
 
 
+@pytest.mark.parametrize("joint", [0.1, 0.15, 0.25])
+@pytest.mark.parametrize(("across", "down"), [(2, 1), (4, 3), (9, 6)])
+def test_tiles_with_narrow_joints_are_counted_and_asked_about(across, down, joint):
+    image = ground(480, 640)
+    pitch = np.array([620 / across, 460 / down])
+    for corner in np.stack(np.mgrid[0:across, 0:down], -1).reshape(-1, 2) * pitch + 10:
+        low, high = corner + pitch * joint / 2, corner + pitch * (1 - joint / 2)
+        cv2.rectangle(image, np.rint(low).astype(int).tolist(), np.rint(high).astype(int).tolist(), RED, -1)
+    (found,) = ENGINE.segment([Image("drawn", image)], CountSettings())
+    assert len(found) == across * down
+    assert found.n_beside == (0,), "the network shows none"
+
+
+@pytest.mark.parametrize("share", [0.2, 0.25, 0.33])
+def test_two_plain_squares_that_fill_most_of_a_picture_are_two(share):
+    image, side = ground(600, 1200), int(np.sqrt(share * 600 * 1200))
+    for x in (300, 900):
+        corners = [(x - side // 2, 300 - side // 2), (x + side // 2, 300 + side // 2)]
+        cv2.rectangle(image, *corners, DARK, -1)
+    assert counted(image) == 2
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 @pytest.mark.parametrize("radius", [14, 20, 28])
 def test_a_row_that_the_edge_cuts_in_half_is_counted(radius, turns):
