@@ -15,6 +15,7 @@ from flask_limiter.util import get_remote_address
 from redis import RedisError
 
 from app.config import Config
+from app.extensions import ANSWER_S
 from app.ids import new_id
 from app.version import API, API_VERSION
 
@@ -145,7 +146,7 @@ def _limiter(config: Config) -> Limiter:
         application_limits_exempt_when=lambda: is_unlimited(request),
         strategy="sliding-window-counter",
         storage_uri=_limits_url(config.redis_connection_url),
-        storage_options={"socket_connect_timeout": 1, "socket_timeout": 1},
+        storage_options={"socket_connect_timeout": ANSWER_S, "socket_timeout": ANSWER_S},
         in_memory_fallback_enabled=True,
         request_identifier=lambda: request.endpoint or "none",  # a 404 and a 405 count, too
         key_prefix="tally",

@@ -16,7 +16,7 @@ from rq.exceptions import DequeueTimeout
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
-from app.extensions import config, connect_redis
+from app.extensions import config, connect_listener
 from app.jobs.queue import message_queue, report_alive, report_gone
 from app.worker import render
 from app.worker.director import CountBatch, Director
@@ -102,7 +102,7 @@ def run_worker(
 
 
 def _run(director: Director, stopping: threading.Event, max_batches: int) -> None:
-    listener = MessageListener(director.name, connect_redis(config().redis_connection_url))
+    listener = MessageListener(director.name, connect_listener(config().redis_connection_url))
     log.info("worker started", extra={"worker": director.name})
     while not stopping.is_set() and director.n_batches < max_batches:
         _heard_or_looked(director, listener, stopping, max_batches)

@@ -7,7 +7,7 @@ import threading
 import pytest
 import redis
 
-from app.extensions import connect_redis, redis_client
+from app.extensions import connect_listener, redis_client
 from app.jobs.queue import (
     announce_work,
     live_workers,
@@ -30,7 +30,7 @@ pytestmark = SQLITE  # these tests are about Redis
 @pytest.fixture
 def listener(workplace: Workplace) -> MessageListener:
     workplace.app.extensions["tally_director"] = workplace.director()
-    return MessageListener("a worker", connect_redis(workplace.config.redis_url))
+    return MessageListener("a worker", connect_listener(workplace.config.redis_url))
 
 
 def test_a_message_is_executed_and_leaves_nothing_behind(
@@ -81,7 +81,7 @@ def test_a_listener_survives_a_redis_that_forgot_everything(
 
 def test_a_listener_says_when_redis_is_away(make_workplace: MakeWorkplace) -> None:
     make_workplace(f"redis://127.0.0.1:{free_port()}/0")
-    listener = MessageListener("a worker", connect_redis(f"redis://127.0.0.1:{free_port()}/0"))
+    listener = MessageListener("a worker", connect_listener(f"redis://127.0.0.1:{free_port()}/0"))
     with pytest.raises(redis.ConnectionError):
         listener.listen(1)
 
