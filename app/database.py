@@ -18,6 +18,10 @@ from app.extensions import db
 BUSY_TIMEOUT_MS = 5000
 """How long SQLite itself waits: for a checkpoint or a recovery, never for another transaction of ours."""
 
+CONNECT_S = 5
+ANSWER_S = 30
+"""How long a database server may take to be reached, and to answer one statement; one that hangs is away."""
+
 LOCK_TIMEOUT_S = 30.0
 LOCK_POLL_S = 0.005
 """How long a SQLite transaction waits for another writer, and how often it looks."""
@@ -28,7 +32,13 @@ def engine_options(url: str) -> dict[str, Any]:
     if url.startswith("sqlite"):
         return {"connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000}}
     # REPEATABLE READ would let a worker decide on rows as they were before the claim it waited for.
-    return {"pool_pre_ping": True, "pool_recycle": 1800, "isolation_level": "READ COMMITTED"}
+    patience = {"connect_timeout": CONNECT_S, "read_timeout": ANSWER_S, "write_timeout": ANSWER_S}
+    return {
+        "pool_pre_ping": True,
+        "pool_recycle": 1800,
+        "isolation_level": "READ COMMITTED",
+        "connect_args": patience,
+    }
 
 
 def prepare(engine: Engine, path: Path) -> None:

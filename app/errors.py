@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, g, jsonify, request
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from app.columns import utcnow
@@ -61,7 +62,7 @@ def init_app(app: Flask) -> None:
     """Answer every exception with the one payload."""
     app.register_error_handler(TallyError, _tally_error)
     app.register_error_handler(HTTPException, _http_error)
-    for unavailable in (OperationalError, InterfaceError):
+    for unavailable in (OperationalError, InterfaceError, PoolTimeoutError):
         app.register_error_handler(unavailable, _database_unavailable)
     app.register_error_handler(SQLAlchemyError, _database_error)
     app.register_error_handler(StorageError, _storage_error)
@@ -135,7 +136,7 @@ def _field_details(messages: Any, path: str = "") -> list[dict[str, str]]:
     return [{"field": path.strip("."), "message": str(messages)}]
 
 
-def _database_unavailable(error: OperationalError | InterfaceError) -> Response:
+def _database_unavailable(error: OperationalError | InterfaceError | PoolTimeoutError) -> Response:
     log.error("database unavailable", exc_info=error)
     return _respond(
         "DATABASE_UNAVAILABLE", 503, "The database does not answer; nothing was changed. Try again shortly."

@@ -2,6 +2,7 @@
 
 from alembic import context
 from flask import current_app
+from sqlalchemy import NullPool, create_engine
 
 from app.columns import Base
 
@@ -9,8 +10,13 @@ config = context.config
 
 
 def run() -> None:
-    """Run the migrations in one transaction, in batch mode where the database is SQLite."""
+    """Run the migrations in one transaction, in batch mode where the database is SQLite.
+
+    On a server they have their own connection: on large tables a statement takes as long as it takes.
+    """
     engine = current_app.extensions["migrate"].db.engine
+    if engine.dialect.name != "sqlite":
+        engine = create_engine(engine.url, poolclass=NullPool)
     with engine.connect() as connection:
         context.configure(
             connection=connection,
