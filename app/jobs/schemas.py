@@ -224,7 +224,11 @@ class JobListQuerySchema(ma.Schema):
         validate=validate.OneOf([s.value for s in JobStatus]),
         metadata=described("completed"),
     )
-    type = fields.String(load_default=None, validate=validate.Length(1, 100), metadata=described("coin"))
+    type = fields.String(
+        load_default=None,
+        validate=validate.Length(1, 100),
+        metadata=described("coin", "also what was asked in other words for the same type"),
+    )
     created_after = fields.AwareDateTime(
         load_default=None, validate=IN_CALENDAR, metadata=described(TIME, "inclusive, with a zone")
     )

@@ -24,6 +24,7 @@ from app.jobs.states import LIVE, EventType, ImageStatus, JobStatus
 from app.jobs.status import rfc3339, seconds_per_image
 from app.jobs.transitions import lock_job, transition
 from app.monitoring.metrics import INFERENCE_JOBS
+from app.types.service import meaning_the_same
 from app.uploads.models import Image, Upload
 from app.uploads.received import ReceivedFile
 from app.uploads.service import add_upload, check_files, display_name, store_files
@@ -255,7 +256,8 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     if wanted.status is not None:
         conditions.append(Job.status == wanted.status)
     if wanted.type is not None:
-        conditions.append(Job.type == wanted.type)
+        asked = db.session.scalars(select(Job.type).distinct())
+        conditions.append(Job.type.in_(meaning_the_same(wanted.type, asked)))
     if wanted.created_after is not None:
         conditions.append(Job.created_at >= wanted.created_after)
     if wanted.created_before is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -19,7 +19,7 @@ from app.jobs.asked import checked_type
 from app.jobs.idempotency import Data, RequestKey, once
 from app.types.models import ObjectType
 from pipeline import contract
-from pipeline.object_types import find_type
+from pipeline.object_types import find_type, is_called
 
 _SEEDED = ("name", "synonyms", "prompts", "colour", "min_area_px", "max_area_px")
 
@@ -32,6 +32,18 @@ def object_types(session: Session) -> list[contract.ObjectType]:
         )
         for row in session.scalars(select(ObjectType).order_by(ObjectType.name))
     ]
+
+
+def meaning_the_same(word: str, others: Iterable[str]) -> list[str]:
+    """Return the words that name the same type as ``word``, or the same free text in any case and number."""
+    types = object_types(db.session())
+    meant = find_type(word, types)
+
+    def is_same(other: str) -> bool:
+        found = find_type(other, types)
+        return found == meant if found or meant else is_called(contract.ObjectType(word), other)
+
+    return [other for other in others if is_same(other)]
 
 
 def seed_defaults() -> int:

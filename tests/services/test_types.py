@@ -95,3 +95,18 @@ def test_the_words_of_the_bundled_types_mean_one_type_each(make_workplace: MakeW
     for one in data_of(client.get("/types?page_size=1000")):
         again = {"name": one["name"].upper(), "synonyms": [word.upper() for word in one["synonyms"]]}
         data_of(client.http.patch(f"/api/types/{one['type_id']}", json=again))
+
+
+def test_the_list_of_jobs_finds_all_words_for_a_type(client: Client) -> None:
+    photo = painted_png(row_of_discs(1))
+    asked = ("Coins", "penny", "hex-nuts", "Odd thing", "odd things")
+    words_of = {client.accepted(photo, type=words)["job_id"]: words for words in asked}
+
+    def found(words: str) -> list[str]:
+        jobs = data_of(client.get("/jobs", query_string={"type": words}))
+        return sorted(words_of[job["job_id"]] for job in jobs)
+
+    assert found("coin") == found("PENNY") == ["Coins", "penny"]
+    assert found("hex nut") == ["hex-nuts"]
+    assert found("odd thing") == found("Odd things") == ["Odd thing", "odd things"]
+    assert found("nothing of this") == []

@@ -1935,6 +1935,7 @@ export interface operations {
         parameters: {
             query?: {
                 status?: "queued" | "processing" | "completed" | "failed" | "cancelled" | null;
+                /** @description also what was asked in other words for the same type */
                 type?: string | null;
                 /** @description inclusive, with a zone */
                 created_after?: string | null;
