@@ -174,7 +174,7 @@ class Config:
     queue_max_images: int = _var(_integer(1, 10**8), 10_000, "images waiting before QUEUE_FULL")
     sse_heartbeat_s: int = _var(_integer(1, 600), 15, "seconds between comment heartbeats")
     torch_threads: int = _var(_integer(1, 256), 2, "CPU threads of a worker's models")
-    trust_proxy: bool = _var(_flag, False, "believe X-Forwarded-* of one proxy in front")
+    trust_proxy: bool = _var(_flag, False, "believe X-Forwarded-For and -Proto of one proxy in front")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, **overrides: Any) -> Self:

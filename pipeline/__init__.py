@@ -2,4 +2,5 @@
 
 import os
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when onnxruntime is loaded: it would report to its maker
+# onnxruntime reads it once, when it is loaded, and would report to its maker without it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
