@@ -191,7 +191,7 @@ def _review_reason(
         reasons += [_sizes_reason(batch.scales, area), _unlike_reason(n, question.unlike)]
     if width > max(MIN_WIDTH, DOUBTFUL_INTERVAL * n):
         reasons.append(_touching_reason(box))
-    reasons += [_large_reason(area), _cut_reason(batch.is_cut[counted])]
+    reasons += [_large_reason(area), _cut_reason(batch.is_cut[counted]), _plain_reason(batch)]
     if not settings.shown:
         reasons.append(_scales_reason(len(batch), batch.n_beside))
     if width > max(MIN_WIDTH, WIDE_INTERVAL * n):
@@ -305,6 +305,12 @@ def _scales_reason(n: int, n_beside: tuple[int, ...]) -> str | None:
     other = max(n_beside, key=lambda m: abs(m - n), default=n)
     off = abs(other - n) > max(1, DISAGREEING * n)
     return f"a closer or wider look shows {other} things, not {n}" if off else None
+
+
+def _plain_reason(batch: CandidateBatch) -> str | None:
+    """Other scales were looked at, and none shows what was found."""
+    is_plain = batch.n_beside and not batch.scales
+    return "the network sees nothing here: counted by colour and edges alone" if is_plain else None
 
 
 def _few_reason(n: int) -> str | None:

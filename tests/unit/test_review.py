@@ -15,9 +15,12 @@ from tests.unit.test_count import ROW, box, candidates, reasons, summary_of
 N = len(ROW)
 
 
-def seen_with(n_beside: tuple[int, ...]):
+SHOWN = CountSettings(exemplars=tuple(Exemplar(point_xy=(20 + 40 * i, 50)) for i in range(2)))
+
+
+def seen_with(n_beside: tuple[int, ...], scales: tuple[float, ...] = (1.0,)):
     found = candidates(ROW)
-    return replace(found, batch=replace(found.batch, n_beside=n_beside))
+    return replace(found, batch=replace(found.batch, n_beside=n_beside, scales=scales))
 
 
 @pytest.mark.parametrize("n_beside", [(), (N,), (N - 1, N + 1)])
@@ -32,8 +35,13 @@ def test_the_scale_that_disagrees_most_is_named(n_beside: tuple[int, ...], other
 
 
 def test_examples_say_which_scale_is_meant() -> None:
-    shown = CountSettings(exemplars=tuple(Exemplar(point_xy=(20 + 40 * i, 50)) for i in range(2)))
-    assert "scales" not in (summary_of(seen_with((1,)), shown).review_reason or "")
+    assert "look shows" not in (summary_of(seen_with((1,)), SHOWN).review_reason or "")
+
+
+@pytest.mark.parametrize("settings", [CountSettings(), SHOWN], ids=["named", "shown"])
+def test_what_the_network_does_not_see_is_asked_about(settings: CountSettings) -> None:
+    reason = summary_of(seen_with((0,), scales=()), settings).review_reason
+    assert reason == "the network sees nothing here: counted by colour and edges alone"
 
 
 def test_pages_that_were_not_looked_at_are_told_before_all_else() -> None:
