@@ -2,7 +2,7 @@
 
 Also: which counts ask for a look, and the worst photos. The folder holds manifest.json, images/ and true
 counts. A photo is right within 10 % of the truth or one; one with fewer boxes is given those it has.
-python -m bench.countbench FOLDER [--engine mini] [--exemplars N] [--overlays DIR] [--json PATH]
+python -m bench.countbench FOLDER [--engine mini] [--exemplars N] [--loose F] [--overlays DIR] [--json PATH]
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,13 @@ def worst(rows: list[dict[str, Any]], engine: str) -> list[dict[str, Any]]:
     return [{key: row[key] for key in ("file", "true", engine, "reason")} for row in most]
 
 
+def loosened(box_xywh: Sequence[float], factor: float) -> list[float]:
+    """Return a box so many times as wide and high about its middle, cut at the picture's left and top."""
+    (x, y), (width, height) = box_xywh[:2], box_xywh[2:]
+    left, top = max(0.0, x - width * (factor - 1) / 2), max(0.0, y - height * (factor - 1) / 2)
+    return [left, top, x + width * (factor + 1) / 2 - left, y + height * (factor + 1) / 2 - top]
+
+
 def main() -> None:
     """Count every photo of a folder and print the tables."""
     parser = arguments(__doc__)
@@ -161,6 +168,7 @@ def main() -> None:
     parser.add_argument(
         "--exemplars", type=int, choices=range(MAX_BOXES + 1), default=0, help="boxes a photo"
     )
+    parser.add_argument("--loose", type=float, default=1.0, help="boxes are so many times as wide and high")
     parser.add_argument("--overlays", type=Path, help="folder for the annotated photos")
     args = parser.parse_args()
     photos = json.loads((args.folder / "manifest.json").read_text())
@@ -168,7 +176,8 @@ def main() -> None:
     plain = CountSettings(engine=args.engine, visualize=args.overlays is not None)
     rows = []
     for photo in photos:
-        settings = shown(plain, photo["exemplars"][: args.exemplars])
+        boxes = [loosened(box, args.loose) for box in photo["exemplars"][: args.exemplars]]
+        settings = shown(plain, boxes)
         rows.append(count_photo(args.folder / "images" / photo["file"], photo, settings, args.overlays))
     domains, asks = summary(rows, "domain", args.engine), asking(rows, args.engine)
     report("photos", rows, None)

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import Exemplar
-from pipeline.ops.boxes import box_iou
+from pipeline.ops.boxes import box_area, box_intersection, box_iou
 from pipeline.ops.kinds import GAP_FLOOR, PARTS, Features, KindTree, distances, unit_rows
 from pipeline.ops.rle import rle_holds
 from pipeline.types import CandidateBatch, Candidates, Readings
 
 MIN_MATCH_IOU = 0.3
 """A drawn box means the candidate whose box it meets best, when they meet at least this much."""
+LOOSE_IOU, WHOLLY = 0.1, 0.9
+"""One that is looser, up to this, means the only candidate that it holds with so much of its box."""
 
 SIZE_FACTOR = 5.0
 """Areas this many times outside of the exemplars' range do not fit, however alike the rest is."""
@@ -97,7 +99,11 @@ def match_box(bbox_xyxy: NDArray[np.float32], box_xywh: tuple[float, float, floa
     x, y, width, height = box_xywh
     drawn = np.array([[x, y, x + width, y + height]], dtype=np.float32)
     iou = box_iou(bbox_xyxy, drawn)[:, 0]
-    return int(np.argmax(iou)) if len(iou) and iou.max() >= MIN_MATCH_IOU else None
+    if len(iou) and iou.max() >= MIN_MATCH_IOU:
+        return int(np.argmax(iou))
+    inside = box_intersection(bbox_xyxy, drawn)[:, 0] >= WHOLLY * box_area(bbox_xyxy)
+    held = np.flatnonzero(inside & (box_area(bbox_xyxy) > 0))
+    return int(held[0]) if len(held) == 1 and iou[held[0]] >= LOOSE_IOU else None
 
 
 def match_point(

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from pipeline.contract import Exemplar
 from pipeline.ops.boxes import box_iou
-from pipeline.ops.exemplars import MIN_MATCH_IOU
+from pipeline.ops.exemplars import MIN_MATCH_IOU, match_box
 from pipeline.segment.exemplar_contrast import contrast_picture
 from pipeline.segment.mini_like import MARGIN_PX, LikeMaps, surroundings
 from pipeline.segment.mini_likeness import (
@@ -151,6 +151,7 @@ def steer(
     """
     boxes = _on_picture(_boxes(pyramid, inside), image_hw3)
     if len(boxes):
+        boxes = _tightened(boxes, pyramid.at(pyramid.best()))
         seen = _seen_anyway(boxes, pyramid)
         if seen is not None and len(boxes) == 1:  # one says too little of its kind for more
             return (seen,)
@@ -173,6 +174,16 @@ def _seen_anyway(boxes: Boxes, pyramid: Pyramid) -> Steered | None:
     least = MIN_MATCH_IOU if len(boxes) == 1 else SEEN_IOU
     met = box_iou(_boxes_of(found)[found.quality >= PLAIN_QUALITY], boxes).max(axis=0, initial=0)
     return Steered(found, PLAIN_QUALITY) if met.min() >= least else None
+
+
+def _tightened(boxes: Boxes, found: Found) -> Boxes:
+    """Return boxes, in place of one drawn so loosely that it meets nothing that of the only thing in it."""
+    clear, out = _boxes_of(found)[found.quality >= PLAIN_QUALITY], boxes.copy()
+    for k, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
+        i = match_box(clear, (x0, y0, x1 - x0, y1 - y0))
+        if i is not None and box_iou(clear[[i]], boxes[[k]])[0, 0] < MIN_MATCH_IOU:
+            out[k] = clear[i]
+    return out
 
 
 def _of_size(found: Found, boxes: Boxes, factor: float = OF_SIZE) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.countbench import WORST, asking, worst
+from bench.countbench import WORST, asking, loosened, worst
 from pipeline.contract import CountSettings
 from tools.fit_calibration import shown
 
@@ -36,3 +36,9 @@ def test_a_photo_is_shown_its_first_boxes(asked, given):
     assert [e.bbox_xywh for e in settings.exemplars] == [tuple(box) for box in boxes[:given]]
     assert settings.count_what == ("exemplars" if given else "type")
     assert settings.engine == "mini"
+
+
+def test_loose_boxes_lie_about_the_same_middle_within_the_picture():
+    assert loosened([10, 20, 4, 6], 1.0) == [10, 20, 4, 6]
+    assert loosened([10, 20, 4, 6], 2.0) == [8, 17, 8, 12]
+    assert loosened([1, 20, 4, 6], 2.0) == [0, 17, 7, 12]

@@ -76,6 +76,14 @@ def test_several_boxes_that_meet_what_is_seen_anyway_change_no_outline(engine):
     assert len(segment(engine, pixels, DOT_BOXES[0], PAIR_BOXES[1])) < len(DOTS), "it does not meet one"
 
 
+@pytest.mark.parametrize("n_boxes", [1, 2])
+def test_boxes_drawn_loosely_around_one_thing_each_mean_it(engine, n_boxes):
+    pixels = discs(ground(), grid(6, 4, 90), 12)
+    loose = [around(c, 28, 28) for c in grid(6, 4, 90)[:n_boxes]]
+    assert len(segment(engine, pixels, *loose)) == 24
+    assert same(segment(engine, pixels, *loose), segment(engine, pixels))
+
+
 def test_what_only_the_plain_view_shows_is_counted_beside(engine, monkeypatch):
     """The level that meets the exemplars best may show less of the rest."""
     pixels = discs(ground(), DOTS, 18)

@@ -87,6 +87,16 @@ def test_a_drawn_box_means_the_candidate_it_meets_best():
     assert match_box(boxes[:0], (0, 0, 5, 5)) is None
 
 
+@pytest.mark.parametrize(
+    ("drawn", "meant"),
+    [((0, 0, 25, 25), 0), ((0, 0, 45, 25), None), ((0, 0, 34, 34), None), ((12, 5, 25, 15), None)],
+    ids=["one in it", "two in it", "far too loose", "half of one in it"],
+)
+def test_a_loose_box_means_the_only_candidate_in_it(drawn, meant):
+    boxes = np.float32([[5, 5, 16, 15], [30, 5, 40, 15]])
+    assert match_box(boxes, drawn) == meant
+
+
 def test_a_point_means_the_smallest_mask_under_it():
     large, small = np.zeros((20, 30), bool), np.zeros((20, 30), bool)
     large[2:18, 2:28] = True
