@@ -127,7 +127,8 @@ def group(
     chosen = _as_named([by_id.get(i, choice) for i, choice in zip(ids.tolist(), chosen, strict=True)], asked)
     n_groups = _n_groups(here)
     names = _names(ids, n_groups, by_id, chosen)
-    is_asked = [asked is not None and is_called(asked, c.name or "") for c in settings.groups]
+    named = {c.name for c in settings.groups if c.name and c.counted is not False}
+    is_named = asked is not None and any(is_called(asked, name) for name in named)
     little = [] if own else np.flatnonzero(apart > SAME_LIGHT).tolist()
     return Grouping(
         here,
@@ -135,7 +136,7 @@ def group(
         names,
         {i: (i - _even(n_groups)) // 2 for i in names if i >= n_groups},
         bool(own) or any(chosen),
-        frozenset(i for i in little if chosen[i] or any(is_asked)),
+        frozenset(i for i in little if chosen[i] or is_named),
         labels=tuple((choice.name or "") if choice else "" for choice in chosen),
         kept=np.array([bool(choice and choice.counted) for choice in chosen], dtype=np.bool_),
         left_out_as=tuple(

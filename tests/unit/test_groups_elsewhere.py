@@ -54,6 +54,8 @@ def test_a_photo_without_what_was_named_in_another_one_is_asked_about() -> None:
     assert (n, low) == (6, 0)
     assert why == "6 of 6 objects look little like what was chosen in another photo: choose groups here"
     assert doubt_of(here, there, GroupChoice(0, "there", "nuts"))[2] is None, "nobody named what is asked for"
+    left_out = GroupChoice(0, "there", "part", counted=False)
+    assert doubt_of(here, there, left_out)[2] is None, "what has the name is not what is meant"
 
 
 def test_a_count_of_nothing_says_that_the_things_are_of_another_kind() -> None:
