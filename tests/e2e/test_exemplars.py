@@ -263,3 +263,5 @@ def test_small_boxes_that_a_finger_draws_stay(browser: Browser, product: Product
             touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
             page.wait_for_timeout(400)
             expect(page.get_by_role("list", name="Examples").get_by_role("listitem")).to_have_count(n_drawn)
+        page.get_by_role("button", name="Remove example 3").tap()
+        expect(page.get_by_role("list", name="Examples").get_by_role("listitem")).to_have_count(2)

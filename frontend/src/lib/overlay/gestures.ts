@@ -31,11 +31,11 @@ export function stageGestures(on: Gestures): Attachment<HTMLElement> {
     const isControl = (event: Event) => (event.target as Element).closest("button") !== null;
 
     function down(event: PointerEvent) {
+      hasDrawn = false;
       if (event.button !== 0 || isControl(event)) return;
       stage.setPointerCapture(event.pointerId);
       fingers.set(event.pointerId, place(event));
       start = fingers.size === 1 ? place(event) : null;
-      hasDrawn = false;
       endDrawing(false);
     }
 
