@@ -18,8 +18,6 @@ from tests.servers import MariaDBServer, RedisServer, free_port
 from tests.services.conftest import MakeWorkplace
 from tests.services.workplace import SQLITE, Workplace
 
-"""For faults that have nothing to do with the kind of database."""
-
 
 class Gate:
     """An image that waits inside the pipeline until it is let through."""

@@ -29,9 +29,10 @@ export interface Exemplar {
   corrected?: boolean;
 }
 
-/** What a person said of one group of a photo. */
+/** One of the two groups that splitting a group would give. */
 export type Half = NonNullable<ImageResult["groups"][number]["halves"]>[number];
 
+/** What a person said of one group of a photo. */
 export interface GroupChoice {
   file_id: string;
   id: number;

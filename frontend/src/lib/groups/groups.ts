@@ -81,7 +81,8 @@ function halvesOf(whole: Omit<GroupView, "halves">, halves: Half[], here: GroupC
   if (known !== wouldCount(whole.members)) return [];
   const larger = halves.reduce((a, b) => (b.objects.length > a.objects.length ? b : a), halves[0]!);
   return halves.map((half) => {
-    const members = whole.members.filter((one) => half.objects.includes(one.id));
+    const ids = new Set(half.objects);
+    const members = whole.members.filter((one) => ids.has(one.id));
     const inherited = { ...here.find((one) => one.id === whole.id), id: half.id };
     if (half !== larger) delete inherited.name;
     const own = here.find((one) => one.id === half.id) ?? (inherited as GroupChoice);
