@@ -136,7 +136,7 @@ def group(
         names,
         {i: (i - _even(n_groups)) // 2 for i in names if i >= n_groups},
         bool(own) or any(chosen),
-        frozenset(i for i in little if chosen[i] or is_named),
+        frozenset(i for i in little if is_named or ((way := chosen[i]) and not way.says_nothing)),
         labels=tuple((choice.name or "") if choice else "" for choice in chosen),
         kept=np.array([bool(choice and choice.counted) for choice in chosen], dtype=np.bool_),
         left_out_as=tuple(

@@ -30,6 +30,7 @@ def test_what_is_little_like_what_was_chosen_in_another_photo_is_asked_about(
     asks = " look little like what was chosen in another photo: choose groups here"
     n, (low, _), why = doubt_of(here, there, nuts)
     assert (n, low == 0, why) == (6, is_little, f"6 of 6 objects{asks}" if is_little else None)
+    assert doubt_of(here, there, GroupChoice(0, "there"))[2] is None, "nothing is said of half a group"
     own = GroupChoice(0, "here", "washers")
     assert doubt_of(here, there, nuts, own)[2] is None, "who chose here has seen it"
     some = tray((6, RED, 8), (4, tuple(looking(apart)[0]), 8), quality=0.99)
