@@ -15,6 +15,12 @@ it("means the candidate that a box meets well enough", () => {
   expect(meansCandidate(box(90, 12), SHAPES)).toBe(false);
 });
 
+it("means the only candidate that a loose box holds", () => {
+  expect(meansCandidate(box(50, 28), SHAPES)).toBe(true);
+  expect(meansCandidate(box(50, 28), [...SHAPES, disc("c1", 65)])).toBe(false);
+  expect(meansCandidate(box(25, 28), SHAPES)).toBe(false);
+});
+
 it("means the candidate under a point", () => {
   expect(meansCandidate(exemplarOfPoint({ x: 55, y: 50 }, "img_1", true), SHAPES)).toBe(true);
   expect(meansCandidate(exemplarOfPoint({ x: 65, y: 50 }, "img_1", true), SHAPES)).toBe(false);
