@@ -119,10 +119,7 @@ def main() -> None:
                 summary.append(coverage(f"{engine}, {boxes} boxes, {scene} photos left out", some))
     report("reliability of candidates, drawn scenes", curves, None)
     report("photos, each left out of the fit", photos, None)
-    report("coverage of the 90 % interval", summary, args.json)
-    if args.json:
-        content = json.loads(args.json.read_text()) | {"reliability": curves, "photos": photos}
-        args.json.write_text(json.dumps(content, indent=1) + "\n")
+    report("coverage of the 90 % interval", summary, args.json, reliability=curves, photos=photos)
     if args.plot:
         args.plot.write_text(reliability_svg(curves, plotted))
 

@@ -185,10 +185,7 @@ def main() -> None:
     report("counts that ask for a look", asks, None)
     report("the worst by |log(count / true)|", worst(rows, args.engine), None)
     name = f"countbench, {args.engine}, {args.exemplars} boxes: share right within 10 %, by scene"
-    report(name, summary(rows, "scene", args.engine), args.json)
-    if args.json:
-        content = json.loads(args.json.read_text()) | {"domains": domains, "asks": asks, "photos": rows}
-        args.json.write_text(json.dumps(content, indent=1) + "\n")
+    report(name, summary(rows, "scene", args.engine), args.json, domains=domains, asks=asks, photos=rows)
 
 
 if __name__ == "__main__":

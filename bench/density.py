@@ -105,10 +105,8 @@ def main() -> None:
         manifest = json.loads((args.folder / "manifest.json").read_text())
         photos = [photo_row(args.folder, photo) for photo in manifest[:: 5 if args.quick else 1]]
         report("photos", photos, None)
-    report("drawn heaps and crowds: by what factor the count and the estimate are off", rows, args.json)
-    if args.json:
-        content = json.loads(args.json.read_text()) | {"photos": photos}
-        args.json.write_text(json.dumps(content, indent=1) + "\n")
+    name = "drawn heaps and crowds: by what factor the count and the estimate are off"
+    report(name, rows, args.json, photos=photos)
 
 
 if __name__ == "__main__":

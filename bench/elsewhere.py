@@ -107,10 +107,8 @@ def main() -> None:
         for shown, other in others_of:
             rows += counted_by(shown, [other | {"count": 0}], n_boxes, args.folder)
     report("photos", rows, None)
-    report("examples in another photo: counts that are right, intervals that hold", summary(rows), args.json)
-    if args.json:
-        content = json.loads(args.json.read_text()) | {"photos": rows}
-        args.json.write_text(json.dumps(content, indent=1) + "\n")
+    name = "examples in another photo: counts that are right, intervals that hold"
+    report(name, summary(rows), args.json, photos=rows)
 
 
 if __name__ == "__main__":

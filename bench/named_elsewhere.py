@@ -110,12 +110,8 @@ def main() -> None:
     seen = {photo["file"]: photo for a, b, _ in pairs for photo in (a, b)}
     known = {name: counted(photo, args.folder) for name, photo in seen.items()}
     rows = [row for pair in pairs if (row := row_of(*pair[:2], known, pair[2]))]
-    report(
-        "names given in another photo: counts that are right, intervals that hold", summary(rows), args.json
-    )
-    if args.json:
-        content = json.loads(args.json.read_text()) | {"photos": rows}
-        args.json.write_text(json.dumps(content, indent=1) + "\n")
+    name = "names given in another photo: counts that are right, intervals that hold"
+    report(name, summary(rows), args.json, photos=rows)
 
 
 if __name__ == "__main__":

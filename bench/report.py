@@ -49,11 +49,11 @@ def timed(run: Callable[[], object], repeats: int) -> dict[str, float]:
     }
 
 
-def report(name: str, rows: Sequence[Mapping[str, Any]], json_path: Path | None) -> None:
-    """Print the rows as a table; with a path, write them as JSON with where they were measured."""
+def report(name: str, rows: Sequence[Mapping[str, Any]], json_path: Path | None, **more: Any) -> None:
+    """Print rows as a table; with a path, write them and ``more`` as JSON with where they were measured."""
     print(f"{name}\n{table(rows)}")
     if json_path:
-        content = {"name": name, "rows": list(rows), **environment()}
+        content = {"name": name, "rows": list(rows), **environment(), **more}
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(json.dumps(content, indent=1) + "\n")
 

@@ -175,14 +175,11 @@ def main() -> None:
     prompter = MiniPrompter(open_session(mini.MODEL))
     started = time.process_time()
     rows = measure(prompter, range(1 if args.quick else 4))
-    report("objects of drawn scenes that hold a point", rows, args.json)
     print(f"{time.process_time() - started:.0f} CPU s")
-    if args.photos:
-        photos = measure_photos(prompter, args.photos)
+    more = {"photos": measure_photos(prompter, args.photos)} if args.photos else {}
+    for photos in more.values():
         report("exemplar boxes of photos that hold a point", photos, None)
-        if args.json:
-            content = json.loads(args.json.read_text()) | {"photos": photos}
-            args.json.write_text(json.dumps(content, indent=1) + "\n")
+    report("objects of drawn scenes that hold a point", rows, args.json, **more)
 
 
 if __name__ == "__main__":
