@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from itertools import product
 from typing import Any
-from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ from bench.countbench import is_right
 from bench.report import arguments, report
 from pipeline.contract import CountSettings
 from pipeline.segment import mini
-from pipeline.train import scenes
+from pipeline.train.scenes import draw_nothing
 from pipeline.types import CandidateBatch, Image
 
 SIZE_HW = (700, 1000)
@@ -48,8 +47,7 @@ def tiles(grid: tuple[int, int], joint: float, *, square: bool, one_colour: bool
 
 def emptiness(seed: int) -> Pixels:
     """Return a drawing of nothing that counts, as in training."""
-    with patch.object(scenes, "_draw_radius", lambda *_: 0.0):
-        image = scenes.draw_scene(GROUND_SEED + seed, 512).image
+    image = draw_nothing(np.random.default_rng(GROUND_SEED + seed), 512).image
     return np.asarray(cv2.resize(image, (800, 800), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 

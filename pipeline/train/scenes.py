@@ -209,6 +209,14 @@ def _place(
     return np.array(looks, np.int32)
 
 
+def draw_nothing(rng: np.random.Generator, size: int) -> Scene:
+    """Return a scene with furniture on a busy ground and nothing that counts; ``size`` is its side in px."""
+    image = draw_ground(rng, size, busy=True, noisy=20.0)
+    draw_furniture(rng, image)
+    draw_furniture(rng, image)
+    return Scene(damage(rng, image), np.zeros((size, size), np.int32), np.zeros((1, 2), np.int32))
+
+
 def draw_scene(seed: int, size: int = SCENE_PX, *, several: bool = False) -> Scene:
     """Return the scene of a seed; the same seed gives the same pixels.
 
@@ -218,18 +226,15 @@ def draw_scene(seed: int, size: int = SCENE_PX, *, several: bool = False) -> Sce
         several: things of counted sizes and of several kinds, as exemplars tell apart.
     """
     rng = np.random.default_rng(seed)
-    labels = np.zeros((size, size), np.int32)
     radius = _draw_counted(rng) if several else _draw_radius(rng, size)
     if radius == 0.0:
-        image = draw_ground(rng, size, busy=True, noisy=20.0)
-        draw_furniture(rng, image)
-        draw_furniture(rng, image)
-        return Scene(damage(rng, image), labels, np.zeros((1, 2), np.int32))
+        return draw_nothing(rng, size)
     plan = draw_plan(rng, size)
     if several:
         plan = with_other_kinds(rng, plan)
     image = np.ascontiguousarray(plan.ground)
     if rng.random() < 0.2:
         _litter(rng, image)
+    labels = np.zeros((size, size), np.int32)
     kinds = _place(rng, plan, image, labels, radius)
     return Scene(damage(rng, image), labels, kinds)
