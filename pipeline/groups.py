@@ -9,7 +9,7 @@ Where a group has the name of what is asked for, it is what is meant: what is no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -127,8 +127,7 @@ def group(
     chosen = _as_named([by_id.get(i, choice) for i, choice in zip(ids.tolist(), chosen, strict=True)], asked)
     n_groups = _n_groups(here)
     names = _names(ids, n_groups, by_id, chosen)
-    named = {c.name for c in settings.groups if c.name and c.counted is not False}
-    is_named = asked is not None and any(is_called(asked, name) for name in named)
+    is_named = bool(_meant_names(settings.groups, asked))
     little = [] if own else np.flatnonzero(apart > SAME_LIGHT).tolist()
     return Grouping(
         here,
@@ -152,10 +151,7 @@ def _as_named(chosen: list[GroupChoice | None], asked: ObjectType | None) -> lis
     Where some have the name that is asked for, and are not left out, they count, and what has not and is not
     said to count is left out.
     """
-    if asked is None:
-        return chosen
-    words = {choice.name for choice in chosen if choice and choice.name and choice.counted is not False}
-    meant = {word for word in words if is_called(asked, word)}
+    meant = _meant_names(chosen, asked)
     if not meant:
         return chosen
     every = [choice or NOT_NAMED for choice in chosen]
@@ -163,6 +159,12 @@ def _as_named(chosen: list[GroupChoice | None], asked: ObjectType | None) -> lis
         replace(choice, counted=choice.name in meant) if choice.counted is None else choice
         for choice in every
     ]
+
+
+def _meant_names(choices: Iterable[GroupChoice | None], asked: ObjectType | None) -> set[str]:
+    """Return the names that are that of what is asked for, of groups that are not left out."""
+    words = {choice.name for choice in choices if choice and choice.name and choice.counted is not False}
+    return {word for word in words if asked and is_called(asked, word)}
 
 
 def _is_of(choice: GroupChoice, candidates: Candidates, others: Mapping[str, Candidates]) -> bool:
