@@ -155,10 +155,10 @@ def _that_learn(images: Sequence[JobImage], lesson: Learned, settings: CountSett
 
 
 def _with_its_lesson(settings: CountSettings, image: JobImage) -> CountSettings:
-    """Return settings with what the image learned from corrections, as far as drawn ones leave room."""
+    """Return settings with what this image learned from corrections, as far as drawn ones leave room."""
     own = tuple(exemplar for exemplar in settings_of(image).exemplars if exemplar.corrected)
     drawn = tuple(exemplar for exemplar in settings.exemplars if not exemplar.corrected)
-    return replace(settings, exemplars=(drawn + own)[:MAX_EXEMPLARS]) if own else settings
+    return replace(settings, exemplars=(drawn + own)[:MAX_EXEMPLARS])
 
 
 def _refuse_stale(images: Sequence[JobImage], seen: Mapping[str, int]) -> None:

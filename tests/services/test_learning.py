@@ -286,6 +286,18 @@ def test_a_reverted_correction_teaches_no_more(client: Client, job: dict[str, An
     assert [i["count"] for i in answer["images"]] == [6, 7], "the pebbles are meant again"
 
 
+def test_a_later_recount_teaches_no_corrected_image(client: Client, job: dict[str, Any]) -> None:
+    made = correct(client, job, 0, remove("c4"))
+    correct(client, job, 1, count=99)
+    data_of(learn(client, job))
+    data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {"confidence_threshold": 0.3}}))
+    after = data_of(client.get(f"/jobs/{job['job_id']}"))["images"]
+    assert [i["from_corrections"] for i in after] == [False, False, True]
+    assert [sum(i["by_type"].values()) for i in after] == [4, 6, 4], "the second has its outlines yet"
+    client.post(f"/corrections/{made['correction_id']}/revert")
+    assert counts(client, job) == [5, 99, 4], "what was taken away is counted again"
+
+
 def test_drawn_exemplars_stay_beside_the_learned_ones(client: Client, job: dict[str, Any]) -> None:
     drawn = {"file_id": job["images"][1]["file_id"], "point": [20, 20], "positive": True}
     client.post(f"/jobs/{job['job_id']}/recount", {"config": {"exemplars": [drawn]}})
