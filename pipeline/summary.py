@@ -41,8 +41,11 @@ _LIMITS: Mapping[str, str] = {
     Rejection.EDGE: "cut by the edge",
     Rejection.OUTSIDE_ROI: "outside of the regions",
     Rejection.OTHER_TYPE: "of another kind",
+    Rejection.RULE: "left out by the rules",
+    Rejection.LOW_SCORE: "less sure than asked for",
+    Rejection.LOW_STABILITY: "of no sure outline",
 }
-"""What the request, the type or a choice limits, in words for people."""
+"""What keeps things out of a count of nothing, in words for people."""
 
 HARDLY_ANY = 2
 """Where nothing but the request names the objects, so few ask for a look."""
@@ -203,16 +206,14 @@ def _review_reason(
 
 
 def _nothing_reason(instances: Instances) -> str:
-    n_unlike = instances.rejections.count(Rejection.UNLIKE_EXEMPLAR)
+    kinds = Counter("".join(why.partition(":")[:2]) for why in instances.rejections)
+    n_unlike = kinds[Rejection.UNLIKE_EXEMPLAR]
     others = f"{n_unlike} other thing{'s' if n_unlike > 1 else ''}"
-    if n_unlike:
+    if n_unlike and not (kinds[Rejection.LOW_SCORE] or kinds[Rejection.LOW_STABILITY]):
         return f"nothing is as the examples say, {others} left out"
-    kinds = (
-        Rejection.OTHER_TYPE if why.startswith(Rejection.OTHER_TYPE) else why for why in instances.rejections
-    )
-    kept_out = Counter(_LIMITS[why] for why in kinds if why in _LIMITS).most_common(1)
-    said = [f"nothing is counted of what was found: {n} {why}" for why, n in kept_out]
-    return said[0] if said else "nothing was found"
+    kept_out = max(_LIMITS, key=lambda why: kinds[why])
+    n = kinds[kept_out]
+    return f"nothing is counted of what was found: {n} {_LIMITS[kept_out]}" if n else "nothing was found"
 
 
 def _blank_reason(batch: CandidateBatch, counted: NDArray[np.int64], settings: CountSettings) -> str | None:

@@ -10,7 +10,7 @@ import pytest
 from pipeline.contract import CountSettings, Exemplar, Region
 from pipeline.segment.outline import join_pages
 from pipeline.types import CandidateBatch, Candidates, Classification, TypeProbs
-from tests.unit.test_count import ROW, box, candidates, reasons, summary_of
+from tests.unit.test_count import BY_RULES, ROW, RULES, box, candidates, reasons, summary_of, with_effects
 
 N = len(ROW)
 
@@ -81,6 +81,8 @@ def test_what_the_next_scales_show_of_pages_adds_up() -> None:
         (CountSettings(min_area_px=500), "too small"),
         (CountSettings(max_area_px=50), "too large"),
         (CountSettings(roi=(Region(((0, 90), (9, 90), (9, 99), (0, 99))),)), "outside of the regions"),
+        (CountSettings(confidence_threshold=1), "less sure than asked for"),
+        (replace(SHOWN, confidence_threshold=1), "less sure than asked for"),
     ],
 )
 def test_a_count_of_zero_tells_of_the_limits_that_kept_everything_out(
@@ -88,6 +90,12 @@ def test_a_count_of_zero_tells_of_the_limits_that_kept_everything_out(
 ) -> None:
     result = summary_of(candidates(ROW), settings)
     assert (result.count, result.review_reason) == (0, f"nothing is counted of what was found: {N} {why}")
+
+
+def test_a_count_of_zero_says_that_rules_left_all_out() -> None:
+    found = with_effects(candidates(ROW), RULES, rejected_by=("tiny",) * 3 + ("odd",))
+    reason = summary_of(found, BY_RULES).review_reason
+    assert reason == "nothing is counted of what was found: 4 left out by the rules"
 
 
 def many(n: int) -> Candidates:
