@@ -60,9 +60,10 @@ def count(
 ) -> Instances:
     """Decide which candidates are counted, and say why the others are not.
 
-    Score, thresholds, regions, size, edge, exemplars, rules, class-wise suppression of duplicates (mask IoU),
-    of parts (mask IoS), other types: the first of these that a candidate fails is its rejection. Groups that
-    a person left out go last, so that the count falls by what was counted of them.
+    Regions, size, edge, exemplars, rules, other types, score, stability, suppression of duplicates (mask IoU)
+    and of parts (mask IoS) of one type: the first of these that a candidate fails is its rejection. What is
+    not meant is no doubtful object, so doubt comes after. Groups that a person left out go last, so that the
+    count falls by what was counted of them.
 
     Args:
         candidates: N candidates of one image.
@@ -96,8 +97,6 @@ def count(
     rejections = [""] * len(candidates)
     stable = candidates.batch.stability_score >= MIN_STABILITY
     stable[matched.pointed_at] = True
-    _reject(rejections, scores < settings.confidence_threshold, Rejection.LOW_SCORE)
-    _reject(rejections, ~stable, Rejection.LOW_STABILITY)
     _reject_by_place(rejections, candidates, settings)
     low, high = limits = _size_limits(candidates, settings, requested)
     _reject(rejections, candidates.batch.area < low, Rejection.TOO_SMALL)
@@ -110,7 +109,6 @@ def count(
             why or (rule and f"{Rejection.RULE}{rule}")
             for why, rule in zip(rejections, effects.rejected_by, strict=True)
         ]
-    _reject_doubles(rejections, candidates, settings, type_ids, scores)
     if is_of_type and not matched.is_shown:
         names = candidates.type_probs.types
         other = (type_ids != 0) & ~grouping.kept
@@ -118,6 +116,9 @@ def count(
             other &= np.array([not name for name in effects.relabels], dtype=np.bool_)
         for i in np.flatnonzero(other).tolist():
             rejections[i] = rejections[i] or f"{Rejection.OTHER_TYPE}{names[type_ids[i]]}"
+    _reject(rejections, scores < settings.confidence_threshold, Rejection.LOW_SCORE)
+    _reject(rejections, ~stable, Rejection.LOW_STABILITY)
+    _reject_doubles(rejections, candidates, settings, type_ids, scores)
     would_count = np.array([not why for why in rejections], dtype=np.bool_)
     groups = np.where(would_count, grouping.ids, -1).astype(np.int64)
     labels = _labels(candidates, type_ids, grouping)

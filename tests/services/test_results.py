@@ -392,4 +392,4 @@ def test_types_are_seeded_once_listed_added_and_changed(client: Client) -> None:
 def test_a_types_size_limits_decide_a_recount(client: Client, job: dict[str, Any]) -> None:
     client.post("/types", {"name": "coin", "min_area_px": 10_000})
     answer = data_of(client.post(f"/jobs/{job['job_id']}/recount", {"config": {}, "dry_run": True}))
-    assert (answer["count"], set(answer["images"][0]["rejected"].values())) == (0, {"low_score", "too_small"})
+    assert (answer["count"], set(answer["images"][0]["rejected"].values())) == (0, {"too_small"})
