@@ -273,11 +273,13 @@ class Half:
     Attributes:
         id: of that group, by which a choice for it names it. name: what it would be called.
         objects: ids of those in it that count, or would but for a person's choice of groups.
+        larger: it has more members than the other, counted or not: the name of the whole goes with it.
     """
 
     id: int
     name: str
     objects: tuple[str, ...]
+    larger: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,7 @@ def _split(one: Clustered, choices: Choices) -> tuple[NDArray[np.int64], dict[in
             first_id = _first_half(n_groups, choice.id)
             ids[members] = first_id + second
             whole = by_id.pop(choice.id, choice) if choice.says_nothing else choice
-            larger = int(2 * second.sum() > len(second))
+            larger = _larger_half(second)
             for half in (0, 1) if not whole.says_nothing else ():
                 name = whole.name if half == larger else None
                 by_id[first_id + half] = replace(whole, id=first_id + half, split=False, name=name)
@@ -221,6 +221,11 @@ def _second_half(one: Clustered, members: NDArray[np.int64]) -> NDArray[np.bool_
     return second
 
 
+def _larger_half(second: NDArray[np.bool_]) -> int:
+    """Return which half has more members, 0 or 1; the first of two that have as many."""
+    return int(2 * second.sum() > len(second))
+
+
 def halves(one: Clustered, ids: NDArray[np.int64], shown: NDArray[np.bool_]) -> dict[int, tuple[Half, Half]]:
     """Return what splitting a group would give, by group id, where both halves have something that shows.
 
@@ -238,8 +243,9 @@ def halves(one: Clustered, ids: NDArray[np.int64], shown: NDArray[np.bool_]) -> 
         sides = members[~second], members[second]
         first_id, apart = _first_half(n_groups, i), distances(*(one.features[side] for side in sides))
         if all(shown[side].any() for side in sides) and apart.mean() >= HALVES_APART:
+            larger = first_id + _larger_half(second)
             a, b = (
-                Half(k, _number(k, n_groups), tuple(map(object_id, side[shown[side]].tolist())))
+                Half(k, _number(k, n_groups), tuple(map(object_id, side[shown[side]].tolist())), k == larger)
                 for k, side in enumerate(sides, first_id)
             )
             found[i] = a, b

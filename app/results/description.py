@@ -153,6 +153,6 @@ def describe_groups(result: Data, objects: Sequence[CountedObject]) -> list[Data
 
 
 def _halves(group: Data) -> list[Data] | None:
-    """Return what splitting a group would give; None for results of before, which hold numbers alone."""
+    """Return what splitting a group would give; None for results of before, which do not hold all of it."""
     halves = group.get("halves")
-    return halves if halves and isinstance(halves[0], dict) else None
+    return halves if halves and isinstance(halves[0], dict) and "larger" in halves[0] else None

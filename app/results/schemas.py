@@ -103,6 +103,7 @@ class HalfSchema(ma.Schema):
         required=True,
         metadata=described(["c0", "c4"], "ids of its members, counted or left out by the choice of groups"),
     )
+    larger = fields.Boolean(required=True, metadata=described(True, "the name of the whole goes with it"))
 
 
 class GroupSchema(ma.Schema):

@@ -274,7 +274,7 @@ def test_what_a_split_would_give_is_told_where_the_halves_differ() -> None:
         return {g.id: g.halves for g in result.groups}
 
     red, other = (tuple(f"c{i}" for i in ids) for ids in (range(9), range(9, 11)))
-    halves = Half(2, "group 1.1", red), Half(3, "group 1.2", other)
+    halves = Half(2, "group 1.1", red, larger=True), Half(3, "group 1.2", other, larger=False)
     assert told(CountSettings()) == {0: halves, 1: None}
     assert told(chosen(GroupChoice(0, counted=False)))[0] == halves
     assert told(chosen(SPLIT)) == {1: None, 2: None, 3: None}
@@ -289,6 +289,16 @@ def test_no_half_is_told_of_that_nothing_shows() -> None:
     faint = replace(batch, predicted_iou=np.array([0.9] * 9 + [0.2] * 2, np.float32))
     assert list(decided(tray(*kinds), CountSettings()).halves) == [0]
     assert decided(replace(tray(*kinds), batch=faint), CountSettings(confidence_threshold=0.5)).halves == {}
+
+
+def test_the_half_that_the_name_goes_with_is_the_one_told_of_as_the_larger_though_less_of_it_counts() -> None:
+    kinds = tray((9, RED, 8), (2, tuple(looking(0.7)[0]), 8))
+    faint = replace(kinds.batch, predicted_iou=np.array([0.9] + [0.45] * 8 + [0.9] * 2, np.float32))
+    found = replace(kinds, batch=faint)
+    told = decided(found, CountSettings(confidence_threshold=0.5)).halves[0]
+    assert [(len(half.objects), half.larger) for half in told] == [(1, True), (2, False)]
+    split = group(found, chosen(replace(SPLIT, name="nuts")), {})
+    assert split.names[told[0].id] == "nuts"
 
 
 @pytest.mark.parametrize(

@@ -985,6 +985,11 @@ export interface components {
              *     ]
              */
             objects: string[];
+            /**
+             * @description the name of the whole goes with it
+             * @example true
+             */
+            larger: boolean;
         };
         Group: {
             /**

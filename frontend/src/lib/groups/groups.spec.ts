@@ -21,8 +21,8 @@ const shape = (id: string, group: number | null, rejection = ""): Shape => ({
   ...{ group, rejection },
 });
 const HALVES = [
-  { id: 4, name: "group 1.1", objects: ["c0", "c2", "c4"] },
-  { id: 5, name: "group 1.2", objects: ["c1", "c3"] },
+  { id: 4, name: "group 1.1", objects: ["c0", "c2", "c4"], larger: true },
+  { id: 5, name: "group 1.2", objects: ["c1", "c3"], larger: false },
 ];
 const GROUPS = [
   { id: 0, name: "group 1", count: 1, left_out: 0, counted: true, part_of: null, halves: HALVES },
@@ -241,6 +241,9 @@ it("shows and keeps of a half what was said of its group", () => {
     { ...said, split: true },
     { file_id: "img_1", id: 4, name: "nuts", counted: true },
   ]);
+  const turned = HALVES.map((half) => ({ ...half, larger: !half.larger }));
+  const [shown] = groupsInView([{ ...GROUPS[0]!, halves: turned }], TRAY, [said], "img_1");
+  expect(shown!.halves.map(({ name }) => name)).toEqual(["", "nuts"]);
 });
 
 it("counts one group or half alone", () => {

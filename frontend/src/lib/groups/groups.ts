@@ -79,12 +79,11 @@ function saidOf(choice: GroupChoice | undefined, members: Shape[]) {
 function halvesOf(whole: Omit<GroupView, "halves">, halves: Half[], here: GroupChoice[]): GroupView[] {
   const known = halves.reduce((sum, half) => sum + half.objects.length, 0);
   if (known !== wouldCount(whole.members)) return [];
-  const larger = halves.reduce((a, b) => (b.objects.length > a.objects.length ? b : a), halves[0]!);
   return halves.map((half) => {
     const ids = new Set(half.objects);
     const members = whole.members.filter((one) => ids.has(one.id));
     const inherited = { ...here.find((one) => one.id === whole.id), id: half.id };
-    if (half !== larger) delete inherited.name;
+    if (!half.larger) delete inherited.name;
     const own = here.find((one) => one.id === half.id) ?? (inherited as GroupChoice);
     return {
       ...{ id: half.id, members, placeholder: half.name, joinsTo: null, halfOf: whole.id, halves: [] },
