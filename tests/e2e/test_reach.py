@@ -91,6 +91,24 @@ def test_the_keyboard_stays_where_it_works(visit: Visit, tmp_path: Path) -> None
     expect(stage).to_be_focused()
 
 
+def test_who_clicked_beside_everything_is_not_taken_back(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
+    count_of(page)
+    preview, box = page.get_by_role("region", name="Preview"), row_of(page, N_SMALL).get_by_role("checkbox")
+    for is_left in (False, True):
+        box.uncheck()
+        preview.get_by_role("button", name="Discard").focus()
+        if is_left:
+            page.evaluate("scrollTo(0, 0)")
+            page.mouse.click(640, 20)  # the empty middle of the header
+        page.keyboard.press("Control+z")
+        expect(preview).to_have_count(0)
+        page.wait_for_timeout(50)
+        focused = page.evaluate("document.activeElement.dataset.testid ?? document.activeElement.tagName")
+        assert focused == ("BODY" if is_left else "stage")
+
+
 def test_what_was_not_counted_is_told_to_the_keyboard(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     upload(page, visit.url, two_kinds(tmp_path), type_name="disc")
