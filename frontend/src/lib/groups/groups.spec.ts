@@ -7,7 +7,7 @@ import {
   groupsInView,
   isGone,
   N_COLOURS,
-  shownCount,
+  shownOf,
   withChoice,
   withJoined,
   withOnly,
@@ -80,15 +80,21 @@ it("lists what is alike, the largest group first, with what was said of it in th
 it("shows how many are left out with a group, as those that are counted, but not what a person removed", () => {
   const removed = { ...SCENE, rejected: [...SCENE.rejected, shape("c3", 1, "human")] };
   const [nuts, first] = groupsInView(GROUPS, removed, CHOICES, "img_1");
-  expect([nuts, first].map((view) => shownCount(view!))).toEqual([2, 1]);
+  expect([nuts, first].map((view) => shownOf(view!).length)).toEqual([2, 1]);
   const unseen = { counted: [shape("c1", 1)], rejected: [] };
-  expect(shownCount(groupsInView(GROUPS, unseen, CHOICES, "img_1")[0]!)).toBe(1);
+  expect(shownOf(groupsInView(GROUPS, unseen, CHOICES, "img_1")[0]!)).toHaveLength(1);
+});
+
+it("shows and points out of a group what it counts, where a choice in another photo left out the rest", () => {
+  const scene = { counted: [shape("c0", 0)], rejected: [shape("c1", 0, "other_type:nuts")] };
+  const [view] = groupsInView(GROUPS, scene, [], "img_1");
+  expect(shownOf(view!).map(({ id }) => id)).toEqual(["c0"]);
 });
 
 it("tells halves only of what they were worked out for: not once something was removed or added", () => {
   const five = ["c0", "c1", "c2", "c3", "c4"].map((id) => shape(id, 0));
   const halvesOf = (scene: typeof SCENE) =>
-    groupsInView(GROUPS, scene, [], "img_1")[0]?.halves.map(shownCount);
+    groupsInView(GROUPS, scene, [], "img_1")[0]?.halves.map((half) => shownOf(half).length);
   expect(halvesOf({ counted: five, rejected: [] })).toEqual([3, 2]);
   const out = five.map((one) => ({ ...one, rejection: "other_type:group 1" }));
   expect(halvesOf({ counted: [], rejected: out })).toEqual([3, 2]);

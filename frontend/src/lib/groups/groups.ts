@@ -38,8 +38,8 @@ export const colourOfGroup = (id: number): string => COLOURS[id % COLOURS.length
 /** Members that were not left out by a choice would count: what else keeps things out, forms no groups. */
 const isLeftOut = ({ rejection }: Shape): boolean => rejection.startsWith("other_type:");
 
-const wouldCount = (members: Shape[]): number =>
-  members.filter((one) => !one.rejection || isLeftOut(one)).length;
+const wouldCount = (members: Shape[]): Shape[] =>
+  members.filter((one) => !one.rejection || isLeftOut(one));
 
 /** Return the groups of a photo, the largest first, as the scene and the choices show them. */
 export function groupsInView(
@@ -78,7 +78,7 @@ function saidOf(choice: GroupChoice | undefined, members: Shape[]) {
 /** Return what splitting a group would give, with what is said of it already; none if it was corrected since. */
 function halvesOf(whole: Omit<GroupView, "halves">, halves: Half[], here: GroupChoice[]): GroupView[] {
   const known = halves.reduce((sum, half) => sum + half.objects.length, 0);
-  if (known !== wouldCount(whole.members)) return [];
+  if (known !== wouldCount(whole.members).length) return [];
   return halves.map((half) => {
     const ids = new Set(half.objects);
     const members = whole.members.filter((one) => ids.has(one.id));
@@ -92,9 +92,9 @@ function halvesOf(whole: Omit<GroupView, "halves">, halves: Half[], here: GroupC
   });
 }
 
-/** Return the number beside a group: what is counted of it, or, struck out, what is left out with it. */
-export const shownCount = ({ isCounted, count, members }: GroupView): number =>
-  isCounted ? count : wouldCount(members);
+/** Return what the row of a group shows and points out: what is counted of it, or what is left out with it. */
+export const shownOf = ({ isCounted, members }: Pick<GroupView, "isCounted" | "members">): Shape[] =>
+  isCounted ? members.filter((one) => !one.rejection) : wouldCount(members);
 
 /**
  * Return the choices with another word on one group: its name, or that it counts or not. One that counts again
