@@ -56,9 +56,11 @@ it("names so many things as a person called them", () => {
     "coins",
     "screws (M4)",
     "ナット",
+    "bag of rice",
+    "round things on a table",
   ];
   expect(many.map((words) => nounFor(3, words))).toEqual([
     ...["hex nuts", "boxes", "potatoes", "glasses", "berries", "keys", "buses", "people"],
-    ...["coins", "screws (M4)", "ナット"],
+    ...["coins", "screws (M4)", "ナット", "bags of rice", "round things on a table"],
   ]);
 });

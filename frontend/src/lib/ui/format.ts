@@ -45,8 +45,13 @@ const IRREGULAR: Record<string, string> = {
   ...{ knife: "knives", people: "people", dice: "dice", nuclei: "nuclei", nucleus: "nuclei", rice: "rice" },
 };
 
+/** What comes after one of these says more of the things that are named before it. */
+const NAMED_BEFORE = /^(.+?)( (?:of|on|in|with|without|at|from|for|near|under|inside) .*)$/i;
+
 /** Return what a person called things, for `n` of them; what looks like a plural stays one. */
 export function nounFor(n: number | null | undefined, words: string): string {
+  const [, things = "", more = ""] = NAMED_BEFORE.exec(words) ?? [];
+  if (more) return nounFor(n, things) + more;
   const [, before = "", last = ""] = /^(.*?)([a-z]+)$/i.exec(words) ?? [];
   if (n === 1 || !last) return words;
   const known = IRREGULAR[last.toLowerCase()];
