@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.e2e.conftest import Product, Visit, visiting
+from tests.e2e.conftest import PHONE, Product, Visit, visiting
 from tests.e2e.photos import discs, two_among, two_kinds
 from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload
 from tests.e2e.test_exemplars import LARGE, N_LARGE, N_SMALL, counted
@@ -218,3 +218,18 @@ def test_the_rows_of_halves_fit_a_narrow_phone(browser: Browser, product: Produc
         assert row is not None
         assert list_box is not None
         assert row["x"] + row["width"] <= list_box["x"] + list_box["width"] - 20
+
+
+def test_a_name_has_room_below_its_group_and_a_box_to_tick_its_size_on_a_phone(
+    browser: Browser, product: Product, tmp_path: Path
+) -> None:
+    with visiting(browser, product, viewport=PHONE) as visit:
+        page = visit.page
+        upload(page, visit.url, two_among(tmp_path), discs(tmp_path, 4), type_name="disc")
+        count_of(page)
+        names = page.get_by_role("region", name="Groups").get_by_role("textbox")
+        expect(names).to_have_count(3)
+        assert names.nth(1).evaluate("field => field.clientWidth") >= 130
+        box = page.get_by_label("Also in the other photos").bounding_box()
+        assert box
+        assert abs(box["width"] - box["height"]) < 0.5

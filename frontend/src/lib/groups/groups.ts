@@ -38,8 +38,7 @@ export const colourOfGroup = (id: number): string => COLOURS[id % COLOURS.length
 /** Members that were not left out by a choice would count: what else keeps things out, forms no groups. */
 const isLeftOut = ({ rejection }: Shape): boolean => rejection.startsWith("other_type:");
 
-const wouldCount = (members: Shape[]): Shape[] =>
-  members.filter((one) => !one.rejection || isLeftOut(one));
+const wouldCount = (members: Shape[]): Shape[] => members.filter((one) => !one.rejection || isLeftOut(one));
 
 /** Return the groups of a photo, the largest first, as the scene and the choices show them. */
 export function groupsInView(
