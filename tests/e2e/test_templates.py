@@ -55,6 +55,7 @@ def test_a_template_counts_other_photos_from_the_first_page(visit: Visit, tmp_pa
     other.write_bytes(other.read_bytes() + b" ")
     page.locator("input[type=file][multiple]").first.set_input_files(str(other))
     page.get_by_label("Template", exact=True).select_option("small red discs")
+    expect(page.get_by_label("What should be counted?")).to_have_attribute("placeholder", "disc")
     page.get_by_role("button", name="Count 1 photo").click()
     page.wait_for_url("**/jobs/job_*")
     assert count_of(page) == N_SMALL
