@@ -178,6 +178,9 @@ def test_an_example_where_nothing_was_found_says_so(visit: Visit, tmp_path: Path
     page.keyboard.press("l")
     drag(page, (78, 78, 102, 102))
     expect(page.get_by_text("Nothing of this size was seen here")).to_be_visible()
+    page.keyboard.press("Control+z")
+    click_pixel(page, 90, 90)
+    expect(page.get_by_text("Nothing was seen at this point: draw a box")).to_be_visible()
 
 
 def test_examples_are_shown_without_a_mouse(visit: Visit, tmp_path: Path) -> None:
