@@ -93,7 +93,7 @@ def test_a_preview_is_not_applied_over_what_somebody_changed_since(visit: Visit,
     expect(apply).to_be_enabled()
     correct_elsewhere(visit.url, job_id, count=40)
     apply.click()
-    expect(page.get_by_role("alert")).to_contain_text("somebody changed this result meanwhile")
+    expect(page.get_by_role("alert")).to_contain_text("Somebody changed these counts meanwhile")
     page.get_by_role("button", name="Apply (40)").click()
     expect(page.get_by_text("Preview;")).to_have_count(0)
     expect(page.get_by_test_id("count")).to_have_text("40")

@@ -67,7 +67,7 @@ export const versionsOf = (...images: Versioned[]) =>
 export const recount = (jobId: string, body: RecountRequest, signal?: AbortSignal) =>
   post<api.RecountAnswer>(`/jobs/${jobId}/recount`, body, signal);
 
-/** Count again as a preview showed; where somebody changed what it showed, `lookAgain`, and fail all the same. */
+/** Count again as a preview showed; where somebody changed what it showed, `lookAgain`, and say so as an error. */
 export async function applyRecount(
   jobId: string,
   body: Omit<RecountRequest, "dry_run">,
@@ -76,8 +76,11 @@ export async function applyRecount(
   try {
     await recount(jobId, { ...body, dry_run: false });
   } catch (failure) {
-    if (failure instanceof ApiError && failure.code === "VERSION_CONFLICT") await lookAgain();
-    throw failure;
+    if (!(failure instanceof ApiError && failure.code === "VERSION_CONFLICT")) throw failure;
+    await lookAgain();
+    const message =
+      "Somebody changed these counts meanwhile. What is shown now starts from theirs: look, and apply again.";
+    throw new ApiError(failure.status, failure.code, message, failure.requestId);
   }
 }
 
