@@ -48,8 +48,8 @@ def test_a_thumb_on_the_whole_photo_moves_the_page(
         width = photo.bounding_box()["width"]  # type: ignore[index]
         away = [20 + 12 * step for step in range(8)]
         drag_fingers(touch, [(x, y - d) for d in away], [(x, y + d / 2) for d in away])
-        page.wait_for_timeout(50)
-        assert photo.bounding_box()["width"] > 2 * width  # type: ignore[index]
+        in_view = "document.querySelector('[data-testid=photo]').getBoundingClientRect().width"
+        page.wait_for_function(f"{in_view} > {2 * width}")
         before = page.evaluate("scrollY")
         drag_fingers(touch, [(x, y - 10 * step) for step in range(8)])
         page.wait_for_timeout(50)
