@@ -26,7 +26,7 @@ from app.jobs.status import rfc3339
 from app.monitoring.metrics import CORRECTIONS, COUNT_ERROR
 from app.results.description import describe_objects
 from app.results.edits import Edit, EditError, Editor
-from app.results.objects import CountedObject, facts_of
+from app.results.objects import CountedObject
 from app.results.recount import (
     Recounted,
     bare_number,
@@ -131,8 +131,7 @@ def list_corrections(
 def _apply(session: Session, job: Job, image: JobImage, correction_id: str, body: Data) -> Data:
     earlier = standing_corrections(session, image)
     now = current(job, image)
-    label = facts_of(now.candidates)["type"] or job.type
-    completed, objects = _completed(now, body.get("edits", ()), _ids(correction_id), label)
+    completed, objects = _completed(now, body.get("edits", ()), _ids(correction_id))
     before = current_count(image) or 0
     correction = Correction(
         id=correction_id,
@@ -158,7 +157,7 @@ def _count_after(correction: Correction, added: int, before: int) -> int:
 
 
 def _completed(
-    now: Recounted, edits: Sequence[Edit], new_object_id: Callable[[], str], label: str
+    now: Recounted, edits: Sequence[Edit], new_object_id: Callable[[], str]
 ) -> tuple[list[Data], list[CountedObject]]:
     """Return the edits with all that decides their outcome, and the objects after them.
 
@@ -169,7 +168,7 @@ def _completed(
     completed, wrong = [], []
     for i, edit in enumerate(edits):
         try:
-            full = editor.complete(edit, new_object_id, label)
+            full = editor.complete(edit, new_object_id)
             editor.apply(full)
             completed.append(full)
         except EditError as error:

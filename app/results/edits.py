@@ -28,6 +28,7 @@ from app.results.polygons import (
     rectangle,
 )
 from pipeline.count import object_id
+from pipeline.object_types import ANYTHING
 from pipeline.ops.boxes import box_iou
 from pipeline.ops.overlap import mask_intersections
 from pipeline.ops.regions import points_in_polygon
@@ -97,20 +98,21 @@ class Editor:
         """Return the objects as they stand, numbered in reading order."""
         return numbered(list(self._objects.values()))
 
-    def complete(self, edit: Edit, new_id: Callable[[], str], label: str) -> dict[str, Any]:
+    def complete(self, edit: Edit, new_id: Callable[[], str]) -> dict[str, Any]:
         """Return the edit with everything in it that decides its outcome.
+
+        Added objects that nobody named get no name here: they are what is asked for, also when that changes.
 
         Args:
             edit: what a person sent, already of the right shape (``EditSchema``).
             new_id: gives the id of a drawn object, another one at each call.
-            label: word for added objects that carry none.
 
         Raises:
             EditError: the edit makes no sense on the objects as they stand.
         """
         completed = dict(edit)
         if edit["op"] == "add":
-            completed |= self._new_object(edit, new_id) | {"label": edit.get("label") or label}
+            completed |= self._new_object(edit, new_id)
         elif edit["op"] == "move":
             completed["polygon"] = _flat(self._moved(edit))
         elif edit["op"] == "split":
@@ -247,7 +249,8 @@ class Editor:
         return self._objects[twin]
 
     def _add(self, edit: Edit) -> None:
-        identifier, label = edit["object_id"], edit["label"]
+        identifier = edit["object_id"]
+        label = edit.get("label") or self._candidates.type_probs.requested or ANYTHING
         if "polygon" in edit and (index := self._index(identifier)) is None:
             outline = np.array(edit["polygon"], dtype=np.float64)
             if "point" in edit:  # its outline has the area that was typical then

@@ -41,7 +41,7 @@ def edit(
     editor, new_ids = Editor(objects, found), numbers(1)
     stored = []
     for one in edits:
-        stored.append(editor.complete(one, lambda: f"hx_{next(new_ids)}", "coin"))
+        stored.append(editor.complete(one, lambda: f"hx_{next(new_ids)}"))
         editor.apply(stored[-1])
     return editor.objects(), stored
 
@@ -84,7 +84,7 @@ def test_a_click_on_a_rejected_candidate_counts_its_real_outline() -> None:
     assert ids(objects) == ["c0", "c1"]
     assert objects[1].area == int(found.batch.area[1])
     assert (objects[1].source, objects[1].confidence) == ("human", 1.0)
-    assert stored == [{"op": "add", "point": [62, 18], "object_id": "c1", "label": "coin"}]
+    assert stored == [{"op": "add", "point": [62, 18], "object_id": "c1"}]
 
 
 def test_a_click_elsewhere_adds_a_disc_of_the_typical_area() -> None:
