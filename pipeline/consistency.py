@@ -54,7 +54,7 @@ def consistency(batch: CandidateBatch, classification: Classification) -> NDArra
     weight = np.asarray(batch.area**_MASS_POWER * quality, np.float32)
     kernel = APPEARANCE_KERNEL[classification.source]
     kinship = _dominant_kinship(log_area, unit, weight, kernel)
-    support = float(kinship.sum())
+    support = max(1.0, float(kinship.sum()))  # it is its own kin, but for rounding
     far = _far_in_size(log_area, kinship) + _far_in_looks(unit, kinship, kernel)
     alike = 1.0 / np.sqrt(1.0 + far)
     evidence = (support - 1.0) / (support - 1.0 + _PRIOR_WEIGHT)
