@@ -19,7 +19,7 @@ from pipeline.ops.kinds import kind_features, kind_tree
 from pipeline.ops.nms import KEPT, suppress
 from pipeline.ops.overlap import mask_overlaps
 from pipeline.ops.regions import points_in_regions
-from pipeline.rules import program_sha256
+from pipeline.rules import follows
 from pipeline.summary import size_stats_of, summarise
 from pipeline.types import Candidates, Instances, Readings, RuleEffects
 
@@ -169,11 +169,10 @@ def _rule_effects(candidates: Candidates, settings: CountSettings) -> RuleEffect
     """Return the stored effects of the rules asked for; the solver runs with the engines, never here."""
     if settings.rules is None:
         return None
-    effects = candidates.rule_effects
-    if effects is None or effects.program_sha256 != program_sha256(settings.rules):
+    if not follows(candidates.rule_effects, settings.rules):
         message = "want the rules that this image was counted with (a new job runs others), got others"
         raise SettingsError([{"field": "config.symbolic_reasoning.rules", "message": message}])
-    return effects
+    return candidates.rule_effects
 
 
 def _relabelled(

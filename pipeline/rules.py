@@ -1,8 +1,8 @@
 """Answer-set rules over candidates: reasoning that thresholds cannot express, solved in a sandbox.
 
 In: Candidates, rules text.  Out: RuleEffects.  Device: CPU, another process.  See docs/rules.md for the
-facts a program sees and the atoms it derives. Images are reasoned about on workers only: a recount reads
-the stored effects, and a web process tries new rules on a sample.
+facts a program sees and the atoms it derives. Effects are stored with the candidates: the solver runs again
+for other rules, or another type, alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import unicodedata
+from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -27,7 +28,7 @@ import numpy as np
 from pipeline.contract import SettingsError
 from pipeline.rules_facts import SAMPLE, facts_of
 from pipeline.settings import MAX_RULES_CHARS
-from pipeline.types import Candidates, RuleEffects
+from pipeline.types import Candidates, RuleEffects, TypeProbs
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,33 @@ def apply_rules(candidates: Candidates, rules: str) -> RuleEffects:
     if "unfit" in answer:
         raise _refused(answer["unfit"])
     return _effects(answer["effects"], n, program)
+
+
+def with_rules(candidates: Candidates, rules: str) -> Candidates:
+    """Return the candidates with what ``apply_rules`` derives, in place of what earlier rules did.
+
+    Names that rules give and that no type has become types of probability 0.
+
+    Raises:
+        SettingsError: as ``apply_rules``.
+    """
+    effects, known = apply_rules(candidates, rules), _without_given(candidates)
+    new = tuple(sorted({name for name in effects.relabels if name} - set(known.types)))
+    type_probs = TypeProbs(known.types + new, np.pad(known.probs, ((0, 0), (0, len(new)))), known.labelled_by)
+    return replace(candidates, type_probs=type_probs, rule_effects=effects)
+
+
+def _without_given(candidates: Candidates) -> TypeProbs:
+    """Return the types without those that only rules know."""
+    known, effects = candidates.type_probs, candidates.rule_effects
+    given = set(effects.relabels) if effects else set()
+    kept = [k for k, name in enumerate(known.types) if k == 0 or name not in given or known.probs[:, k].any()]
+    return TypeProbs(tuple(known.types[k] for k in kept), known.probs[:, kept], known.labelled_by)
+
+
+def follows(effects: RuleEffects | None, rules: str) -> bool:
+    """Return whether stored effects are of these rules; raises SettingsError for what are no rules."""
+    return effects is not None and effects.program_sha256 == program_sha256(rules)
 
 
 def try_rules(rules: str) -> None:

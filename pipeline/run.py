@@ -13,8 +13,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
-import numpy as np
-
 from pipeline.classify import classify, patch_side_px
 from pipeline.contract import (
     STAGES,
@@ -42,11 +40,11 @@ from pipeline.prefetch import (
 )
 from pipeline.preprocess import page_offsets, preprocess, stack_pages
 from pipeline.provenance import provenance_of
-from pipeline.rules import apply_rules, why_refused
+from pipeline.rules import why_refused, with_rules
 from pipeline.segment.base import Prepares, Segmenter
 from pipeline.segment.outline import join_pages
 from pipeline.segment.registry import load
-from pipeline.types import CandidateBatch, Candidates, Classification, Image, Instances, TypeProbs
+from pipeline.types import CandidateBatch, Candidates, Classification, Image, Instances
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +211,7 @@ class _Run:
                 )
                 work.candidates = Candidates(batch, classification, probs)
                 if work.request.settings.rules is not None:
-                    work.candidates = _with_rules(work.candidates, work.request.settings.rules)
+                    work.candidates = with_rules(work.candidates, work.request.settings.rules)
 
     def _between(self, stage: str, works: Sequence[Work]) -> OnPart:
         """Return what the passes of a network tell; it raises when nobody wants any of the images now."""
@@ -340,13 +338,3 @@ def _batch_of(work: Work) -> CandidateBatch:
     if work.batch is None:
         raise ValueError(f"{work.request.image_id}: want segmented, got none")
     return work.batch
-
-
-def _with_rules(candidates: Candidates, rules: str) -> Candidates:
-    """Run the rules; names they give that no type has become types of probability 0."""
-    effects = apply_rules(candidates, rules)
-    known = candidates.type_probs
-    new = tuple(sorted({name for name in effects.relabels if name} - set(known.types)))
-    probs = np.pad(known.probs, ((0, 0), (0, len(new))))
-    type_probs = TypeProbs(known.types + new, probs, known.labelled_by)
-    return replace(candidates, type_probs=type_probs, rule_effects=effects)

@@ -45,7 +45,8 @@ class Elsewhere:
     """What counts with the same settings need of other images: read and worked out once for all of them.
 
     Attributes:
-        candidates: of the images that exemplars and chosen groups lie in, by image id.
+        candidates: of the images that exemplars and chosen groups lie in, and those of images of the job that
+            hold in place of the stored ones; by image id.
         chosen_in: those of them whose chosen groups hold for the whole job.
     """
 
@@ -177,13 +178,20 @@ def edited(found: Recounted, settings: CountSettings, objects: list[CountedObjec
     return replace(found, result=result, objects=objects, is_edited=True)
 
 
-def found_elsewhere(job: Job, settings: CountSettings) -> Elsewhere:
+def found_elsewhere(
+    job: Job, settings: CountSettings, anew: Mapping[str, Candidates] | None = None
+) -> Elsewhere:
     """Return what counting images of a job with these settings needs of others.
+
+    Args:
+        job: of the images.
+        settings: to count with.
+        anew: candidates that hold in place of those stored of images of the job, by image id.
 
     Raises:
         TallyError: as ``exemplar_candidates``.
     """
-    others = exemplar_candidates(job, settings)
+    others = exemplar_candidates(job, settings) | dict(anew or {})
     return Elsewhere(others, clustered(settings, others))
 
 

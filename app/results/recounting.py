@@ -16,6 +16,7 @@ from app.jobs.asked import (
     NOT_BUILT,
     Fault,
     checked_settings,
+    checked_type,
     merged,
     misplaced_in,
     refuse,
@@ -28,6 +29,7 @@ from app.jobs.models import Job, JobImage
 from app.jobs.service import get_job, lock_known_job
 from app.jobs.states import LIVE, ImageStatus
 from app.jobs.transitions import execute
+from app.results.anew import asked_anew, stored_anew
 from app.results.description import Data, describe_groups
 from app.results.learning import Learned, doubt_of, learned
 from app.results.objects import CountedObject
@@ -71,16 +73,16 @@ def recount(job_id: str, body: Data) -> Data:
         body: ``RecountRequestSchema``: ``config`` keys that change, the others stay as the job has them;
             ``file_id`` for this image only: the others stay as it is counted with, or as the job has them
             with ``from_job_config``, and the job's own config then keeps its chosen groups and own regions
-            alone;
+            alone; ``type`` for what is counted from now on, in all images;
             ``from_corrections`` takes what humans corrected as exemplars, for images that nobody corrected
             and that are not counted so already; ``file_ids`` for these of them only, and the job's own config
             stays as it is;
             ``versions`` of the results that were looked at; ``dry_run`` changes nothing.
 
     Raises:
-        TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY, INVALID_CONFIG; INVALID_STATE while
-            the job is live, or when nothing was corrected; VERSION_CONFLICT when somebody changed a result
-            meanwhile, or since it was looked at.
+        TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY, INVALID_CONFIG, INVALID_REQUEST for the
+            type; INVALID_STATE while the job is live, or when nothing was corrected; VERSION_CONFLICT when
+            somebody changed a result meanwhile, or since it was looked at.
     """
     with template_named_for(body["config"]):
         return _recount(job_id, body)
@@ -106,7 +108,10 @@ def _recount(job_id: str, body: Data) -> Data:
     keeps_lessons = not lesson and "exemplars" not in sent
     asked = [_with_its_lesson(settings, image) if keeps_lessons else settings for image in images]
     every = tuple(exemplar for one in (settings, *asked) for exemplar in one.exemplars)
-    types, elsewhere = object_types(db.session()), found_elsewhere(job, replace(settings, exemplars=every))
+    type_name = None if body["type"] is None else checked_type(body["type"])
+    types = object_types(db.session())
+    anew = asked_anew(images, asked, type_name, types)
+    elsewhere = found_elsewhere(job, replace(settings, exemplars=every), anew)
     corrections = corrections_of_images(db.session(), images)
     found = [
         recounted(image, own, types, elsewhere, edits_of(standing))
@@ -121,8 +126,16 @@ def _recount(job_id: str, body: Data) -> Data:
             described["doubt"] = doubt_of(described["count_before"], f)
     if not dry_run:
         keep_exemplars(job, elsewhere)
-        changes = [(image.id, image.version, c) for image, c in zip(images, columns, strict=True)]
-        _write(job_id, _config_after(body, sent, config), changes, [f.objects for f in found])
+        with stored_anew(images, anew) as keys:
+            changes = [
+                (
+                    image.id,
+                    image.version,
+                    c | ({"candidates_key": key} if (key := keys.get(image.image_id)) else {}),
+                )
+                for image, c in zip(images, columns, strict=True)
+            ]
+            _write(job_id, type_name, _config_after(body, sent, config), changes, [f.objects for f in found])
     return answer
 
 
@@ -257,16 +270,26 @@ def _describe(
 
 def _write(
     job_id: str,
+    type_name: str | None,
     config_after: Callable[[Data], Data],
     changes: Sequence[tuple[int, int, Data]],
     objects: Sequence[Sequence[CountedObject]],
 ) -> None:
-    """Write all images or none; ``config_after`` gives the job's config from what it is by then."""
+    """Write all images or none.
+
+    Args:
+        job_id: of the images.
+        type_name: what the job counts from now on; None leaves it as it is.
+        config_after: gives the job's config from what it is by then.
+        changes: row id, version that was read, and new columns of each image.
+        objects: of each image.
+    """
     with transaction() as session:
         lock_known_job(session, job_id)
         for (image_id, version, columns), counted in zip(changes, objects, strict=True):
             change_image(session, image_id, version, columns)
             replace_instances(session, image_id, counted)
         config = config_after(session.scalars(select(Job.config).where(Job.id == job_id)).one())
-        execute(session, update(Job).where(Job.id == job_id).values(config=config))
+        values = {"config": config} | ({"type": type_name} if type_name else {})
+        execute(session, update(Job).where(Job.id == job_id).values(**values))
     announce_change(job_id)

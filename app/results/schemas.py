@@ -245,6 +245,13 @@ class RecountRequestSchema(ma.Schema):
             "asked for, groups of which nothing else is said are left out.",
         ),
     )
+    type = fields.String(
+        load_default=None,
+        allow_none=True,
+        metadata=described(
+            "coin", "what is counted from now on, in all images: a type, a synonym of one, or other words"
+        ),
+    )
     dry_run = fields.Boolean(load_default=False, metadata=described(True, "change nothing, only preview"))
     file_id = fields.String(
         load_default=None, allow_none=True, metadata=described(FILE_ID, "this image alone")
@@ -286,6 +293,12 @@ class RecountRequestSchema(ma.Schema):
         """Refuse a choice of images for what is not learned from corrections."""
         if body["file_ids"] is not None and not (body["from_corrections"] and body["file_id"] is None):
             raise ma.ValidationError("want it with from_corrections, and without file_id", "file_ids")
+
+    @ma.validates_schema(skip_on_field_errors=True)
+    def check_type(self, body: dict[str, Any], **_: Any) -> None:
+        """Refuse another type for some images: a job counts one."""
+        if body["type"] is not None and (body["from_corrections"] or body["file_id"] is not None):
+            raise ma.ValidationError("want it without file_id and from_corrections: a job counts one", "type")
 
 
 class RecountedImageSchema(ma.Schema):

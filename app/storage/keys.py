@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from uuid import uuid4
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*")
 MAX_KEY_CHARS = 255
@@ -33,6 +34,11 @@ def thumbnail_key(sha256: str, pages: str, extension: str) -> str:
 def candidates_key(job_id: str, image_id: str, version: int) -> str:
     """Return the key of the candidates of one image that a run's result of this version came from."""
     return checked(f"candidates/{job_id}/{image_id}/v{version}.npz")
+
+
+def recounted_key(job_id: str, image_id: str) -> str:
+    """Return a fresh key for the candidates of one image as another type or other rules leave them."""
+    return checked(f"candidates/{job_id}/{image_id}/{uuid4().hex}.npz")
 
 
 def exemplar_key(job_id: str, image_id: str) -> str:

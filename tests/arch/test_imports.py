@@ -20,6 +20,7 @@ PIPELINE_FOR_WEB = (
     "calibration",
     "faint",
     "object_types",
+    "labels",
     "ops",
     "rules",
     "types",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from pipeline.consistency import HIGHEST
-from pipeline.contract import ErrorCode, ObjectType, PipelineError
+from pipeline.contract import ErrorCode, ObjectType, PipelineError, SettingsError
 from pipeline.imagenet import taxonomy
-from pipeline.label_map import DISTRACTORS, SOMETHING_ELSE, label, map_labels
+from pipeline.label_map import map_labels
 from pipeline.label_mix import imagenet_scores, pool, with_prior
-from pipeline.object_types import default_object_types, find_type
-from pipeline.portions import OnPart
-from pipeline.types import CandidateBatch, Classification, PatchBatch, TypeProbs
+from pipeline.labels import DISTRACTORS, SOMETHING_ELSE, label, relabelled
+from pipeline.object_types import default_object_types
+from pipeline.types import CandidateBatch, Candidates, Classification, PatchBatch, TypeProbs
 from tests.candidates import batch_of, disc
 
 SIZE = (80, 240)
@@ -54,7 +56,7 @@ class FixedTexts:
         self.rows = rows
         self.asked: list[str] = []
 
-    def probabilities(self, patches: PatchBatch, prompts: list[tuple[str, ...]], on_part: OnPart) -> Floats:
+    def probabilities(self, prompts: Sequence[Sequence[str]]) -> Floats:
         self.asked = [phrases[0] for phrases in prompts]
         table = [[row.get(name, 0.0) for name in self.asked] for row in self.rows]
         return np.array(table, np.float32)
@@ -64,10 +66,8 @@ def mapped(
     requested: str, classification: Classification, texts: FixedTexts | None = None, count_what: str = "type"
 ) -> TypeProbs:
     n = len(classification.embeddings)
-    wanted = find_type(requested, default_object_types()) or ObjectType(requested)
-    return label(
-        blank(n), classification, alike(n), wanted, default_object_types(), count_what, texts, taxonomy()
-    )
+    by_text = texts.probabilities if texts else None
+    return label(classification, alike(n), requested, default_object_types(), count_what, by_text)
 
 
 @pytest.mark.parametrize("source", ["handcrafted", "looks"])
@@ -210,14 +210,11 @@ def test_rows_sum_to_one_and_labels_are_unique() -> None:
     ]
     for requested in ("coin", "car", "fruit", "flurbish"):
         found = label(
-            blank(20),
             seen(rows),
             batch_of([disc(SIZE, 40, 40, 12)] * 20, SIZE),
-            ObjectType(requested),
+            requested,
             default_object_types(),
             "type",
-            None,
-            taxonomy(),
         )
         np.testing.assert_allclose(found.probs.sum(axis=1), 1, atol=1e-4)
         assert len(set(found.types)) == len(found.types)
@@ -247,10 +244,16 @@ def test_for_everything_what_is_recognised_counts_though_it_is_unlike_the_rest()
     alone = map_labels(blank(5), unseen(5), odd_one_out, "object", ())
     rows = [{"metal coin": 0.9}] * 5, [{"human hand": 0.9}] * 5
     recognised, unknown = (
-        label(blank(5), unseen(5), odd_one_out, ObjectType("object"), default_object_types(), "everything",
-              FixedTexts(told), taxonomy()).probs.sum(axis=1)
+        label(
+            unseen(5),
+            odd_one_out,
+            "object",
+            default_object_types(),
+            "everything",
+            FixedTexts(told).probabilities,
+        ).probs.sum(axis=1)
         for told in rows
-    )  # fmt: skip
+    )
     assert alone.probs[4, 0] < 0.5 < 0.85 < recognised[4]
     np.testing.assert_allclose(unknown, alone.probs[:, 0], atol=1e-5)
     np.testing.assert_allclose(recognised[:4], alone.probs[:4, 0], atol=1e-5)
@@ -260,5 +263,37 @@ def test_a_thousand_candidates_are_mapped_in_well_under_a_second() -> None:
     many = seen([{CAB: 0.4, PICKUP: 0.2}] * 1000)
     batch = batch_of([disc(SIZE, 40, 40, 12)] * 1000, SIZE)
     start = time.perf_counter()
-    label(blank(1000), many, batch, CAR, default_object_types(), "type", None, taxonomy())
+    label(many, batch, "car", default_object_types(), "type")
     assert time.perf_counter() - start < 1.0
+
+
+CARS_AND_AN_APPLE = [{CAB: 0.8}, {GRANNY_SMITH: 0.8}, {CAB: 0.7}]
+
+
+@pytest.mark.parametrize("classified", [seen(CARS_AND_AN_APPLE), unseen(3)])
+@pytest.mark.parametrize(("request_type", "count_what"), [("apples", "type"), ("flurbish", "everything")])
+def test_candidates_labelled_anew_are_those_of_a_new_count(
+    classified: Classification, request_type: str, count_what: str
+) -> None:
+    def counted_as(wanted: str) -> Candidates:
+        return Candidates(alike(3), classified, mapped(wanted, classified, count_what=count_what))
+
+    found = relabelled(counted_as("car"), request_type, default_object_types(), count_what).type_probs
+    new = counted_as(request_type).type_probs
+    assert (found.types, found.labelled_by) == (new.types, new.labelled_by)
+    np.testing.assert_array_equal(found.probs, new.probs)
+
+
+def test_what_open_clip_named_is_labelled_anew_only_as_what_it_is() -> None:
+    texts = FixedTexts([{"metal coin": 0.9, "human hand": 0.1}] * 2)
+    known = Candidates(alike(2), unseen(2), mapped("coin", unseen(2), texts))
+    assert relabelled(known, "coins", default_object_types(), "type") is known
+    with pytest.raises(SettingsError, match=r"type: want 'coin'.*new job"):
+        relabelled(known, "apple", default_object_types(), "type")
+
+
+def test_names_that_rules_gave_are_gone_from_candidates_labelled_anew() -> None:
+    known = Candidates(alike(2), unseen(2), mapped("coin", unseen(2)))
+    with_name = TypeProbs(("coin", "hole"), np.pad(known.type_probs.probs, ((0, 0), (0, 1))), "request")
+    found = relabelled(replace(known, type_probs=with_name), "apple", default_object_types(), "type")
+    assert found.type_probs.types == ("apple",)

@@ -221,11 +221,13 @@ export interface paths {
         /**
          * Decide again with other settings, at once and without any model.
          * @description Human edits are kept. `dry_run` changes nothing. Settings that decide before anything is counted
-         *     (engine, model, mode, sahi, pages, mask_background) need a new job. With `file_id` only that image is
-         *     decided again, starting from its own settings (from the job's with `from_job_config`), and of the config
-         *     the job keeps what was chosen among its groups and its own regions. A recount of all images takes the
-         *     job's settings for each, beside what an image learned from corrections, which it keeps unless
-         *     `config.exemplars` is sent.
+         *     (engine, model, mode, sahi, pages, mask_background) need a new job. `type` counts something else in all
+         *     images, with the count of a new job; where open_clip named the candidates it is refused, for it would have
+         *     to look again. Other rules are solved here, for as many images as some seconds allow.
+         *     With `file_id` only that image is decided again, starting from its own settings (from the job's with
+         *     `from_job_config`), and of the config the job keeps what was chosen among its groups and its own regions.
+         *     A recount of all images takes the job's settings for each, beside what an image learned from corrections,
+         *     which it keeps unless `config.exemplars` is sent.
          *     `config.groups` names visual groups, keeps them, leaves them out or splits them in two; it is the whole
          *     list each time. With `from_corrections` the images that no human touched are scored by what was added,
          *     left standing and removed in the others; `doubt` says where that may be wrong. With `file_ids` only these
@@ -1340,6 +1342,12 @@ export interface components {
             config?: {
                 [key: string]: unknown;
             };
+            /**
+             * @description what is counted from now on, in all images: a type, a synonym of one, or other words
+             * @default null
+             * @example coin
+             */
+            type: string | null;
             /**
              * @description change nothing, only preview
              * @default false
