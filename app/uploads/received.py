@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from flask import Request, current_app
+from werkzeug.formparser import FormDataParser
 
 from app.config import Config
+from app.errors import TallyError
 from app.storage import StorageError
 
 
@@ -83,7 +85,20 @@ def _full_disk_named() -> Iterator[None]:
 
 
 class UploadRequest(Request):
-    """A request whose file parts are ``ReceivedFile``."""
+    """A request whose file parts are ``ReceivedFile``, and whose form cannot be read by halves."""
+
+    def make_form_data_parser(self) -> FormDataParser:
+        """Return the parser of forms; it raises ValueError where Werkzeug's would give an empty form."""
+        parser = super().make_form_data_parser()
+        parser.silent = False
+        return parser
+
+    def _load_form_data(self) -> None:
+        try:
+            super()._load_form_data()
+        except ValueError as error:
+            message = f"the body cannot be read as {self.mimetype}: {error}"
+            raise TallyError("INVALID_REQUEST", message) from error
 
     def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
         config: Config = current_app.extensions["tally_config"]

@@ -197,6 +197,26 @@ def test_a_job_must_say_what_to_count(client: Client, type_name: str) -> None:
     assert (error["code"], error["field"]) == ("INVALID_REQUEST", "type")
 
 
+@pytest.mark.parametrize("path", ["/jobs", "/inference/upload"])
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"--x--\r\n"),
+        ("multipart/form-data; boundary=x", b"no part"),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="type"\r\n\r\nco'),
+        ("multipart/form-data; boundary=x", b"--x\r\nName: type\r\n\r\ncoin\r\n--x--\r\n"),
+        ("application/x-www-form-urlencoded", b"type=\xff"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told_so(
+    client: Client, path: str, content_type: str, body: bytes
+) -> None:
+    answer = client.http.post(f"/api{path}", data=body, content_type=content_type)
+    error = error_of(answer)
+    assert (answer.status_code, error["code"]) == (400, "INVALID_REQUEST")
+    assert error["message"].startswith(f"the body cannot be read as {content_type.partition(';')[0]}: ")
+
+
 def test_any_words_can_be_counted(client: Client) -> None:
     assert client.counted(GOOD, type="  rusty   washers ")["type"] == "rusty washers"
 
