@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -30,6 +31,32 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+class SilentServer:
+    """A listening socket that reads nothing; every wait for an answer is one connection.
+
+    Attributes:
+        address: host:port.
+        asked: the connections so far.
+    """
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.asked: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self.asked.append(self._listener.accept()[0])
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for connection in [self._listener, *self.asked]:
+            connection.close()
 
 
 def find_binary(*names: str) -> str:

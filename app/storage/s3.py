@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,23 +21,27 @@ _MISSING = {"404", "NoSuchKey", "NotFound"}
 _TRANSFER = TransferConfig(
     multipart_threshold=8 * CHUNK_BYTES, multipart_chunksize=8 * CHUNK_BYTES, use_threads=False
 )
+PATIENT = BotoConfig(retries={"mode": "standard"}, connect_timeout=5, read_timeout=30)
+HASTY = BotoConfig(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=3)
+"""Of the probe: who asks whether a store answers does not wait a minute and a half for the answer no."""
 
 
 class S3Storage:
     """Storage below a prefix of one bucket. Credentials come from the usual AWS variables."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
-        """Use ``client`` (boto3 "s3"); ``prefix`` is "" or ends with a slash."""
-        self._client, self._bucket, self._prefix = client, bucket, prefix
+    def __init__(self, client: Any, probe: Any, bucket: str, prefix: str) -> None:
+        """Use ``client`` (boto3 "s3"), for ``check`` ``probe``; ``prefix`` is "" or ends with a slash."""
+        self._client, self._probe, self._bucket, self._prefix = client, probe, bucket, prefix
 
     @classmethod
     def from_url(cls, url: str, endpoint_url: str | None) -> Self:
         """Return the storage of ``s3://bucket/prefix`` at an endpoint (None: AWS)."""
         parts = urlsplit(url)
-        patience = BotoConfig(retries={"mode": "standard"}, connect_timeout=5, read_timeout=30)
-        client = boto3.client("s3", endpoint_url=endpoint_url, config=patience)
+        client, probe = (
+            boto3.client("s3", endpoint_url=endpoint_url, config=config) for config in (PATIENT, HASTY)
+        )
         prefix = parts.path.strip("/")
-        return cls(client, parts.netloc, f"{prefix}/" if prefix else "")
+        return cls(client, probe, parts.netloc, f"{prefix}/" if prefix else "")
 
     def put(self, key: str, stream: ByteSource) -> None:
         """Store the bytes of ``stream`` under ``key``; see ``Storage.put``."""
@@ -100,8 +103,10 @@ class S3Storage:
         return None
 
     def check(self) -> None:
-        """Raise StorageError unless files can be written now."""
-        self.put("health/probe", io.BytesIO(b"ok"))
+        """Raise StorageError unless files can be written now; it waits some seconds at most."""
+        key = "health/probe"
+        with _named_errors(key):
+            self._probe.put_object(Bucket=self._bucket, Key=self._name(key), Body=b"ok")
 
     def _name(self, key: str) -> str:
         return self._prefix + checked(key)

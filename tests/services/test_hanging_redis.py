@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -12,44 +10,27 @@ import redis
 from app import extensions
 from app.worker.main import POLL_S
 from tests.doubles.painted import painted_png, row_of_discs
+from tests.servers import SilentServer
 from tests.services.client import Client, data_of
 from tests.services.conftest import MakeWorkplace
 from tests.services.workplace import SQLITE
 
 
-class SilentRedis:
-    """A listening socket that reads nothing; every wait for an answer is one connection."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
-        self.asked: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        try:
-            while True:
-                self.asked.append(self._listener.accept()[0])
-        except OSError:
-            return
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for connection in [self._listener, *self.asked]:
-            connection.close()
-
-
 @pytest.fixture
-def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentRedis]:
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentServer]:
     monkeypatch.setattr(extensions, "ANSWER_S", 0.2)
     monkeypatch.setattr(extensions, "AWAY_S", 600.0)
-    server = SilentRedis()
+    server = SilentServer()
     yield server
     server.close()
 
 
-def test_after_one_wait_it_is_not_asked_again(silent: SilentRedis) -> None:
-    with extensions.connect_redis(silent.url) as client:
+def url_of(server: SilentServer) -> str:
+    return f"redis://{server.address}/0"
+
+
+def test_after_one_wait_it_is_not_asked_again(silent: SilentServer) -> None:
+    with extensions.connect_redis(url_of(silent)) as client:
         for _ in range(3):
             with pytest.raises(redis.RedisError):
                 client.get("key")
@@ -58,9 +39,9 @@ def test_after_one_wait_it_is_not_asked_again(silent: SilentRedis) -> None:
     assert len(silent.asked) == 1
 
 
-def test_after_a_while_it_is_asked_again(silent: SilentRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_while_it_is_asked_again(silent: SilentServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extensions, "AWAY_S", 0.0)
-    with extensions.connect_redis(silent.url) as client:
+    with extensions.connect_redis(url_of(silent)) as client:
         for _ in range(2):
             with pytest.raises(redis.TimeoutError):
                 client.get("key")
@@ -77,15 +58,21 @@ def test_a_wrong_command_is_no_failure_of_the_server(redis_url: str) -> None:
 
 @SQLITE
 def test_one_process_submits_counts_and_tells_with_one_wait(
-    make_workplace: MakeWorkplace, silent: SilentRedis
+    make_workplace: MakeWorkplace, silent: SilentServer
 ) -> None:
-    client = Client(make_workplace(silent.url))
+    client = Client(make_workplace(url_of(silent)))
     job_id = client.accepted(painted_png(row_of_discs(3)))["job_id"]
     client.work()
     assert data_of(client.get(f"/jobs/{job_id}/status"))["status"] == "completed"
     assert client.http.get("/readyz").json["checks"]["redis"]["status"] == "degraded"
     limiter_asks = 6  # it has a client of its own, and asks again at ever longer intervals
     assert len(silent.asked) <= 1 + limiter_asks
+
+
+@SQLITE
+def test_health_asks_nobody(make_workplace: MakeWorkplace, silent: SilentServer) -> None:
+    assert Client(make_workplace(url_of(silent))).http.get("/healthz").status_code == 200
+    assert silent.asked == []
 
 
 def test_a_listener_waits_longer_than_its_longest_command() -> None:

@@ -10,13 +10,14 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+from botocore.config import Config as BotoConfig
 from moto.server import ThreadedMotoServer
 
 from app.config import Config
-from app.storage import NotFoundError, Storage, StorageError, UnsafeKeyError, open_storage
+from app.storage import NotFoundError, Storage, StorageError, UnsafeKeyError, open_storage, s3
 from app.storage.keys import image_key
 from app.storage.local import INCOMING, LocalStorage
-from tests.servers import free_port
+from tests.servers import SilentServer, free_port
 
 
 @pytest.fixture(scope="module")
@@ -161,11 +162,27 @@ def test_a_folder_that_cannot_be_made_fails_the_check(tmp_path: Path) -> None:
         LocalStorage(tmp_path / "file").check()
 
 
-def test_an_object_store_that_is_away_is_a_storage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def any_key(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+
+@pytest.mark.usefixtures("any_key")
+def test_an_object_store_that_is_away_is_a_storage_error() -> None:
     store = open_storage(Config(storage_url="s3://b", s3_endpoint_url=f"http://127.0.0.1:{free_port()}"))
     with pytest.raises(StorageError, match="does not answer"):
         store.check()
+
+
+@pytest.mark.usefixtures("any_key")
+def test_an_object_store_that_hangs_is_asked_once_and_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert s3.HASTY.connect_timeout + s3.HASTY.read_timeout <= 5
+    monkeypatch.setattr(s3, "HASTY", s3.HASTY.merge(BotoConfig(read_timeout=0.2)))
+    server = SilentServer()
+    store = open_storage(Config(storage_url="s3://b", s3_endpoint_url=f"http://{server.address}"))
+    with pytest.raises(StorageError, match="does not answer"):
+        store.check()
+    assert len(server.asked) == 1
+    server.close()
