@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -42,37 +44,62 @@ def redis_client() -> redis.Redis:
     return client
 
 
-class Messenger(redis.Redis):
-    """A client that lets others pay no second time: after a failure it refuses at once for ``AWAY_S``.
+class Pause:
+    """So long after a failure that one connection notices, all connections of a client refuse at once.
 
     A Redis that hangs takes connections and never answers; each command would cost a request, or a lease,
     another ``ANSWER_S``.
     """
 
-    _away_until = 0.0
+    def __init__(self) -> None:
+        """Begin without one."""
+        self._until = 0.0
 
-    def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send one command. Raises RedisError, also without sending it."""
-        self._refuse_while_away()
+    def refuse(self) -> None:
+        """Raise ConnectionError during the pause."""
+        if time.monotonic() < self._until:
+            raise redis.ConnectionError("Redis did not answer a moment ago")
+
+    @contextmanager
+    def after_failure(self) -> Iterator[None]:
+        """Begin one where the block fails."""
         try:
-            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            yield
         except (redis.ConnectionError, redis.TimeoutError):
-            self._away_until = time.monotonic() + AWAY_S
+            self._until = time.monotonic() + AWAY_S
             raise
 
-    def pipeline(self, *args: Any, **options: Any) -> Any:
-        """Return a pipeline. Raises RedisError."""
-        self._refuse_while_away()
-        return super().pipeline(*args, **options)
 
-    def _refuse_while_away(self) -> None:
-        if time.monotonic() < self._away_until:
-            raise redis.ConnectionError("Redis did not answer a moment ago")
+class _Pausing:
+    """What a connection does besides: whoever takes one from the pool connects it, so that it can refuse."""
+
+    def __init__(self, *, pause: Pause, **options: Any) -> None:
+        super().__init__(**options)
+        self._pause = pause
+
+    def connect(self) -> None:
+        self._pause.refuse()
+        with self._pause.after_failure():
+            super().connect()  # type: ignore[misc]
+
+    def send_packed_command(self, *args: Any, **options: Any) -> None:
+        with self._pause.after_failure():
+            super().send_packed_command(*args, **options)  # type: ignore[misc]
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        with self._pause.after_failure():
+            return super().read_response(*args, **options)  # type: ignore[misc]
 
 
 def connect_redis(url: str) -> redis.Redis:
-    """Return a client for commands that answer at once: Redis is a messenger, never worth waiting for."""
-    return Messenger.from_url(url, **_patience(ANSWER_S))
+    """Return a client for commands that answer at once: Redis is a messenger, never worth waiting for.
+
+    After a failure it refuses at once for ``AWAY_S``, whether commands, pipelines or channels are asked for.
+    """
+    client = redis.Redis.from_url(url, pause=Pause(), **_patience(ANSWER_S))
+    pool = client.connection_pool
+    pool.connection_class = type("PausingConnection", (_Pausing, pool.connection_class), {})
+    return client
 
 
 def connect_listener(url: str) -> redis.Redis:

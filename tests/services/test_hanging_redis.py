@@ -34,9 +34,28 @@ def test_after_one_wait_it_is_not_asked_again(silent: SilentServer) -> None:
         for _ in range(3):
             with pytest.raises(redis.RedisError):
                 client.get("key")
-        with pytest.raises(redis.RedisError):
-            client.pipeline()
     assert len(silent.asked) == 1
+
+
+def test_a_pipeline_or_a_channel_that_waits_spares_the_others(silent: SilentServer) -> None:
+    def piped(client: redis.Redis) -> None:
+        with client.pipeline() as pipe:
+            pipe.get("key")
+            pipe.execute()
+
+    def listened(client: redis.Redis) -> None:
+        client.pubsub().subscribe("channel")
+
+    def watched(client: redis.Redis) -> None:
+        with client.pipeline() as pipe:
+            pipe.watch("key")
+
+    for n, ask in enumerate((piped, listened, watched), start=1):
+        with extensions.connect_redis(url_of(silent)) as client:
+            for again in (ask, ask, piped, listened, lambda client: client.get("key")):
+                with pytest.raises(redis.RedisError):
+                    again(client)
+        assert len(silent.asked) == n
 
 
 def test_after_a_while_it_is_asked_again(silent: SilentServer, monkeypatch: pytest.MonkeyPatch) -> None:
