@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import resources
 
@@ -24,17 +24,26 @@ def default_object_types() -> tuple[ObjectType, ...]:
 
 
 def find_type(request: str, object_types: Sequence[ObjectType]) -> ObjectType | None:
-    """Return the type that a request names; None without one.
+    """Return the type that a request names, as ``finder`` says; None without one."""
+    return finder(object_types)(request)
+
+
+def finder(object_types: Sequence[ObjectType]) -> Callable[[str], ObjectType | None]:
+    """Return what finds the type that a request names; it gives None without one.
 
     A name exactly as written wins; then, whatever the case, the name before the synonym; and what the request
     says before what it may be the plural of. Of types that are alike in all of this it is the first.
     """
     exact = {one.name: one for one in reversed(object_types)}
-    if request in exact:
-        return exact[request]
     meaning = {plain(word): one for one in reversed(object_types) for word in one.synonyms}
     meaning |= {plain(one.name): one for one in reversed(object_types)}
-    return next((meaning[word] for word in singulars(request) if word in meaning), None)
+
+    def find(request: str) -> ObjectType | None:
+        if request in exact:
+            return exact[request]
+        return next((meaning[word] for word in singulars(request) if word in meaning), None)
+
+    return find
 
 
 def is_called(one: ObjectType, word: str) -> bool:

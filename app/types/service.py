@@ -19,7 +19,7 @@ from app.jobs.asked import checked_type
 from app.jobs.idempotency import Data, RequestKey, once
 from app.types.models import ObjectType
 from pipeline import contract
-from pipeline.object_types import find_type, is_called
+from pipeline.object_types import find_type, finder, is_called
 
 _SEEDED = ("name", "synonyms", "prompts", "colour", "min_area_px", "max_area_px")
 
@@ -36,11 +36,11 @@ def object_types(session: Session) -> list[contract.ObjectType]:
 
 def meaning_the_same(word: str, others: Iterable[str]) -> list[str]:
     """Return the words that name the same type as ``word``, or the same free text in any case and number."""
-    types = object_types(db.session())
-    meant = find_type(word, types)
+    find = finder(object_types(db.session()))
+    meant = find(word)
 
     def is_same(other: str) -> bool:
-        found = find_type(other, types)
+        found = find(other)
         return found == meant if found or meant else is_called(contract.ObjectType(word), other)
 
     return [other for other in others if is_same(other)]

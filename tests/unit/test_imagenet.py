@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.contract import ObjectType
 from pipeline.imagenet import N_CLASSES, taxonomy
-from pipeline.object_types import default_object_types, find_type, plain, singulars
+from pipeline.object_types import default_object_types, find_type, finder, plain, singulars
 
 CLASSES = {"tench": 0, "Granny Smith": 948, "strawberry": 949, "minivan": 656, "cab": 468, "screw": 783}
 
@@ -148,6 +148,14 @@ def test_of_types_that_clash_the_name_as_written_wins_then_any_name(request_type
     found = find_type(request_type, types)
     assert found is not None
     assert found.name == name
+
+
+def test_a_finder_has_read_the_types_once_and_for_all() -> None:
+    types = list(default_object_types())
+    find = finder(types)
+    types.clear()
+    assert [find(word) for word in ("Coins", "coin")] == [type_named("coin")] * 2
+    assert find("flurbish") is None
 
 
 def test_singulars_keep_the_word_first() -> None:
