@@ -27,6 +27,8 @@ Fault = dict[str, Any]
 MAX_TYPE_CHARS = 100
 MAX_NAMES_SHOWN = 20
 
+IDS_BEFORE_A_COUNT = "POST /inference/upload gives ids before anything is counted"
+
 NOT_BUILT = {"webhook_url": "webhooks are not supported yet; follow the job's events instead"}
 
 NOT_FOR_NEW_JOBS = {
@@ -218,16 +220,18 @@ def missing_files(exemplars: Sequence[Exemplar], *, hold: bool = False) -> list[
     ]
 
 
-def misplaced_in(settings: CountSettings, file_ids: Collection[str], *, several: bool) -> list[Fault]:
+def misplaced_in(
+    settings: CountSettings, file_ids: Collection[str], *, several: bool, hint: str = IDS_BEFORE_A_COUNT
+) -> list[Fault]:
     """Return what is wrong with exemplars and regions that lie in no image, or in none that is counted.
 
     Args:
         settings: of a config.
         file_ids: of the images that are counted, where they are known.
         several: images are counted by them, so a box alone is no place.
+        hint: where ids are told.
     """
     want = "want the id of the image that it lies in, got none: "
-    hint = "POST /inference/upload gives ids before anything is counted"
     unanchored = [
         {"field": f"config.exemplars[{i}].file_id", "message": want + hint}
         for i, exemplar in enumerate(settings.exemplars)

@@ -236,7 +236,11 @@ def _merged(below: Data, sent: Data, *, job: Job, several: bool) -> tuple[Data, 
         for key in DECIDED_BEFORE
         if getattr(settings, names.get(key, key)) != getattr(before, names.get(key, key))
     ]
-    refuse([*changed, *misplaced_in(settings, {image.image_id for image in job.images}, several=several)])
+    own, hint = (
+        {image.image_id for image in job.images},
+        "GET /jobs/{id} lists the job's images with their ids",
+    )
+    refuse([*changed, *misplaced_in(settings, own, several=several, hint=hint)])
     return config, settings
 
 

@@ -262,16 +262,17 @@ def test_among_several_images_an_exemplar_must_say_which_it_lies_in(client: Clie
     upload_id, ids = uploaded(client, *PHOTOS)
     job_id = predicted(client, upload_id)["job_id"]
     recount, sent = f"/jobs/{job_id}/recount", {"config": config, "dry_run": True}
-    for answer in (
-        client.submit(*PHOTOS, config=config),
-        client.submit(PHOTOS[0], b"GIF89a", config=config, query="?partial=true"),
-        predict(client, upload_id, config=config),
-        client.post(recount, sent),
+    before, after = "POST /inference/upload gives ids", "GET /jobs/{id} lists the job's images with their ids"
+    for answer, hint in (
+        (client.submit(*PHOTOS, config=config), before),
+        (client.submit(PHOTOS[0], b"GIF89a", config=config, query="?partial=true"), before),
+        (predict(client, upload_id, config=config), before),
+        (client.post(recount, sent), after),
     ):
         error = error_of(answer)
         assert (answer.status_code, error["code"]) == (400, "INVALID_CONFIG")
         assert error["field"] == "config.exemplars[0].file_id"
-        assert "want the id of the image that it lies in, got none" in error["message"]
+        assert f"want the id of the image that it lies in, got none: {hint}" in error["message"]
     assert len(data_of(client.get("/jobs"))) == 1, "nothing was begun"
     assert client.counted(PHOTOS[0], config=config)["count"] == 2, "one image needs no name"
     assert counts(predicted(client, upload_id, file_ids=ids[1:2], config=config)) == [3]
