@@ -18,6 +18,7 @@ from app.uploads.service import closing
 blp = Blueprint("jobs", __name__, description="Count objects in images.")
 
 UPLOAD_ERRORS = (
+    "UNSUPPORTED_MEDIA_TYPE",
     "INVALID_FORMAT",
     "FILE_TOO_LARGE",
     "TOO_MANY_FILES",

@@ -15,7 +15,8 @@ from app.jobs.idempotency import RequestKey
 from app.uploads.received import ReceivedFile
 
 MAX_CONFIG_CHARS = 200_000
-
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+"""What is read as a form; the second one cannot carry files, and is told that it has none."""
 
 Files = list[tuple[str, ReceivedFile]]
 
@@ -34,7 +35,8 @@ def read_submission(asked: Request) -> Submission:
     """Return the parts of a request; the files are on disk already.
 
     Raises:
-        TallyError: INVALID_CONFIG for config that is no JSON object, INVALID_REQUEST for the key.
+        TallyError: INVALID_CONFIG for config that is no JSON object, INVALID_REQUEST for the key, and as
+            ``read_files``.
     """
     files = read_files(asked, "images")
     config, type_name = _config(asked.form.get("config", "{}")), asked.form.get("type")
@@ -42,7 +44,14 @@ def read_submission(asked: Request) -> Submission:
 
 
 def read_files(asked: Request, field: str) -> Files:
-    """Return the files of one field: (name as sent, file) in the order of the request."""
+    """Return the files of one field: (name as sent, file) in the order of the request.
+
+    Raises:
+        TallyError: UNSUPPORTED_MEDIA_TYPE for what is no form, INVALID_REQUEST for what cannot be read.
+    """
+    if asked.content_length and asked.mimetype not in FORMS:
+        message = f"want Content-Type: {FORMS[0]}, got {asked.mimetype or 'none'}"
+        raise TallyError("UNSUPPORTED_MEDIA_TYPE", message, field="Content-Type")
     return [
         (sent.filename or "", cast("ReceivedFile", sent.stream))
         for sent in asked.files.getlist(field)
