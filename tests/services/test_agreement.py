@@ -175,6 +175,12 @@ class Jobs(RuleBasedStateMachine):
 
     @precondition(lambda self: self._counted())
     @rule(config=asked.configs, data=st.data())
+    def ask_for_another_type(self, config: Data, data: st.DataObject) -> None:
+        job_id, _ = data.draw(st.sampled_from(self._counted()))
+        self._recount(job_id, {"type": data.draw(asked.words | st.just(self.type_name)), "config": config})
+
+    @precondition(lambda self: self._counted())
+    @rule(config=asked.configs, data=st.data())
     def use_a_template(self, config: Data, data: st.DataObject) -> None:
         name = f"tray {next(NUMBER)}"
         body = {"name": name, "type": self.type_name, "config": config}
