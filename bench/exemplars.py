@@ -3,8 +3,8 @@
 Without any box also: whether some group has the right number, or one does once a group is split, and
 whether nine in ten are one group.
 
-Drawn scenes of one kind (as in training, other seeds) and of several kinds of which one is boxed; with a
-folder of photos with true counts, its photos too. A count is right within 10 % of the truth or one.
+Drawn scenes of one kind (as in training, other seeds), of several kinds of which one is boxed, and of bent
+bands; with a folder of photos with true counts, its photos too. A count is right within 10 % or one.
 python -m bench.exemplars [FOLDER] [--engine mini] [--quick] [--json PATH]
 """
 
@@ -33,6 +33,7 @@ from tools.fit_calibration import MAX_BOXES, candidates_of, drawn_scenes, shown
 
 FIRST_SEED = 9_500_000_000
 SIDE_PX = 640
+MOST_BANDS = 18
 LEAST = 5
 """Scenes with fewer objects say little: three of them are boxed."""
 MET_IOU = 0.5
@@ -124,6 +125,45 @@ def several_kinds(n: int) -> Iterator[Picture]:
             yield boxed("drawn, several kinds", pixels, labels, numbers, seed)
 
 
+def bands(n: int) -> Iterator[Picture]:
+    """Yield scenes of bands apart, half of two colours; the straightest two and the most bent are boxed."""
+    for seed in range(FIRST_SEED, FIRST_SEED + n):
+        rng = np.random.default_rng(seed)
+        tone, colours = rng.uniform(0, 255, 3), rng.uniform(0, 255, (3, 3))
+        colours = np.where(
+            np.abs(colours - tone).max(axis=1, keepdims=True) < 60, (tone + 128) % 256, colours
+        )
+        image, labels = (
+            np.full((SIDE_PX, SIDE_PX, 3), tone, np.float32),
+            np.zeros((SIDE_PX, SIDE_PX), np.int32),
+        )
+        length, width, of_two = rng.uniform(110, 200), rng.uniform(14, 26), rng.random() < 0.5
+        bends: list[float] = []
+        for _ in range(80):
+            bend = rng.uniform(-3.6, 3.6) * (rng.random() < 0.75)
+            way = rng.uniform(0, 2 * np.pi) + bend * np.linspace(0, 1, 40)
+            xy = np.cumsum(np.stack([np.cos(way), np.sin(way)], 1) * length * rng.uniform(0.85, 1.15) / 40, 0)
+            xy += rng.uniform(0, SIDE_PX, 2) - xy.mean(axis=0)
+            whole, half = (band(points, width) for points in (xy, xy[20:]))
+            is_apart = not labels[cv2.dilate(whole, np.ones((9, 9), np.uint8)) > 0].any()
+            if is_apart and len(bends) < MOST_BANDS and xy.min() > width and xy.max() < SIDE_PX - width:
+                bends.append(abs(bend))
+                labels[whole > 0] = len(bends)
+                one, other = rng.permutation(3)[:2] if of_two else (0, 0)
+                image[whole > 0], image[half > 0] = colours[one], colours[other]
+        noisy = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5)) + rng.normal(0, 4, image.shape)
+        if len(bends) >= LEAST:
+            order = np.argsort(bends)
+            boxes = [box_of(labels == k + 1) for k in (*order[:2], order[-1])]
+            yield Picture("drawn, bent", np.clip(noisy, 0, 255).astype(np.uint8), len(bends), boxes)
+
+
+def band(xy: np.ndarray, width: float) -> np.ndarray:
+    """Return the mask of a band along points."""
+    mask = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    return cv2.polylines(mask, [np.rint(xy * 8).astype(np.int32)], False, 1, int(width), shift=3)
+
+
 def photos(folder: Path) -> Iterator[Picture]:
     """Yield a folder's photos with the boxes that its manifest gives."""
     for photo in json.loads((folder / "manifest.json").read_text()):
@@ -208,7 +248,8 @@ def main() -> None:
     args = parser.parse_args()
     segmenter, _ = load(args.engine, None)
     n = 4 if args.quick else 30
-    pictures = [one_kind(n), several_kinds(n // 2), photos(args.folder) if args.folder else iter(())]
+    drawn = (one_kind(n), several_kinds(n // 2), bands(n))
+    pictures = (*drawn, photos(args.folder) if args.folder else iter(()))
     rows = [row for some in pictures for picture in some for row in measure(segmenter, args.engine, picture)]
     report(f"exemplars, {args.engine}: share right within 10 %", summary(rows), args.json)
 

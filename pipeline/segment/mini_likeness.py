@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.measure import perimeter_crofton
 
 from pipeline.ops.boxes import box_iou
 from pipeline.ops.exemplars import MIN_MATCH_IOU
-from pipeline.segment.mini_maps import Maps
+from pipeline.segment.mini_maps import STRIDE_PX, Maps
 from pipeline.segment.mini_peaks import Found, highest_in
 from pipeline.segment.mini_tree import RegionTree, build_tree, choose, label_map
 
@@ -19,6 +20,8 @@ Box = NDArray[np.float32]
 """(4,) left, top, right, bottom in image px."""
 Boxes = NDArray[np.float32]
 """(E, 4) the same of each exemplar."""
+Extent = tuple[float, float]
+"""Logs of length and breadth in image px."""
 
 BEST_RADIUS_PX = 15.0
 """Of levels that meet the boxes equally well, the one nearest to this: larger costs time, smaller detail."""
@@ -32,6 +35,14 @@ SIZE_SLACK, SIZE_WIDTH = 0.25, 0.4
 SLENDER_SLACK, SLENDER_WIDTH = 0.15, 0.5
 SOLID_SLACK, SOLID_WIDTH = 0.04, 0.15
 """How far outside of the exemplars' range a region is as good as inside, and how fast it gets worse there."""
+
+SLENDER = 1.0
+"""Slenderness of an exemplar from which things like it may be bent."""
+LENGTH_SLACK, LENGTH_WIDTH = 0.2, 0.3
+BREADTH_SLACK, BREADTH_WIDTH = 0.15, 0.2
+"""As above, of what is slender, for the logs of length and breadth along its outline, however it is bent."""
+SADDLE_SLACK = 0.2
+"""How much lower than between the parts of slender exemplars the cone may fall in what is bent."""
 
 PEAK_OF_OBJECTS = 0.8
 """The cone of a single object of a size that fits rises to about this."""
@@ -48,13 +59,20 @@ _STABLE = (0.35, 0.65)
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The region of an exemplar: how its box meets the drawn one, how clear it is, and its size and shape."""
+    """The region of an exemplar.
+
+    Attributes:
+        iou: how its box meets the drawn one. clear: see ``_clearness``.
+        area: px. slenderness, solidity, saddle: see ``RegionTree``. extent: see ``extent_of``.
+    """
 
     iou: float
     clear: float
     area: float
     slenderness: float
     solidity: float
+    saddle: float
+    extent: Extent
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +83,43 @@ class Likeness:
         log_area: lowest and highest, of areas in image px.
         slenderness: lowest and highest; see ``RegionTree``.
         solidity: lowest. weakest: lowest clearness, in [0, 1].
+        extents: of the slender ones, see ``extent_of``. saddle: lowest of these, see ``RegionTree``.
     """
 
     log_area: tuple[float, float]
     slenderness: tuple[float, float]
     solidity: float
     weakest: float
+    extents: tuple[Extent, ...] = ()
+    saddle: float = 1.0
 
     def of(self, tree: RegionTree) -> Array:
         """Return (M,) in [0, 1] how much each region is like the exemplars, by size and shape."""
+        return np.maximum(self._of_shape(tree), self._bent(tree))
+
+    def _of_shape(self, tree: RegionTree) -> Array:
         off = (
             _outside(np.log(tree.area), self.log_area, SIZE_SLACK) / SIZE_WIDTH,
             _outside(tree.slenderness, self.slenderness, SLENDER_SLACK) / SLENDER_WIDTH,
             np.maximum(0, self.solidity - SOLID_SLACK - tree.solidity) / SOLID_WIDTH,
         )
         return np.asarray(np.exp(-0.5 * sum(v**2 for v in off)))
+
+    def _bent(self, tree: RegionTree) -> Array:
+        """Return (M,) in [0, 1] how much each region is like a slender exemplar, however either is bent."""
+        like = np.zeros(len(tree))
+        if self.extents:
+            length, breadth = (np.array([min(v), max(v)]) for v in zip(*self.extents, strict=True))
+            far = _outside(np.log(tree.area), length + breadth, LENGTH_SLACK + BREADTH_SLACK)
+            whole = tree.saddle >= self.saddle - SADDLE_SLACK
+            for region in np.flatnonzero((far == 0) & whole).tolist():
+                own = np.array(extent_of(tree, region))
+                off = (
+                    _outside(own[:1], length, LENGTH_SLACK) / LENGTH_WIDTH,
+                    _outside(own[1:], breadth, BREADTH_SLACK) / BREADTH_WIDTH,
+                )
+                like[region] = np.exp(-0.5 * sum(v**2 for v in off))[0]
+        return like
 
 
 def region_met(tree: RegionTree, box: Box) -> Region | None:
@@ -91,8 +131,8 @@ def region_met(tree: RegionTree, box: Box) -> Region | None:
     if iou[best] < MIN_MATCH_IOU:
         return None
     clear = float(_clearness(tree)[best])
-    shape = float(tree.slenderness[best]), float(tree.solidity[best])
-    return Region(float(iou[best]), clear, float(tree.area[best]), *shape)
+    shape = float(tree.slenderness[best]), float(tree.solidity[best]), float(tree.saddle[best])
+    return Region(float(iou[best]), clear, float(tree.area[best]), *shape, extent_of(tree, best))
 
 
 def likeness_of(
@@ -108,12 +148,15 @@ def likeness_of(
     radius = float(np.median([np.sqrt(r.area / np.pi) for r in found])) * scale
     met = [max(r.iou * r.clear, MISSED) if r else MISSED for r in regions]
     score = np.log(met).mean() - RADIUS_WEIGHT * abs(np.log(radius / BEST_RADIUS_PX))
+    slender = [r for r in found if r.slenderness >= SLENDER]
     sizes = [r.area if r else usual_area(box) for r, box in zip(regions, boxes, strict=True)]
     return float(score), Likeness(
         log_area=(float(np.log(min(sizes))), float(np.log(max(sizes)))),
         slenderness=(min(r.slenderness for r in found), max(r.slenderness for r in found)),
         solidity=min(r.solidity for r in found),
         weakest=min(r.clear for r in found),
+        extents=tuple(r.extent for r in slender),
+        saddle=min((r.saddle for r in slender), default=1.0),
     )
 
 
@@ -138,6 +181,16 @@ def like_exemplars(maps: Maps, likeness: Likeness) -> Found:
     return Found(maps, labels, *(np.asarray(v, np.float32) for v in (area, quality[chosen], stability)))
 
 
+def extent_of(tree: RegionTree, region: int) -> Extent:
+    """Return how long and broad a region is along its outline: half of that, and the area over that half.
+
+    Of a band they are its length and breadth, however it is bent.
+    """
+    outline = perimeter_crofton(np.pad(tree.mask_of(region), 1), 4)  # type: ignore[no-untyped-call]
+    length = np.log(outline * STRIDE_PX / tree.maps.scale / 2)
+    return float(length), float(np.log(tree.area[region]) - length)
+
+
 def usual_area(box: Box) -> float:
     """Return the area in px that an object in a box usually has."""
     return float(FILL * (box[2] - box[0]) * (box[3] - box[1]))
@@ -148,6 +201,6 @@ def _clearness(tree: RegionTree) -> Array:
     return np.asarray(tree.foreground * np.sqrt(np.clip(tree.peak / PEAK_OF_OBJECTS, 0, 1)))
 
 
-def _outside(values: Array, low_high: tuple[float, float], slack: float) -> Array:
+def _outside(values: Array, low_high: Sequence[float] | Array, slack: float) -> Array:
     low, high = low_high
     return np.maximum(0, np.maximum(low - values, values - high) - slack)

@@ -52,11 +52,24 @@ class RegionTree:
     peak: Array
     slenderness: Array
     solidity: Array
+    saddle: Array
     box_xyxy: Array
 
     def __len__(self) -> int:
         """Return M."""
         return len(self.area)
+
+    def mask_of(self, region: int) -> NDArray[np.bool_]:
+        """Return (h, w) the cells of a region within its box."""
+        x0, y0, x1, y1 = np.rint(self.box_xyxy[region] * self.maps.scale / STRIDE_PX).astype(int)
+        leaves, open_ = [], [region]
+        while open_:
+            a, b = self.children[(last := open_.pop())].tolist()
+            if a == _LEAF:
+                leaves.append(last + 1)
+            else:
+                open_ += [a, b]
+        return np.isin(self.basins[y0:y1, x0:x1], leaves)
 
 
 def build_tree(maps: Maps) -> RegionTree:
@@ -69,14 +82,18 @@ def build_tree(maps: Maps) -> RegionTree:
     sums, highest = _measure_leaves(basins, field, maps.foreground)
     pairs, saddle = touching(basins, field)
     lower = highest[pairs, 0].min(axis=1)
-    children = _merge(pairs[np.argsort(-saddle / np.maximum(lower, 1e-6), kind="stable")], len(sums))
+    share = saddle / np.maximum(lower, 1e-6)
+    order = np.argsort(-share, kind="stable")
+    children, by = _merge(pairs[order], len(sums))
+    lowest = np.concatenate([np.ones(len(sums)), share[order][by]])
     sums = np.concatenate([sums, np.zeros((len(children) - len(sums), sums.shape[1]))])
     highest = np.concatenate([highest, np.zeros((len(children) - len(highest), highest.shape[1]))])
     for region, (a, b) in enumerate(children.tolist()):
         if a != _LEAF:
             sums[region] = sums[a] + sums[b]
             highest[region] = np.maximum(highest[a], highest[b])
-    return _described(maps, basins, children, sums, highest)
+            lowest[region] = lowest[[region, a, b]].min()
+    return _described(maps, basins, children, sums, highest, lowest)
 
 
 def choose(tree: RegionTree, worth: Array) -> Integers:
@@ -156,8 +173,11 @@ def touching(basins: NDArray[np.int32], field: NDArray[np.float32]) -> tuple[Int
     return np.stack([pairs // (n + 1), pairs % (n + 1)], axis=1) - 1, saddle
 
 
-def _merge(pairs: Integers, n_leaves: int) -> Integers:
-    """Return (M, 2) the two parts of each region, merging pairs of leaves in their order (Kruskal)."""
+def _merge(pairs: Integers, n_leaves: int) -> tuple[Integers, list[int]]:
+    """Return (M, 2) the two parts of each region, and the pair that merged them, of those that have parts.
+
+    Pairs of leaves are merged in their order (Kruskal).
+    """
     region, children = list(range(n_leaves)), [(_LEAF, _LEAF)] * n_leaves
     parent = list(range(n_leaves))
 
@@ -167,17 +187,19 @@ def _merge(pairs: Integers, n_leaves: int) -> Integers:
             leaf = parent[leaf]
         return leaf
 
-    for a, b in pairs.tolist():
+    by: list[int] = []
+    for k, (a, b) in enumerate(pairs.tolist()):
         first, second = top(a), top(b)
         if first != second:
             parent[second] = first
             children.append((region[first], region[second]))
             region[first] = len(children) - 1
-    return np.array(children, dtype=np.int64).reshape(-1, 2)
+            by.append(k)
+    return np.array(children, dtype=np.int64).reshape(-1, 2), by
 
 
 def _described(
-    maps: Maps, basins: NDArray[np.int32], children: Integers, sums: Array, highest: Array
+    maps: Maps, basins: NDArray[np.int32], children: Integers, sums: Array, highest: Array, lowest: Array
 ) -> RegionTree:
     """Return the tree with sizes in image px."""
     cells = np.maximum(sums[:, 0], 1)
@@ -197,5 +219,6 @@ def _described(
         peak=highest[:, 0],
         slenderness=np.log((middle + off) / np.maximum(middle - off, 0.05)) / 2,
         solidity=cells / (4 * np.pi * np.sqrt(det)),
+        saddle=lowest,
         box_xyxy=highest[:, 1:] * np.array([-1, -1, 1, 1]) * cell_px,
     )

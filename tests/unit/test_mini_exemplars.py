@@ -60,6 +60,26 @@ def test_exemplars_say_what_one_object_is(engine, exemplars, n):
     assert len(found) == n
 
 
+def bent(pixels, middle, bend, turn):
+    """Draw a band of two colours, 110 px long and 16 px wide, and return an exemplar around it."""
+    way = turn + bend * np.linspace(-0.5, 0.5, 40)
+    xy = np.cumsum(np.stack([np.cos(way), np.sin(way)], axis=1) * 110 / 40, axis=0)
+    xy += np.array(middle) - xy.mean(axis=0)
+    for points, colour in ((xy, (60, 120, 50)), (xy[20:], (170, 60, 60))):
+        cv2.polylines(pixels, [np.rint(points * 8).astype(np.int32)], False, colour, 16, cv2.LINE_AA, 3)
+    return Exemplar((*(xy.min(axis=0) - 9), *(np.ptp(xy, axis=0) + 18)))
+
+
+def test_straight_exemplars_mean_bent_ones_too(engine):
+    pixels, bends = ground(420, 560), (0, 2.5, 3.5, 0, 3, -3, 2, -2.5, 0, 3.3, -3.5, 1.5)
+    middles = [(x, y) for y in (70, 205, 340) for x in (80, 210, 340, 470)]
+    drawn = [bent(pixels, middles[k], bends[k], 0.5 * k) for k in range(12)]
+    found = segment(engine, pixels, drawn[0], drawn[3])
+    boxes = np.array([e.bbox_xywh for e in drawn], np.float32)
+    boxes[:, 2:] += boxes[:, :2]
+    assert (box_iou(found.bbox_xyxy, boxes).max(axis=0) > 0.8).sum() >= 10  # 3 where only straight ones are
+
+
 @pytest.mark.parametrize(
     "box",
     [DOT_BOXES[0], PAIR_BOXES[0], around((DOTS[0][0] + 9, DOTS[0][1]), 19, 19), around(DOTS[0], 14, 14)],

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from pipeline.segment.mini_likeness import UNLIKE, WEAKEST, Likeness, like_exemplars
+from pipeline.segment.mini_likeness import (
+    UNLIKE,
+    WEAKEST,
+    Likeness,
+    like_exemplars,
+    likeness_of,
+    region_met,
+)
 from pipeline.segment.mini_maps import Maps
 from pipeline.segment.mini_tree import build_tree
 from tests.unit.test_mini_peaks import GRID, cone_at, maps_of
@@ -36,6 +45,32 @@ def test_another_size_or_shape_is_less_like_the_exemplars(other, asked):
     assert likeness(DISC, **asked) > 0.9
     assert likeness(other, **asked) < likeness(other) == 1
     assert likeness(other, **asked) < 0.8
+
+
+def band(bend):
+    """Return the maps of a band of eight pieces, a straight line or a part of a circle."""
+    angle = np.cumsum(np.full(8, bend / 8)) - bend / 2
+    x, y = (np.cumsum(6.0 * v) for v in (np.cos(angle), np.sin(angle)))
+    return maps_of(
+        *(cone_at(32 + dy, 32 + dx, 5, 5) for dx, dy in zip(x - x.mean(), y - y.mean(), strict=True))
+    )
+
+
+@pytest.mark.parametrize("bend", [1.5, 3.0, 4.5])
+def test_what_is_slender_may_be_bent(bend):
+    straight, bent = build_tree(band(0)), build_tree(band(bend))
+    (box,) = straight.box_xyxy[[-1]].astype(np.float32)
+    _, shown = likeness_of(box[None], [region_met(straight, box)], 1.0)
+    assert shown.of(bent)[-1] > 0.9
+    assert replace(shown, extents=()).of(bent)[-1] < 0.8
+
+
+def test_what_is_more_divided_than_the_slender_exemplars_is_several_things():
+    straight = build_tree(band(0))
+    (box,) = straight.box_xyxy[[-1]].astype(np.float32)
+    _, shown = likeness_of(box[None], [region_met(straight, box)], 1.0)
+    two = build_tree(maps_of(cone_at(24, 20, 5, 12), cone_at(36, 34, 5, 12)))
+    assert replace(shown, saddle=0.0).of(two)[-1] > shown.of(two)[-1]
 
 
 def faint(clearness):
