@@ -13,12 +13,8 @@ from app.database import transaction
 from app.errors import TallyError
 from app.extensions import db
 from app.ids import new_id
-from app.jobs.description import (
-    count_source,
-    counted_as,
-    current_count,
-    current_interval,
-)
+from app.jobs.counts import current_count, current_interval
+from app.jobs.description import count_source, counted_as
 from app.jobs.idempotency import Data, RequestKey, first_answer, once
 from app.jobs.models import Job, JobImage
 from app.jobs.service import get_job, lock_known_job

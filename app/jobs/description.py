@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row, and_, case, func, select
 from sqlalchemy.orm import Session
 
+from app.jobs.counts import current_count, current_interval, job_totals, total_columns, totals_of
 from app.jobs.models import Job, JobImage
 from app.jobs.states import DONE_IMAGE, ImageStatus
 from app.jobs.status import error_of, rfc3339
@@ -19,10 +20,9 @@ PICTURES = ("annotated", "heatmap", "rejected")
 
 def describe_job(job: Job) -> dict[str, Any]:
     """Return a job with its images."""
-    counts = [current_count(image) or 0 for image in job.images]
     return _job(job) | {
         "processed_images": sum(image.status in DONE_IMAGE for image in job.images),
-        "count": sum(counts),
+        **job_totals(job),
         "needs_review": any(image.needs_review for image in job.images),
         "expires_at": rfc3339(job.images[0].image.upload.expires_at),
         "images": [describe_image(image) for image in job.images],
@@ -68,22 +68,6 @@ def describe_file(image: Image) -> dict[str, Any]:
         "size_bytes": image.size_bytes,
         "format": image.format,
     }
-
-
-def current_count(image: JobImage) -> int | None:
-    """Return the count that holds: a human's bare number, else the objects; None before there is one."""
-    return image.count if image.human_count is None else image.human_count
-
-
-def current_interval(image: JobImage) -> list[int]:
-    """Return the inclusive 90 % interval of the count that holds; a human's number is exact."""
-    if image.human_count is not None:
-        return [image.human_count, image.human_count]
-    count = image.count or 0
-    return [
-        count if image.count_low is None else image.count_low,
-        count if image.count_high is None else image.count_high,
-    ]
 
 
 def count_source(image: JobImage) -> str:
@@ -153,7 +137,7 @@ def _summary(job: Job, sums: Row[Any] | None, file_id: str | None) -> dict[str, 
     thumbnail = f"{API}/files/{file_id}/thumbnail?job_id={job.id}" if file_id else None
     return {
         "processed_images": int(sums.processed) if sums else 0,
-        "count": int(sums.objects) if sums else 0,
+        **totals_of(sums),
         "needs_review": bool(sums.needs_review) if sums else False,
         "thumbnail_url": thumbnail,
     }
@@ -164,7 +148,7 @@ def _sums(session: Session, job_ids: Sequence[str]) -> dict[str, Row[Any]]:
         select(
             JobImage.job_id,
             func.sum(case((JobImage.status.in_(DONE_IMAGE), 1), else_=0)).label("processed"),
-            func.sum(func.coalesce(JobImage.human_count, JobImage.count, 0)).label("objects"),
+            *total_columns(),
             func.max(case((JobImage.needs_review, 1), else_=0)).label("needs_review"),
         )
         .where(JobImage.job_id.in_(job_ids))

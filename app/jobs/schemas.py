@@ -18,6 +18,7 @@ TIME = "2026-01-31T12:00:00Z"
 IN_CALENDAR = validate.Range(datetime(1000, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
 """What every database has a date for, in any zone."""
 INTERVAL = "90 %, inclusive; always holds the count. A human's edits move it; a human's number is exact."
+TOTAL_INTERVAL = "90 %, inclusive: the lows and the highs of the images counted here, added up"
 Meta = dict[str, Any]
 FILES: Meta = {"description": f"1 to 100 files: {ALL_FORMATS}; 64 to 8192 px a side, 50 MB each."}
 
@@ -181,6 +182,9 @@ class JobSummarySchema(ma.Schema):
     total_images = fields.Integer(required=True, metadata=described(1))
     processed_images = fields.Integer(required=True, metadata=described(1, "counted or failed"))
     count = fields.Integer(required=True, metadata=described(24, "objects so far, over all images"))
+    count_interval = fields.List(
+        fields.Integer(), required=True, allow_none=True, metadata=described([23, 25], TOTAL_INTERVAL)
+    )
     needs_review = fields.Boolean(required=True, metadata=described(False))
     partial = fields.Boolean(  # type: ignore[assignment] # a field, not the attribute of Schema
         required=True, metadata=described(False, "completed, but an image failed")
@@ -252,6 +256,9 @@ class StatusSummarySchema(ma.Schema):
     """What was found so far."""
 
     total_detections = fields.Integer(required=True, metadata=described(24))
+    count_interval = fields.List(
+        fields.Integer(), required=True, allow_none=True, metadata=described([23, 25], TOTAL_INTERVAL)
+    )
     average_confidence = fields.Float(required=True, allow_none=True, metadata=described(0.91))
     processing_time_seconds = fields.Float(required=True, allow_none=True, metadata=described(1.42))
 

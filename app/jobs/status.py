@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.columns import utcnow
 from app.errors import TallyError
 from app.extensions import db, redis_client
+from app.jobs.counts import total_columns, totals_of
 from app.jobs.models import Job, JobImage
 from app.jobs.states import DONE_IMAGE, TERMINAL, ImageStatus, JobStatus
 from app.version import API
@@ -112,6 +113,7 @@ def _read(session: Session, job_id: str) -> tuple[int, dict[str, Any]]:
         },
         "summary": {
             "total_detections": sums["count"],
+            "count_interval": sums["count_interval"],
             "average_confidence": sums["confidence"],
             "processing_time_seconds": _seconds(row.started_at, row.completed_at),
         },
@@ -188,24 +190,23 @@ def rfc3339(time: datetime | None) -> str | None:
 def _sums(session: Session, job_id: str) -> dict[str, Any]:
     """Add up a job's images: done, share of the work, objects, confidence weighted by objects, versions."""
     is_done: ColumnElement[bool] = JobImage.status.in_(DONE_IMAGE)
-    counted = func.coalesce(JobImage.human_count, JobImage.count, 0)
-    row = session.execute(
+    scored = case((JobImage.average_confidence.is_not(None), JobImage.count), else_=0)
+    row: Any = session.execute(
         select(
-            func.sum(case((is_done, 1), else_=0)),
-            func.sum(case((is_done, 1.0), else_=JobImage.progress)),
-            func.sum(counted),
-            func.sum(JobImage.count * JobImage.average_confidence),
-            func.sum(case((JobImage.average_confidence.is_not(None), JobImage.count), else_=0)),
-            func.sum(JobImage.version),
+            *total_columns(),
+            func.sum(case((is_done, 1), else_=0)).label("processed"),
+            func.sum(case((is_done, 1.0), else_=JobImage.progress)).label("share"),
+            func.sum(JobImage.count * JobImage.average_confidence).label("weighted"),
+            func.sum(scored).label("weight"),
+            func.sum(JobImage.version).label("version"),
         ).where(JobImage.job_id == job_id)
     ).one()
-    processed, share, count, weighted, weight, version = (float(value or 0) for value in row)
     return {
-        "processed": int(processed),
-        "share": share,
-        "count": int(count),
-        "confidence": round(weighted / weight, 4) if weight else None,
-        "version": int(version),
+        **totals_of(row),
+        "processed": int(row.processed or 0),
+        "share": float(row.share or 0),
+        "confidence": round(float(row.weighted) / float(row.weight), 4) if row.weight else None,
+        "version": int(row.version or 0),
     }
 
 

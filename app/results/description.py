@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.jobs.description import count_source, counted_size_wh, current_count, current_interval
+from app.jobs.counts import current_count, current_interval
+from app.jobs.description import count_source, counted_size_wh
 from app.jobs.models import JobImage
 from app.results.objects import HUMAN, CountedObject, by_type
 from app.results.polygons import points_of

@@ -24,7 +24,7 @@ from app.jobs.asked import (
     unsupported,
     with_template,
 )
-from app.jobs.description import current_count, current_interval
+from app.jobs.counts import current_count, current_interval
 from app.jobs.models import Job, JobImage
 from app.jobs.service import get_job, lock_known_job
 from app.jobs.states import LIVE, ImageStatus
@@ -54,6 +54,7 @@ from app.results.service import (
 from app.types.service import object_types
 from app.uploads.service import display_name
 from pipeline.contract import CountSettings
+from pipeline.ops.interval import total_interval
 from pipeline.settings import MAX_EXEMPLARS, settings_to_json
 
 DECIDED_BEFORE = ("engine", "model", "mode", "sahi", "pages", "mask_background")
@@ -268,8 +269,12 @@ def _describe(
         }
         for image, f, c in zip(images, found, columns, strict=True)
     ]
-    n, before = (sum(image[key] for image in described) for key in ("count", "count_before"))
-    return {"dry_run": dry_run, "count": n, "count_before": before, "images": described}
+    totals: Data = {}
+    for key in ("count", "count_before"):
+        totals[key] = sum(image[key] for image in described)
+    for key in ("count_interval", "count_interval_before"):
+        totals[key] = total_interval(image[key] for image in described)
+    return {"dry_run": dry_run, **totals, "images": described}
 
 
 def _write(

@@ -7,7 +7,15 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.jobs.schemas import FILE_ID, INTERVAL, JOB_ID, PictureURLsSchema, StatsSchema, described
+from app.jobs.schemas import (
+    FILE_ID,
+    INTERVAL,
+    JOB_ID,
+    TOTAL_INTERVAL,
+    PictureURLsSchema,
+    StatsSchema,
+    described,
+)
 
 
 class ResultsQuerySchema(ma.Schema):
@@ -202,6 +210,9 @@ class ResultsSchema(ma.Schema):
     job_id = fields.String(required=True, metadata=described(JOB_ID))
     type = fields.String(required=True, metadata=described("coin"))
     count = fields.Integer(required=True, metadata=described(24, "over all images of this answer"))
+    count_interval = fields.List(
+        fields.Integer(), required=True, metadata=described([23, 25], TOTAL_INTERVAL)
+    )
     images = fields.List(fields.Nested(ImageResultSchema), required=True)
 
 
@@ -348,7 +359,13 @@ class RecountSchema(ma.Schema):
     job_id = fields.String(required=True, metadata=described(JOB_ID))
     dry_run = fields.Boolean(required=True, metadata=described(True))
     count = fields.Integer(required=True, metadata=described(22, "over the listed images"))
+    count_interval = fields.List(
+        fields.Integer(), required=True, allow_none=True, metadata=described([22, 24], TOTAL_INTERVAL)
+    )
     count_before = fields.Integer(required=True, metadata=described(24, "over the listed images"))
+    count_interval_before = fields.List(
+        fields.Integer(), required=True, allow_none=True, metadata=described([23, 25], TOTAL_INTERVAL)
+    )
     exemplars = fields.Nested(ExemplarNumbersSchema, metadata={"description": "Only with from_corrections."})
     unseen_additions = fields.Integer(
         metadata=described(

@@ -11,7 +11,8 @@ from app.database import one_moment
 from app.errors import TallyError
 from app.events.service import wake
 from app.extensions import db
-from app.jobs.description import counted_as, current_count, picture_urls
+from app.jobs.counts import current_count
+from app.jobs.description import counted_as, picture_urls
 from app.jobs.models import Job, JobImage
 from app.jobs.queue import announce_render
 from app.jobs.service import get_job
@@ -31,6 +32,7 @@ from app.results.recount import (
 )
 from app.types.service import object_types
 from app.uploads.service import display_name
+from pipeline.ops.interval import total_interval
 
 MAX_LABEL_CHARS = 100
 
@@ -51,8 +53,13 @@ def job_results(job_id: str, file_id: str | None, *, with_rejected: bool) -> Dat
         if with_rejected:
             for result, found in zip(described, each_current(job, images), strict=True):
                 result |= {"rejected": describe_rejected(found), "faint": describe_faint(found)}
-        total = sum(image["count"] for image in described)
-        return {"job_id": job.id, "type": job.type, "count": total, "images": described}
+        return {
+            "job_id": job.id,
+            "type": job.type,
+            "count": sum(image["count"] for image in described),
+            "count_interval": total_interval(image["count_interval"] for image in described),
+            "images": described,
+        }
 
 
 def visualization(job_id: str, file_id: str | None) -> Data:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +54,16 @@ def central_interval(mass: Floats, level: float = 0.9) -> tuple[int, int]:
     low = int(np.searchsorted(below, tail, side="right"))
     high = int(np.searchsorted(below, 1 - tail, side="left"))
     return min(low, len(mass) - 1), min(high, len(mass) - 1)
+
+
+def total_interval(intervals: Iterable[Sequence[int]]) -> list[int] | None:
+    """Return the interval of a sum of counts, from the inclusive [low, high] of each; None without any.
+
+    Lows and highs are added up: errors in pictures of one kind of thing by one engine go the same way, so
+    they do not cancel out as independent ones would.
+    """
+    known = list(intervals)
+    return [sum(low for low, _ in known), sum(high for _, high in known)] if known else None
 
 
 def _turns(length: int) -> NDArray[np.complex128]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,11 +61,14 @@ def agreed(client: Client, job_id: str) -> Data:
     assert status["progress"]["processed_images"] == len(done)
     n = sum(image["count"] for image in counted)
     assert (job["count"], listed["count"], status["summary"]["total_detections"]) == (n, n, n)
+    sure = added_up(counted)
+    assert [one["count_interval"] for one in (job, listed, status["summary"])] == [sure] * 3
+    assert sure is None or sure[0] <= n <= sure[1]
     in_doubt = any(image["needs_review"] for image in job["images"])
     assert (job["needs_review"], listed["needs_review"]) == (in_doubt, in_doubt)
     assert all(image["count"] is None for image in job["images"] if image not in counted)
     if counted:
-        _check_counted(client, job_id, images, n)
+        _check_counted(client, job_id, images, n, sure)
     scores = [found["confidence"] for image in images.values() for found in image["detections"]]
     said = status["summary"]["average_confidence"]
     assert (said is None) == (not scores)
@@ -72,8 +76,14 @@ def agreed(client: Client, job_id: str) -> Data:
     return images
 
 
-def _check_counted(client: Client, job_id: str, images: Data, n: int) -> None:
-    assert data_of(client.get(f"/jobs/{job_id}/results"))["count"] == n
+def added_up(images: Sequence[Data], key: str = "count_interval") -> list[int] | None:
+    """Return what the interval of a total has to be; None of no image."""
+    return [sum(image[key][end] for image in images) for end in (0, 1)] if images else None
+
+
+def _check_counted(client: Client, job_id: str, images: Data, n: int, sure: list[int] | None) -> None:
+    results = data_of(client.get(f"/jobs/{job_id}/results"))
+    assert (results["count"], results["count_interval"]) == (n, sure)
     shown = data_of(client.get(f"/jobs/{job_id}/visualization"))["images"]
     assert [(one["file_id"], one["detection_count"]) for one in shown] == [
         (name, image["count"]) for name, image in images.items()
@@ -170,6 +180,8 @@ def check_answer(client: Client, job_id: str, answer: Data) -> None:
 def check_recount(answer: Data, images: Data) -> None:
     """Compare the answer to a recount with what is told right after."""
     assert answer["count"] == sum(image["count"] for image in answer["images"])
+    for key in ("count_interval", "count_interval_before"):
+        assert answer[key] == added_up(answer["images"], key)
     same = (
         "count",
         "count_interval",

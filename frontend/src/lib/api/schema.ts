@@ -607,6 +607,14 @@ export interface components {
              * @example 24
              */
             count: number;
+            /**
+             * @description 90 %, inclusive: the lows and the highs of the images counted here, added up
+             * @example [
+             *       23,
+             *       25
+             *     ]
+             */
+            count_interval: number[] | null;
             /** @example false */
             needs_review: boolean;
             /**
@@ -784,6 +792,14 @@ export interface components {
              * @example 24
              */
             count: number;
+            /**
+             * @description 90 %, inclusive: the lows and the highs of the images counted here, added up
+             * @example [
+             *       23,
+             *       25
+             *     ]
+             */
+            count_interval: number[] | null;
             /** @example false */
             needs_review: boolean;
             /**
@@ -842,6 +858,14 @@ export interface components {
         StatusSummary: {
             /** @example 24 */
             total_detections: number;
+            /**
+             * @description 90 %, inclusive: the lows and the highs of the images counted here, added up
+             * @example [
+             *       23,
+             *       25
+             *     ]
+             */
+            count_interval: number[] | null;
             /** @example 0.91 */
             average_confidence: number | null;
             /** @example 1.42 */
@@ -1282,6 +1306,14 @@ export interface components {
              * @example 24
              */
             count: number;
+            /**
+             * @description 90 %, inclusive: the lows and the highs of the images counted here, added up
+             * @example [
+             *       23,
+             *       25
+             *     ]
+             */
+            count_interval: number[];
             images: components["schemas"]["ImageResult"][];
         };
         ResultsAnswer: {
@@ -1479,10 +1511,26 @@ export interface components {
              */
             count: number;
             /**
+             * @description 90 %, inclusive: the lows and the highs of the images counted here, added up
+             * @example [
+             *       22,
+             *       24
+             *     ]
+             */
+            count_interval: number[] | null;
+            /**
              * @description over the listed images
              * @example 24
              */
             count_before: number;
+            /**
+             * @description 90 %, inclusive: the lows and the highs of the images counted here, added up
+             * @example [
+             *       23,
+             *       25
+             *     ]
+             */
+            count_interval_before: number[] | null;
             /** @description Only with from_corrections. */
             exemplars?: components["schemas"]["ExemplarNumbers"];
             /**

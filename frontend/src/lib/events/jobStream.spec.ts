@@ -139,7 +139,12 @@ const status = (state: StatusAnswer["status"]): StatusAnswer => ({
     ...{ total_images: 2, processed_images: 1, percentage: 50 },
     ...{ current_stage: "segment", estimated_completion: null },
   },
-  summary: { total_detections: 24, average_confidence: 0.9, processing_time_seconds: 1 },
+  summary: {
+    total_detections: 24,
+    count_interval: [23, 25],
+    average_confidence: 0.9,
+    processing_time_seconds: 1,
+  },
 });
 
 it("says with a polled status what a stream would say", () => {
