@@ -30,6 +30,7 @@ from pipeline.contract import (
     SettingsError,
 )
 from pipeline.formats import FORMATS, HEIC_HELP, Format, taken_formats, wanted
+from pipeline.ops.interval import total_interval
 from pipeline.settings import unused_model
 from pipeline.weights import file_sha256
 
@@ -354,7 +355,8 @@ def _kind_column(kind: str) -> str:
 
 
 def _as_table(rows: Sequence[dict[str, Any]]) -> str:
-    lines = [("file", "count", "90 % interval", "review", "engine", "scale", "seconds", "not counted")]
+    head = ("file", "count", "90 % interval", "review", "engine", "scale", "seconds", "not counted")
+    lines: list[tuple[str, ...]] = [head]
     for row in rows:
         if row["error"]:
             lines.append((row["file"], "-", row["error"], "", "", "", "", ""))
@@ -366,6 +368,8 @@ def _as_table(rows: Sequence[dict[str, Any]]) -> str:
         rejected = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
         shown = (f"{low}-{high}", review, row["engine"], scale, f"{row['seconds']:.2f}", rejected)
         lines.append((row["file"], str(row["count"]), *shown))
+    if len(rows) > 1 and (counted := [row for row in rows if not row["error"]]):
+        lines.append(_total_line(counted, len(rows)))
     file_width = max(len(line[0]) for line in lines)
     row_format = f"{{:<{file_width}}}  {{:>6}}  {{:<13}}  {{:<6}}  {{:<9}}  {{:<6}}  {{:<7}}  {{}}"
     table = "".join(row_format.format(*line).rstrip() + "\n" for line in lines)
@@ -373,6 +377,12 @@ def _as_table(rows: Sequence[dict[str, Any]]) -> str:
         f"{row['file']}: please check, {row['review_reason']}\n" for row in rows if row["review_reason"]
     )
     return table + reviews + "".join(_estimate_note(row) for row in rows if row["density_estimate"])
+
+
+def _total_line(counted: Sequence[dict[str, Any]], n_files: int) -> tuple[str, ...]:
+    low, high = total_interval(row["count_interval"] for row in counted) or (0, 0)
+    images = "all images" if len(counted) == n_files else f"{len(counted)} of {n_files} images"
+    return f"in {images}", str(sum(row["count"] for row in counted)), f"{low}-{high}", "", "", "", "", ""
 
 
 def _estimate_note(row: dict[str, Any]) -> str:

@@ -130,7 +130,35 @@ def test_the_scale_that_the_engine_chose_is_shown(folder):
 def test_the_table_says_why_a_count_asks_for_a_look(folder):
     PillowImage.fromarray(ground()).save(folder / "nothing.png")
     table = run(folder / "nothing.png", folder / "a.png").stdout.splitlines()
-    assert table[3:] == [f"{folder / 'nothing.png'}: please check, nothing was found"]
+    assert table[4:] == [f"{folder / 'nothing.png'}: please check, nothing was found"]
+
+
+def test_the_table_ends_with_a_total_and_how_sure_it_is(folder, monkeypatch):
+    def in_doubt(requests, **known):
+        for outcome in count_batch(requests, **known):
+            n = outcome.result.count if outcome.result else 0
+            yield replace(
+                outcome, result=outcome.result and replace(outcome.result, count_interval=(n - 1, n + 2))
+            )
+
+    monkeypatch.setattr("pipeline.run.count_batch", in_doubt)
+    pictures = folder / "a.png", folder / "more" / "B.PNG"
+    totals = [
+        run(*some).stdout.splitlines()[len(some) + 1 :]
+        for some in (
+            pictures,
+            (*pictures, folder / "notes.txt"),
+            pictures[:1],
+            (folder / "notes.txt", folder / "gone.png"),
+        )
+    ]
+    assert [[line.split("  ")[0] for line in lines] for lines in totals] == [
+        ["in all images"],
+        ["in 2 of 3 images"],
+        [],
+        [],
+    ]
+    assert [totals[i][0].split()[-2:] for i in (0, 1)] == [["8", "6-12"]] * 2
 
 
 def test_the_bundled_types_are_known_by_their_synonyms(folder):
