@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import urllib.request
 from pathlib import Path
 
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.photos import discs, empty
+from tests.e2e.photos import coins, discs, empty
 from tests.e2e.test_counting import centre_of_object, click_pixel, count_of, upload, wait_until_saved
 from tests.e2e.test_exemplars import N_LARGE, N_SMALL, SMALL, counted
 
@@ -76,6 +78,45 @@ def test_a_total_and_the_list_of_jobs_say_that_a_count_asks_for_a_look(visit: Vi
     page.get_by_label("The right number").fill("0")
     page.get_by_role("button", name="Save", exact=True).first.click()
     expect(page.get_by_test_id("job-count")).not_to_contain_text("needs review")
+
+
+def test_a_total_and_the_list_of_jobs_say_how_sure_a_count_is(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    job_id = upload(page, visit.url, coins(tmp_path), discs(tmp_path, 4))
+    total, foot = page.get_by_test_id("job-interval"), page.get_by_role("row", name="In all photos")
+    expect(total).to_be_visible(timeout=60_000)
+    first, second = intervals(visit.url, job_id)
+    assert first[0] < first[1], "the photo has to leave a doubt"
+    sure = f"{first[0] + second[0]}–{first[1] + second[1]}"
+    expect(total).to_have_text(f"{sure} with 90 % certainty")
+    expect(foot).to_contain_text(sure)
+    page.goto(f"{visit.url}/jobs")
+    row = page.locator(f"a[href='/jobs/{job_id}']")
+    expect(row).to_contain_text(f"{sure} with 90 % certainty")
+    row.click()
+
+    page.get_by_text("Count again with other settings").click()
+    page.get_by_label("Largest").fill("45")
+    page.get_by_role("button", name="What changes in the others?").click()
+    expect(page.get_by_text(re.compile("^Then [0-9]+–[0-9]+ with 90 % certainty$"))).to_be_visible()
+    page.get_by_role("button", name="Discard").click()
+
+    for photo in ("coins.png", "discs-4.png"):
+        expect(total).to_have_text(re.compile("certainty$"))
+        page.get_by_role("button", name=photo, exact=True).first.click()
+        page.get_by_text("I know the number").click()
+        page.get_by_label("The right number").fill("9")
+        page.get_by_role("button", name="Save", exact=True).first.click()
+        expect(page.get_by_test_id("count")).to_have_text("9")
+    expect(page.get_by_test_id("job-count")).to_contain_text("18")
+    expect(total).to_have_count(0)
+    expect(foot).to_contain_text("exactly 18")
+
+
+def intervals(url: str, job_id: str) -> list[list[int]]:
+    """Return those of a job's photos, once all are counted."""
+    with urllib.request.urlopen(f"{url}/api/v1/jobs/{job_id}") as answer:
+        return [image["count_interval"] for image in json.load(answer)["data"]["images"]]
 
 
 def test_facts_are_of_what_is_counted_after_a_correction(visit: Visit, tmp_path: Path) -> None:

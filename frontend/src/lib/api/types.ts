@@ -10,7 +10,7 @@ type Schemas = components["schemas"];
 type Exact<T, Fields> = Omit<T, keyof Fields> & Fields;
 
 export type JobStatus = Schemas["Job"]["status"];
-type Interval = [low: number, high: number];
+export type Interval = [low: number, high: number];
 type Source = "model" | "human";
 
 export type Failure = Schemas["Failure"];
@@ -98,8 +98,13 @@ export type JobImage = Exact<
   Schemas["JobImage"],
   { status: JobStatus; count_interval: Interval | null; count_source: Source }
 >;
-export type JobSummary = Exact<Schemas["JobListItem"], { config: CountConfig }>;
-export type Job = Exact<Schemas["Job"], { config: CountConfig; images: JobImage[] }>;
+interface Summed {
+  config: CountConfig;
+  count_interval: Interval | null;
+}
+
+export type JobSummary = Exact<Schemas["JobListItem"], Summed>;
+export type Job = Exact<Schemas["Job"], Summed & { images: JobImage[] }>;
 export type StatusAnswer = Exact<Schemas["Status"], { status: JobStatus }>;
 
 export type Detection = Exact<Schemas["Detection"], { source: Source }>;

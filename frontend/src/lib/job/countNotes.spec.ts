@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import type { CountConfig, ImageResult } from "../api/types";
 import {
+  certaintyNote,
   countedNoun,
   faintNote,
   lessonNote,
@@ -16,6 +17,13 @@ const note = (settings: CountConfig, type = "unicorn feathers", more: Partial<Im
     { labelled_by: "request", count: 30, groups: [], provenance: { settings }, ...more } as never,
     type,
   );
+
+it("says how sure a count is, and repeats no number that a person gave or is asked to check", () => {
+  expect(certaintyNote([22, 26], false)).toBe("22–26 with 90 % certainty");
+  expect(certaintyNote([22, 26], true, true)).toBe("22–26 with 90 % certainty, as the machine sees the rest");
+  expect(certaintyNote([24, 24], false)).toBe("exactly 24 with 90 % certainty");
+  expect([certaintyNote([24, 24], true), certaintyNote(null, false)]).toEqual(["", ""]);
+});
 
 it("says that every object was counted where nothing but the request names them", () => {
   expect(note({})).toBe(

@@ -1,6 +1,6 @@
 /** What is said beside a count, about who chose what is in it. Pure. */
-import type { GroupChoice, ImageResult } from "../api/types";
-import { formatCount, nounFor, plural } from "../ui/format";
+import type { GroupChoice, ImageResult, Interval } from "../api/types";
+import { formatCount, formatInterval, nounFor, plural } from "../ui/format";
 
 /** Return what to call `n` things: as asked, unless the names that a person gave to groups say otherwise. */
 export function countedNoun(
@@ -13,6 +13,15 @@ export function countedNoun(
   const kinds = groups.filter(({ count }) => count).map(({ name }) => (isGiven(name) ? name : type));
   const [kind = type, ...others] = new Set(kinds);
   return nounFor(n, others.length ? "object" : kind);
+}
+
+/**
+ * Return how sure a count is; "" where nobody knows, and where the words would only repeat a number: one that a
+ * person gave, or that somebody is asked to check (`isPlain`). What else people changed holds (`isHuman`).
+ */
+export function certaintyNote(interval: Interval | null, isPlain: boolean, isHuman = false): string {
+  if (!interval || (isPlain && interval[0] === interval[1])) return "";
+  return `${formatInterval(interval)} with 90 % certainty${isHuman ? ", as the machine sees the rest" : ""}`;
 }
 
 /** Return a sentence where nothing but the request names what was counted; "" where anything else chose. */

@@ -8,9 +8,17 @@ const image = (file_id: string, status: string, count: number | null) => ({
   file_id,
   status,
   count,
+  count_interval: count === null ? null : [count - 1, count + 2],
   urls: {},
 });
-const JOB = { job_id: "job_1", status: "processing", total_images: 2, processed_images: 1, count: 5 };
+const JOB = {
+  job_id: "job_1",
+  status: "processing",
+  total_images: 2,
+  processed_images: 1,
+  count: 5,
+  count_interval: [4, 7],
+};
 const IMAGES = [image("img_1", "completed", 5), image("img_2", "processing", null)];
 let endServer: () => void;
 let events: ServerResponse;
@@ -47,7 +55,21 @@ afterEach(() => {
 it("takes over the count of a photo that is done", async () => {
   completed("img_2", 3);
   await vi.waitFor(() => expect(counts()).toEqual([5, 3]));
-  expect(view.job?.count).toBe(8);
+  expect([view.job?.count, view.job?.count_interval]).toEqual([8, [5, 16]]);
+});
+
+it("adds up how sure the total is again when a photo is corrected", () => {
+  view.corrected("img_1", { count: 6, count_interval: [6, 6] });
+  expect([view.job?.count, view.job?.count_interval]).toEqual([6, [6, 6]]);
+});
+
+it("says of no count how sure another one was", async () => {
+  send("stage.progress", { percentage: 60 });
+  await vi.waitFor(() => expect(view.progress.percentage).toBe(60));
+  expect(view.job?.count_interval).toEqual([4, 7]);
+  send("stage.progress", { processed_images: 2, count: 9, percentage: 80 });
+  await vi.waitFor(() => expect(view.job?.count).toBe(9));
+  expect(view.job?.count_interval).toBeNull();
 });
 
 it("keeps what a person corrected when the events of before are told again", async () => {

@@ -3,6 +3,7 @@ import { ApiError } from "../api/client";
 import { getJob } from "../api/jobs";
 import type { Job, JobImage } from "../api/types";
 import { isTerminal, jobStream, type JobEvent } from "../events/jobStream";
+import { totalInterval } from "./totals";
 
 export interface Progress {
   percentage: number;
@@ -45,7 +46,8 @@ export class JobView {
     const { status, processed_images, count, percentage } = event.data;
     // A replayed event is older than the job we loaded: progress never goes back.
     if (processed_images >= this.job.processed_images) {
-      this.job = { ...this.job, status, processed_images, count: count ?? this.job.count };
+      const total = count === null || count === this.job.count ? {} : { count, count_interval: null };
+      this.job = { ...this.job, status, processed_images, ...total };
       this.progress = { ...this.progress, percentage: Math.max(this.progress.percentage, percentage) };
     }
     switch (event.type) {
@@ -87,12 +89,14 @@ export class JobView {
     return this.job?.images.some((i) => i.file_id === fileId && i.status === "completed") ?? false;
   }
 
-  /** Take over new facts about one image, and add up the job's count again. */
+  /** Take over new facts about one image, and add up the job's count and its interval again. */
   private updateImage(fileId: string, values: Partial<JobImage>, urls: Partial<JobImage["urls"]> = {}): void {
     if (!this.job) return;
     const images = this.job.images.map((image) =>
       image.file_id === fileId ? { ...image, ...values, urls: { ...image.urls, ...urls } } : image,
     );
-    this.job = { ...this.job, images, count: images.reduce((sum, i) => sum + (i.count ?? 0), 0) };
+    const count = images.reduce((sum, i) => sum + (i.count ?? 0), 0);
+    const count_interval = totalInterval(images.map((i) => i.count_interval));
+    this.job = { ...this.job, images, count, count_interval };
   }
 }
