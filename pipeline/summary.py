@@ -49,6 +49,8 @@ _LIMITS: Mapping[str, str] = {
 
 HARDLY_ANY = 2
 """Where nothing but the request names the objects, so few ask for a look."""
+HARDLY_ANY_BESIDE = 1
+"""The same, of objects beside those that examples show."""
 
 MANY_LARGE = 0.15
 LARGE_FACTOR = 1.8
@@ -229,7 +231,7 @@ def _unmatched(instances: Instances, settings: CountSettings) -> str | None:
     lost, n = instances.unmet_exemplars, len(settings.shown)
     if not lost:
         return None
-    said = f"{lost} of {n} exemplars meet no object that the engine sees"
+    said = f"{lost} of {n} examples meet no object that the engine sees"
     if instances.readings:
         return said
     chosen = (Rejection.UNLIKE_EXEMPLAR, Rejection.OTHER_TYPE)
@@ -252,8 +254,10 @@ def _examples_reason(instances: Instances, question: InQuestion) -> str | None:
     if question.left_out:
         things = f"{question.left_out} things as large as those counted"
         return f"{things} were left out as unlike: show one if meant"
-    is_all = set(instances.counted.tolist()) <= instances.shown
-    return "nothing was found beside the examples" if is_all else None
+    n_beside = len(set(instances.counted.tolist()) - instances.shown)
+    if instances.shown and n_beside <= HARDLY_ANY_BESIDE:
+        return f"{'hardly anything' if n_beside else 'nothing'} was found beside the examples"
+    return None
 
 
 def _crowd_reason(estimate: DensityEstimate | None) -> str | None:

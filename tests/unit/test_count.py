@@ -265,7 +265,7 @@ def test_exemplars_that_meet_nothing_ask_for_a_look_whichever_image_they_name(ex
     reason = summarise(found, decided, settings, {}, PROVENANCE).review_reason
     n = sum(exemplar.positive for exemplar in exemplars)
     what = ": all that was found is counted" if want == n else ""
-    assert reason == (f"{want} of {n} exemplars meet no object that the engine sees{what}" if want else None)
+    assert reason == (f"{want} of {n} examples meet no object that the engine sees{what}" if want else None)
 
 
 def test_groups_keep_their_ids_when_settings_change():

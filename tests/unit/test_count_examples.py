@@ -173,6 +173,14 @@ def test_where_only_what_is_not_meant_is_shown_nothing_is_open():
     assert result_of(found, is_not(LAST)).count == 9
 
 
+@pytest.mark.parametrize(("n", "reason"), [(3, "hardly anything was found beside the examples"), (4, None)])
+def test_a_count_of_hardly_more_than_the_examples_asks_for_a_look(n, reason):
+    found = sure(looking_like(ROW[:n], [LIKE] * n))
+    shown = [Exemplar(point_xy=(x, 50)) for x in (20, 60)]
+    result = result_of(found, *shown)
+    assert (result.count, result.review_reason) == (n, reason)
+
+
 def test_a_count_of_the_examples_alone_asks_for_a_look():
     found = looking_like([*ROW[:2], disc(SIZE, 150, 50, 40)], [LIKE, LIKE, UNLIKE])
     shown = [Exemplar(point_xy=(x, 50)) for x in (20, 60)]
