@@ -7,6 +7,7 @@ import {
   lessonNote,
   namingNote,
   notCountedNote,
+  offerNote,
   unmarkedNote,
   unseenNote,
 } from "./countNotes";
@@ -23,6 +24,18 @@ it("says how sure a count is, and repeats no number that a person gave or is ask
   expect(certaintyNote([22, 26], true, true)).toBe("22–26 with 90 % certainty, as the machine sees the rest");
   expect(certaintyNote([24, 24], false)).toBe("exactly 24 with 90 % certainty");
   expect([certaintyNote([24, 24], true), certaintyNote(null, false)]).toEqual(["", ""]);
+});
+
+it("says of an offer what changes in the photos that are ticked, and what would in the others", () => {
+  const same = { file_id: "same", count: 5, count_before: 5, doubt: null };
+  const good = { file_id: "good", count: 4, count_before: 6, doubt: null };
+  const odd = { file_id: "odd", count: 0, count_before: 3, doubt: "nothing would be left" };
+  expect(offerNote([same, odd], ["same"])).toBe("No count would change; 1 if ticked, 1 perhaps wrongly");
+  expect(offerNote([same, good, odd], ["same", "good"])).toBe(
+    "1 count would change; 1 more if ticked, 1 perhaps wrongly",
+  );
+  expect(offerNote([good, odd], ["good", "odd"])).toBe("2 counts would change, 1 perhaps wrongly");
+  expect(offerNote([same], ["same"])).toBe("Nothing would change");
 });
 
 it("says that every object was counted where nothing but the request names them", () => {

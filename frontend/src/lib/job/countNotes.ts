@@ -1,5 +1,5 @@
 /** What is said beside a count, about who chose what is in it. Pure. */
-import type { GroupChoice, ImageResult, Interval } from "../api/types";
+import type { GroupChoice, ImageResult, Interval, RecountedImage } from "../api/types";
 import { formatCount, formatInterval, nounFor, plural } from "../ui/format";
 
 /** Return what to call `n` things: as asked, unless the names that a person gave to groups say otherwise. */
@@ -54,6 +54,24 @@ export function unseenNote(n: number): string {
     `The engine does not see ${plural(n, "object")} that you added, and learns nothing from ${them}. To look for more ` +
     `like ${these}, draw a box around one with “Like this”, then “Count again with these”.`
   );
+}
+
+/** Return how many counts would change in the photos that are chosen, and how many more in those that are not. */
+export function offerNote(
+  images: Pick<RecountedImage, "file_id" | "count" | "count_before" | "doubt">[],
+  chosen: string[],
+): string {
+  const changed = images.filter((one) => one.count !== one.count_before);
+  if (!changed.length) return "Nothing would change";
+  const doubts = (some: typeof images) => {
+    const n = some.filter((one) => one.doubt).length;
+    return n ? `, ${formatCount(n)} perhaps wrongly` : "";
+  };
+  const ticked = changed.filter((one) => chosen.includes(one.file_id));
+  const rest = changed.filter((one) => !chosen.includes(one.file_id));
+  const now = `${ticked.length ? plural(ticked.length, "count") : "No count"} would change${doubts(ticked)}`;
+  const more = `; ${formatCount(rest.length)}${ticked.length ? " more" : ""} if ticked${doubts(rest)}`;
+  return now + (rest.length ? more : "");
 }
 
 /**
