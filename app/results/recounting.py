@@ -164,8 +164,17 @@ def _that_learn(images: Sequence[JobImage], lesson: Learned, settings: CountSett
     return [
         image
         for image in images
-        if image.image_id not in lesson.touched and settings_of(image) != settings.in_image(image.image_id)
+        if image.image_id not in lesson.touched
+        and _heard_in(image, settings_of(image)) != _heard_in(image, settings)
     ]
+
+
+def _heard_in(image: JobImage, settings: CountSettings) -> CountSettings:
+    """Return settings without the regions, and the choices among groups, that hold in other images alone."""
+    settings = settings.in_image(image.image_id)
+    if settings.groups_scope == "job":
+        return settings
+    return replace(settings, groups=tuple(one for one in settings.groups if one.file_id == image.image_id))
 
 
 def _with_its_lesson(settings: CountSettings, image: JobImage) -> CountSettings:

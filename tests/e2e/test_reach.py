@@ -86,7 +86,7 @@ def test_the_keyboard_stays_where_it_works(visit: Visit, tmp_path: Path) -> None
     page.keyboard.press("Enter")
     expect(page.get_by_role("region", name="Preview")).to_be_focused()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Apply to all 2 photos")).to_be_focused()
+    expect(page.get_by_role("button", name="Apply to this photo")).to_be_focused()
     page.keyboard.press("Enter")
     expect(stage).to_be_focused()
 

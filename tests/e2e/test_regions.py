@@ -39,7 +39,7 @@ def test_a_region_is_counted_alone_in_one_photo_or_in_all(visit: Visit, tmp_path
     page.get_by_role("button", name="What changes in the others?").click()
     expect(changes.filter(has_text="All")).to_contain_text(str(1 + 1))
     page.get_by_role("button", name="Undo", exact=True).click()
-    page.get_by_role("button", name="Apply to all 2 photos").click()
+    page.get_by_role("button", name="Apply to this photo").click()
     expect(page.get_by_test_id("job-count")).to_contain_text(f"{1 + N} in all photos")
     roi = config_of(visit.url, job_id)["roi"]
     assert isinstance(roi, list)

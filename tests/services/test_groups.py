@@ -284,6 +284,22 @@ def test_choices_sent_for_one_image_are_kept_with_the_job(client: Client) -> Non
     assert client.results(job["job_id"])["count"] == 8
 
 
+def test_a_choice_in_one_image_gives_the_others_nothing_to_learn(client: Client) -> None:
+    job = client.counted(TRAY, *(painted_png([*RINGS, *NUTS[:n]], shade=n) for n in (1, 2)), type="part")
+    taught, second, third = (image["file_id"] for image in job["images"])
+    edits = [{"op": "remove", "object_id": "c0"}]
+    data_of(
+        client.post("/correct", {"job_id": job["job_id"], "file_id": taught, "version": 1, "edits": edits})
+    )
+    url, lesson = f"/jobs/{job['job_id']}/recount", {"from_corrections": True}
+    assert len(data_of(client.post(url, lesson))["images"]) == 2
+    choice = {"config": {"groups": [{"id": 0, "name": "odd"}]}, "file_id": second, "from_job_config": True}
+    data_of(client.post(url, choice))
+    assert data_of(client.post(url, lesson | {"dry_run": True}))["images"] == []
+    after = data_of(client.get(f"/jobs/{job['job_id']}"))["images"]
+    assert [image["version"] for image in after if image["file_id"] == third] == [2], "it is left as it is"
+
+
 def test_one_image_keeps_the_settings_it_is_counted_with(client: Client) -> None:
     doubtful = [Disc(20 + 25 * i, 100, quality=0.5) for i in range(4)]
     job = client.counted(painted_png([*NUTS, *RINGS, *doubtful]), TRAY, type="part")

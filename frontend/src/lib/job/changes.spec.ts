@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { changeOfExemplars, configForNewJob, mergedConfig, withChange } from "./changes";
+import { changeOfExemplars, configForNewJob, mergedConfig, onlyPhotoOf, withChange } from "./changes";
 
 const LIKED = { file_id: "img_1", positive: true, point: [1, 2] as [number, number] };
 const DISLIKED = { ...LIKED, positive: false };
@@ -27,6 +27,19 @@ it("has nothing to change when an example comes and goes", () => {
   const base = { count_what: "everything" as const };
   const drawn = withChange(base, {}, changeOfExemplars(base, [LIKED]));
   expect(withChange(base, drawn, changeOfExemplars(base, []))).toEqual({});
+});
+
+it("knows whether changes are about one photo alone", () => {
+  const [own, other] = ["img_1", "img_2"].map((file_id) => ({ file_id, id: 0, counted: false }));
+  const region = { file_id: "img_1", polygon: [] };
+  const base = { groups: [other!] };
+  expect(onlyPhotoOf(base, { groups: [own!, other!], roi: [region] })).toBe("img_1");
+  expect(onlyPhotoOf(base, { groups: [] }), "of what is said no more").toBe("img_2");
+  expect(onlyPhotoOf(base, { groups: [own!] }), "of two photos").toBeNull();
+  expect(onlyPhotoOf(base, { roi: [{ polygon: [] }] }), "a region of all photos").toBeNull();
+  expect(onlyPhotoOf(base, { groups: [own!, other!], exclude_edge: true })).toBeNull();
+  expect(onlyPhotoOf({ ...base, groups_scope: "job" }, { groups: [own!, other!] })).toBeNull();
+  expect(onlyPhotoOf(base, {})).toBeNull();
 });
 
 it("starts a new count without the groups of the old one, and without a template that may be gone", () => {

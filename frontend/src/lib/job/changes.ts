@@ -48,6 +48,22 @@ export function changeOfExemplars(base: CountConfig, exemplars: Exemplar[]): Cou
   return { exemplars, count_what: own ?? "type" };
 }
 
+/**
+ * Return the photo that changes are about where they are about one alone, as its groups and regions are; null
+ * where other photos may be counted otherwise, too.
+ */
+export function onlyPhotoOf(base: CountConfig, changes: CountConfig): string | null {
+  const [before, after] = [mergedConfig(base, {}), mergedConfig(base, changes)];
+  const isOfAll = Object.keys(changes).some((key) => key !== "groups" && key !== "roi");
+  if (isOfAll || after.groups_scope === "job") return null;
+  const saidIn = ({ groups, roi }: CountConfig, id: string | null) =>
+    [groups, roi].map((all) => all?.filter((one) => (one.file_id ?? null) === id));
+  const said = [before, after].flatMap((config) => [...(config.groups ?? []), ...(config.roi ?? [])]);
+  const ids = [...new Set(said.map((one) => one.file_id ?? null))];
+  const [id = null, ...more] = ids.filter((id) => !isSame(saidIn(before, id), saidIn(after, id)));
+  return more.length ? null : id;
+}
+
 const ONLY_HERE = ["groups", "groups_scope", "template"];
 
 /** Return the settings for a new count: without what exists only in this one, as its groups do. */

@@ -127,6 +127,16 @@ it("applies to all photos, and is clean once they are loaded anew", async () => 
   expect([isDirtyWhileLoading, draft.isDirty, draft.takesUndo]).toEqual([true, false, false]);
 });
 
+it("applies what is said of the groups of one photo to it alone, whichever is in view", async () => {
+  draft.set({ groups: [{ file_id: "img_1", id: 1, counted: false }] });
+  draft.look("img_2");
+  expect(draft.only).toBe("img_1");
+  await draft.apply([], async () => undefined);
+  expect(asked.at(-1)).toMatchObject({ dry_run: false, file_id: "img_1", from_job_config: true });
+  draft.set({ groups: [{ file_id: "img_1", id: 1, counted: false }], groups_scope: "job" });
+  expect(draft.only).toBeNull();
+});
+
 it("tries the former settings when an applied count is undone, and puts them away for good", async () => {
   base = { template: "lab", exclude_edge: true };
   draft.add(LIKED);

@@ -1,8 +1,8 @@
-/** Other ways to count a job that a person tries out: previewed on the photo in view, then applied to all. */
+/** Other ways to count a job that a person tries out: previewed on the photo in view, then applied. */
 import { applyRecount, recount, versionsOf, type RecountRequest } from "../api/jobs";
 import type { CountConfig, Exemplar, JobImage, RecountedImage } from "../api/types";
 import { withExemplar } from "../exemplars/exemplars";
-import { changeOfExemplars, mergedConfig, valuesOf, withChange } from "./changes";
+import { changeOfExemplars, mergedConfig, onlyPhotoOf, valuesOf, withChange } from "./changes";
 import * as drafts from "./drafts";
 import { PreviewRunner } from "./previewRunner";
 
@@ -21,6 +21,8 @@ export class RecountDraft {
     () => this.changes.exemplars !== undefined && !this.base().exemplars?.some((one) => one.corrected),
   );
   isDirty = $derived(Object.keys(this.changes).length > 0);
+  /** The photo that it is applied to, where it is about one alone; null for all. */
+  only = $derived.by(() => onlyPhotoOf(this.base(), this.changes));
 
   canUndo = $derived.by(() => this.past.length > 0);
   /** Whether Undo is about these changes, not about the corrections below them. */
@@ -125,7 +127,7 @@ export class RecountDraft {
   }
 
   /**
-   * Count all photos like this from now on, unless somebody changed what is in view; `reload` fetches what holds
+   * Count all photos, or the only one that this is about, like this from now on, unless somebody changed what is in view; `reload` fetches what holds
    * then. Undo tries the former settings.
    */
   apply(images: JobImage[], reload: () => Promise<unknown>): Promise<void> {
@@ -133,7 +135,8 @@ export class RecountDraft {
     return this.run(async () => {
       const before = valuesOf(this.base(), this.changes);
       const versions = versionsOf(...images, ...this.previews);
-      await applyRecount(this.jobId, { config: this.changes, versions }, async () => {
+      const which = this.only ? { file_id: this.only, from_job_config: true } : {};
+      await applyRecount(this.jobId, { config: this.changes, versions, ...which }, async () => {
         await reload();
         await this.previewInView();
       });
