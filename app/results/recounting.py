@@ -174,7 +174,9 @@ def _heard_in(image: JobImage, settings: CountSettings) -> CountSettings:
     settings = settings.in_image(image.image_id)
     if settings.groups_scope == "job":
         return settings
-    return replace(settings, groups=tuple(one for one in settings.groups if one.file_id == image.image_id))
+    return replace(
+        settings, groups=tuple(one for one in settings.groups if one.file_id in (None, image.image_id))
+    )
 
 
 def _with_its_lesson(settings: CountSettings, image: JobImage) -> CountSettings:
