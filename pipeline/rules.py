@@ -86,7 +86,8 @@ def _without_given(candidates: Candidates) -> TypeProbs:
 
 def follows(effects: RuleEffects | None, rules: str) -> bool:
     """Return whether stored effects are of these rules; raises SettingsError for what are no rules."""
-    return effects is not None and effects.program_sha256 == program_sha256(rules)
+    digest = program_sha256(rules)
+    return effects is not None and effects.program_sha256 == digest
 
 
 def try_rules(rules: str) -> None:

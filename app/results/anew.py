@@ -57,10 +57,10 @@ def asked_anew(
         try:
             if type_name is not None:
                 candidates = relabelled(candidates, type_name, object_types, settings.count_what)
+            if rules is not None and not follows(candidates.rule_effects, rules) and has_solver():
+                candidates = _reasoned(candidates, rules, image.image.filename, deadline)
         except SettingsError as error:
             raise invalid_config(error.details) from error
-        if rules is not None and not follows(candidates.rule_effects, rules) and has_solver():
-            candidates = _reasoned(candidates, rules, image.image.filename, deadline)
         if candidates is not stored:
             anew[image.image_id] = candidates
     return anew

@@ -118,9 +118,13 @@ def test_a_recount_of_drawn_things_is_the_count_of_a_new_job(client: Client, bod
     assert told(client, job) == told(client, new)
 
 
-def test_rules_that_fit_no_photo_or_not_this_one_are_refused(client: Client) -> None:
+@pytest.mark.parametrize(("first", "n"), [({}, 5), (with_rules(RULES), 3)])
+def test_rules_that_fit_no_photo_or_not_this_one_are_refused(
+    client: Client, first: dict[str, Any], n: int
+) -> None:
     pytest.importorskip("clingo", reason="rules need the worker extra")
     job = client.counted(SIZES)
+    recounted(client, job, first)
     for rules, message in {
         "no_such_set": "want rules text or one of",
         "reject(C, x).": "unsafe",
@@ -131,7 +135,7 @@ def test_rules_that_fit_no_photo_or_not_this_one_are_refused(client: Client) -> 
         assert (answer.status_code, error["code"]) == (400, "INVALID_CONFIG")
         assert error["details"][0]["field"] == "config.symbolic_reasoning.rules"
         assert message in error["details"][0]["message"]
-    assert told(client, job)[1]["count"] == 5
+    assert told(client, job)[1]["count"] == n
 
 
 def test_rules_for_too_many_photos_are_refused_and_change_none(
@@ -150,8 +154,9 @@ def test_without_a_solver_here_other_rules_need_a_new_job(
 ) -> None:
     job = client.counted(SIZES)
     monkeypatch.setattr(anew, "has_solver", lambda: False)
-    error = error_of(client.post(f"/jobs/{job['job_id']}/recount", with_rules(RULES)))
-    assert "a new job runs others" in error["message"]
+    for rules, message in ((RULES, "a new job runs others"), ("no_such_set", "want rules text or one of")):
+        error = error_of(client.post(f"/jobs/{job['job_id']}/recount", with_rules(rules)))
+        assert message in error["message"]
 
 
 def test_a_count_that_somebody_changed_meanwhile_keeps_its_candidates(
