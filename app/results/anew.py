@@ -85,16 +85,18 @@ def _reasoned(candidates: Candidates, rules: str, filename: str, deadline: float
 def stored_anew(images: Sequence[JobImage], anew: Anew) -> Iterator[Mapping[str, str]]:
     """Store candidates beside those of before, give their keys by image id, and delete what is not needed.
 
-    The block writes the keys: when somebody else changed a result meanwhile, those of before stay.
+    The block writes the keys: when somebody else changed a result meanwhile, or not all can be stored, those
+    of before stay.
     """
     changed = [image for image in images if image.image_id in anew]
     before = [image.candidates_key for image in changed if image.candidates_key]
-    keys = {image.image_id: recounted_key(image.job_id, image.image_id) for image in changed}
-    for image_id, key in keys.items():
-        storage().put(key, io.BytesIO(write_candidates(anew[image_id])))
+    keys: dict[str, str] = {}
     try:
+        for image in changed:
+            key = keys[image.image_id] = recounted_key(image.job_id, image.image_id)
+            storage().put(key, io.BytesIO(write_candidates(anew[image.image_id])))
         yield keys
-    except TallyError:
+    except (TallyError, StorageError):
         _delete(keys.values())
         raise
     _delete(before)

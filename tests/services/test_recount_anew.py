@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.results import anew, recounting
-from app.storage import storage
+from app.storage import StorageError, storage
 from pipeline import labels, run
 from tests.doubles.painted import Disc, painted_png, row_of_discs
 from tests.drawn import CENTRES, discs, encoded, ground
@@ -175,3 +175,23 @@ def test_a_count_that_somebody_changed_meanwhile_keeps_its_candidates(
     monkeypatch.setattr(recounting, "keep_exemplars", changed_meanwhile)
     assert client.post(f"/jobs/{job['job_id']}/recount", {"type": "nut"}).status_code == 409
     assert (stored(client, job), told(client, job)) == (before, as_it_was)
+
+
+def test_a_disk_that_fills_up_changes_no_count_and_keeps_nothing(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.counted(SIZES, SIZES)
+    before, as_it_was = stored(client, job), told(client, job)
+    files, n_written = client.workplace.app.extensions["tally_storage"], 0
+    put = files.put
+
+    def put_one(*args: Any) -> None:
+        nonlocal n_written
+        n_written += 1
+        if n_written > 1:
+            raise StorageError("no space left on device")
+        put(*args)
+
+    monkeypatch.setattr(files, "put", put_one)
+    assert client.post(f"/jobs/{job['job_id']}/recount", {"type": "nut"}).status_code == 500
+    assert (n_written, stored(client, job), told(client, job)) == (2, before, as_it_was)
