@@ -166,7 +166,7 @@ def _asks_for_everything(candidates: Candidates, settings: CountSettings) -> boo
 
 
 def _rule_effects(candidates: Candidates, settings: CountSettings) -> RuleEffects | None:
-    """Return the stored effects of the rules asked for; the solver runs with the engines, never here."""
+    """Return the stored effects of the rules asked for; the solver never runs here."""
     if settings.rules is None:
         return None
     if not follows(candidates.rule_effects, settings.rules):

@@ -41,6 +41,8 @@ class RegionTree:
         slenderness: (M,) log of the ratio of the axes.
         solidity: (M,) area over that of the ellipse of equal second moments: 1 for ellipses, less for what
             is hollow, bent or several things.
+        saddle: (M,) in [0, 1] how low the cone falls between the parts, as a share of the lower peak of both;
+            the lowest of all within a region, 1 for leaves.
         box_xyxy: (M, 4) image px, half-open.
     """
 
