@@ -54,6 +54,7 @@ from app.results.service import (
 from app.types.service import object_types
 from app.uploads.service import display_name
 from pipeline.contract import CountSettings
+from pipeline.labels import OPEN_CLIP
 from pipeline.ops.interval import total_interval
 from pipeline.settings import MAX_EXEMPLARS, settings_to_json
 
@@ -231,7 +232,7 @@ def _anchored(job: Job, sent: Data, file_id: str | None) -> Data:
 
 def _without_text(images: Sequence[JobImage]) -> list[Fault]:
     """Return what is wrong with counting free text where no network that reads text saw the candidates."""
-    if all("open_clip" in (image.result or {})["labelled_by"] for image in images):
+    if all(OPEN_CLIP in (image.result or {})["labelled_by"] for image in images):
         return []
     message = "want images that open_clip has named: a new job counts by free text, where its weights are"
     return [{"field": "config.count_what", "message": message}]
@@ -248,10 +249,8 @@ def _merged(below: Data, sent: Data, *, job: Job, several: bool) -> tuple[Data, 
         for key in DECIDED_BEFORE
         if getattr(settings, names.get(key, key)) != getattr(before, names.get(key, key))
     ]
-    own, hint = (
-        {image.image_id for image in job.images},
-        "GET /jobs/{id} lists the job's images with their ids",
-    )
+    own = {image.image_id for image in job.images}
+    hint = "GET /jobs/{id} lists the job's images with their ids"
     refuse([*changed, *misplaced_in(settings, own, several=several, hint=hint)])
     return config, settings
 
