@@ -30,6 +30,7 @@ from app.results.recount import (
     recounted,
     settings_of,
 )
+from app.storage import NotFoundError
 from app.types.service import object_types
 from app.uploads.service import display_name
 from pipeline.ops.interval import total_interval
@@ -43,6 +44,13 @@ def job_results(job_id: str, file_id: str | None, *, with_rejected: bool) -> Dat
     Raises:
         TallyError: JOB_NOT_FOUND, FILE_NOT_FOUND, RESULTS_NOT_READY.
     """
+    try:
+        return _results_now(job_id, file_id, with_rejected=with_rejected)
+    except NotFoundError:  # a recount as another type, or by other rules, put candidates in place of these
+        return _results_now(job_id, file_id, with_rejected=with_rejected)
+
+
+def _results_now(job_id: str, file_id: str | None, *, with_rejected: bool) -> Data:
     with one_moment() as session:
         job = get_job(job_id)
         images = counted_images(job, file_id)

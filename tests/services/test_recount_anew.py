@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.results import anew, recounting
+from app.results import anew, recounting, service
 from app.storage import StorageError, storage
 from pipeline import labels, run
 from tests.doubles.painted import Disc, painted_png, row_of_discs
@@ -175,6 +175,22 @@ def test_a_count_that_somebody_changed_meanwhile_keeps_its_candidates(
     monkeypatch.setattr(recounting, "keep_exemplars", changed_meanwhile)
     assert client.post(f"/jobs/{job['job_id']}/recount", {"type": "nut"}).status_code == 409
     assert (stored(client, job), told(client, job)) == (before, as_it_was)
+
+
+def test_results_that_are_recounted_while_they_are_read_are_read_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, read = client.counted(SIZES, SIZES), service.corrections_of_images
+
+    def recounted_meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(service, "corrections_of_images", read)
+        other = Thread(target=recounted, args=(Client(client.workplace), job, {"type": "nut"}))
+        other.start()
+        other.join()
+        return read(*args)
+
+    monkeypatch.setattr(service, "corrections_of_images", recounted_meanwhile)
+    assert told(client, job)[0] == "nut"
 
 
 def test_a_disk_that_fills_up_changes_no_count_and_keeps_nothing(
