@@ -47,8 +47,9 @@ def centre_of_object(url: str, job_id: str, number: int) -> tuple[float, float]:
 
 
 def click_pixel(page: Page, x: float, y: float) -> None:
-    """Click where an image pixel is drawn."""
+    """Click where an image pixel is drawn, once it lies still."""
     photo = page.get_by_test_id("photo")
+    photo.element_handle().wait_for_element_state("stable")
     box = photo.bounding_box()
     natural = photo.evaluate("photo => photo.naturalWidth")
     assert box is not None
