@@ -7,6 +7,7 @@ python -m bench.elsewhere FOLDER [--unlike PAIRS] [--json PATH]
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import re
@@ -89,15 +90,22 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return out
 
 
-def main() -> None:
-    """Count every photo by the boxes of every other one of the same things, and some by those of others."""
-    parser = arguments(__doc__)
+def pair_arguments(description: str | None) -> argparse.Namespace:
+    """Return what the command line says of the folder and of pairs that share no thing, two if quick."""
+    parser = arguments(description)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--unlike", type=int, default=150, help="pairs of photos that share no thing")
     args = parser.parse_args()
+    args.unlike = 2 if args.quick else args.unlike
+    return args
+
+
+def main() -> None:
+    """Count every photo by the boxes of every other one of the same things, and some by those of others."""
+    args = pair_arguments(__doc__)
     photos = json.loads((args.folder / "manifest.json").read_text())
     kinds = same_things(photos)
-    others_of = unlike(photos, kinds, 2 if args.quick else args.unlike)
+    others_of = unlike(photos, kinds, args.unlike)
     rows = []
     for n_boxes in (1, 3):
         for some in kinds[:2] if args.quick else kinds:

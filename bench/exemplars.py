@@ -96,6 +96,18 @@ def draw(mask: np.ndarray, shape: str, at: tuple[int, int], radius: float, angle
     return mask
 
 
+def seen_on(tone: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Return (K, 3) colours, those that are near a ground's tone replaced by one that is far from it."""
+    is_near = np.abs(colours - tone).max(axis=1, keepdims=True) < 60
+    return np.where(is_near, (tone + 128) % 256, colours)
+
+
+def photographed(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Return a (H, W, 3) float32 drawing in uint8, a little out of focus and with noise."""
+    noisy = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5)) + rng.normal(0, 4, image.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
 def several_kinds(n: int) -> Iterator[Picture]:
     """Yield scenes of two or three shapes, half of them in one colour; the first shape is what is counted."""
     for seed in range(FIRST_SEED, FIRST_SEED + n):
@@ -104,10 +116,8 @@ def several_kinds(n: int) -> Iterator[Picture]:
         image = np.full((SIDE_PX, SIDE_PX, 3), tone, np.float32)
         labels, kinds = np.zeros(image.shape[:2], np.int32), [-1]
         shapes = rng.permutation(("disc", "rod", "ring", "square"))[: rng.integers(2, 4)]
-        colours = rng.uniform(0, 255, (1 if rng.random() < 0.5 else len(shapes), 3))
-        colours = np.where(
-            np.abs(colours - tone).max(axis=1, keepdims=True) < 60, (tone + 128) % 256, colours
-        )
+        n_colours = 1 if rng.random() < 0.5 else len(shapes)
+        colours = seen_on(tone, rng.uniform(0, 255, (n_colours, 3)))
         radii = rng.uniform(18, 40, len(shapes))
         for _ in range(60):
             k = int(rng.integers(len(shapes)))
@@ -118,10 +128,9 @@ def several_kinds(n: int) -> Iterator[Picture]:
                 labels[mask] = len(kinds)
                 kinds.append(k)
                 image[mask] = colours[k % len(colours)] * rng.uniform(0.9, 1.1)
-        noisy = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5)) + rng.normal(0, 4, image.shape)
+        pixels = photographed(rng, image)
         numbers = [i for i, k in enumerate(kinds) if k == 0]
         if len(numbers) >= LEAST:
-            pixels = np.clip(noisy, 0, 255).astype(np.uint8)
             yield boxed("drawn, several kinds", pixels, labels, numbers, seed)
 
 
@@ -129,14 +138,10 @@ def bands(n: int) -> Iterator[Picture]:
     """Yield scenes of bands apart, half of two colours; the straightest two and the most bent are boxed."""
     for seed in range(FIRST_SEED, FIRST_SEED + n):
         rng = np.random.default_rng(seed)
-        tone, colours = rng.uniform(0, 255, 3), rng.uniform(0, 255, (3, 3))
-        colours = np.where(
-            np.abs(colours - tone).max(axis=1, keepdims=True) < 60, (tone + 128) % 256, colours
-        )
-        image, labels = (
-            np.full((SIDE_PX, SIDE_PX, 3), tone, np.float32),
-            np.zeros((SIDE_PX, SIDE_PX), np.int32),
-        )
+        tone = rng.uniform(0, 255, 3)
+        colours = seen_on(tone, rng.uniform(0, 255, (3, 3)))
+        image = np.full((SIDE_PX, SIDE_PX, 3), tone, np.float32)
+        labels = np.zeros(image.shape[:2], np.int32)
         length, width, of_two = rng.uniform(110, 200), rng.uniform(14, 26), rng.random() < 0.5
         bends: list[float] = []
         for _ in range(80):
@@ -151,11 +156,11 @@ def bands(n: int) -> Iterator[Picture]:
                 labels[whole > 0] = len(bends)
                 one, other = rng.permutation(3)[:2] if of_two else (0, 0)
                 image[whole > 0], image[half > 0] = colours[one], colours[other]
-        noisy = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5)) + rng.normal(0, 4, image.shape)
+        pixels = photographed(rng, image)
         if len(bends) >= LEAST:
             order = np.argsort(bends)
             boxes = [box_of(labels == k + 1) for k in (*order[:2], order[-1])]
-            yield Picture("drawn, bent", np.clip(noisy, 0, 255).astype(np.uint8), len(bends), boxes)
+            yield Picture("drawn, bent", pixels, len(bends), boxes)
 
 
 def band(xy: np.ndarray, width: float) -> np.ndarray:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.countbench import is_right
-from bench.elsewhere import Photo, same_things, unlike
-from bench.report import arguments, report
+from bench.elsewhere import Photo, pair_arguments, same_things, unlike
+from bench.report import report
 from pipeline.contract import CountRequest, CountSettings, Exemplar, GroupChoice, Provenance
 from pipeline.count import count
 from pipeline.ops.exemplars import find_exemplar
@@ -99,14 +99,11 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Count photos by the names given in others of the same things, and some by those in photos of others."""
-    parser = arguments(__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--unlike", type=int, default=150, help="pairs of photos that share no thing")
-    args = parser.parse_args()
+    args = pair_arguments(__doc__)
     photos = [p for p in json.loads((args.folder / "manifest.json").read_text()) if p.get("points")]
     kinds = same_things(photos)[: 2 if args.quick else None]
     pairs = [(a, b, "same") for some in kinds for a in some for b in some if a is not b]
-    pairs += [(a, b, "other") for a, b in unlike(photos, kinds, 2 if args.quick else args.unlike)]
+    pairs += [(a, b, "other") for a, b in unlike(photos, kinds, args.unlike)]
     seen = {photo["file"]: photo for a, b, _ in pairs for photo in (a, b)}
     known = {name: counted(photo, args.folder) for name, photo in seen.items()}
     rows = [row for pair in pairs if (row := row_of(*pair[:2], known, pair[2]))]
