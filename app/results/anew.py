@@ -11,6 +11,7 @@ from time import monotonic
 from app.errors import TallyError
 from app.jobs.asked import invalid_config, refuse, wrong_rules
 from app.jobs.models import JobImage
+from app.results.description import Data
 from app.results.recount import settings_of, stored_candidates
 from app.storage import StorageError, storage
 from app.storage.keys import recounted_key
@@ -82,11 +83,11 @@ def _reasoned(candidates: Candidates, rules: str, filename: str, deadline: float
 
 
 @contextmanager
-def stored_anew(images: Sequence[JobImage], anew: Anew) -> Iterator[Mapping[str, str]]:
-    """Store candidates beside those of before, give their keys by image id, and delete what is not needed.
+def stored_anew(images: Sequence[JobImage], anew: Anew) -> Iterator[Mapping[str, Data]]:
+    """Store candidates beside those of before, give new columns by image id, and delete what is not needed.
 
-    The block writes the keys: when somebody else changed a result meanwhile, or not all can be stored, those
-    of before stay.
+    The block writes these: when somebody else changed a result meanwhile, or not all can be stored, the
+    candidates of before stay.
     """
     changed = [image for image in images if image.image_id in anew]
     before = [image.candidates_key for image in changed if image.candidates_key]
@@ -95,7 +96,7 @@ def stored_anew(images: Sequence[JobImage], anew: Anew) -> Iterator[Mapping[str,
         for image in changed:
             key = keys[image.image_id] = recounted_key(image.job_id, image.image_id)
             storage().put(key, io.BytesIO(write_candidates(anew[image.image_id])))
-        yield keys
+        yield {image_id: {"candidates_key": key} for image_id, key in keys.items()}
     except (TallyError, StorageError):
         _delete(keys.values())
         raise

@@ -128,13 +128,9 @@ def _recount(job_id: str, body: Data) -> Data:
             described["doubt"] = doubt_of(described["count_before"], f)
     if not dry_run:
         keep_exemplars(job, elsewhere)
-        with stored_anew(images, anew) as keys:
+        with stored_anew(images, anew) as stored:
             changes = [
-                (
-                    image.id,
-                    image.version,
-                    c | ({"candidates_key": key} if (key := keys.get(image.image_id)) else {}),
-                )
+                (image.id, image.version, c | stored.get(image.image_id, {}))
                 for image, c in zip(images, columns, strict=True)
             ]
             _write(job_id, type_name, _config_after(body, sent, config), changes, [f.objects for f in found])

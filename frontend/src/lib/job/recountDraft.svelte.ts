@@ -127,8 +127,8 @@ export class RecountDraft {
   }
 
   /**
-   * Count all photos, or the only one that this is about, like this from now on, unless somebody changed what is in view; `reload` fetches what holds
-   * then. Undo tries the former settings.
+   * Count all photos, or the only one that this is about, like this from now on, unless somebody changed what
+   * is in view; `reload` fetches what holds then. Undo tries the former settings.
    */
   apply(images: JobImage[], reload: () => Promise<unknown>): Promise<void> {
     this.runner.stop();
